@@ -1,0 +1,1 @@
+//! The executor, the timers, the tasks: the one place where stages meet.

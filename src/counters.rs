@@ -1,0 +1,107 @@
+//! Every sample accepted, delivered or given up, with its cause. One instance, shared by the tasks of the one thread.
+
+use crate::limits::ENDPOINTS_MAX;
+use std::cell::Cell;
+
+/// Why a sample was given up. Each cause has a counter of its own for each endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropCause {
+    /// The ring was full and its oldest segment had to make room.
+    RingFull,
+    /// A segment or frame on flash could not be read back.
+    RingDamaged,
+    /// The flash refused writes for so long that the memory set aside was full.
+    StageFull,
+    /// One series' labels do not fit into a segment of the ring.
+    TooLarge,
+    /// The receiver refused the sample for good (a 4xx other than 429).
+    Rejected,
+}
+
+impl DropCause {
+    pub const ALL: [DropCause; 5] =
+        [DropCause::RingFull, DropCause::RingDamaged, DropCause::StageFull, DropCause::TooLarge, DropCause::Rejected];
+
+    /// The value of the label `cause` in metrics, and the word in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            DropCause::RingFull => "ring_full",
+            DropCause::RingDamaged => "ring_damaged",
+            DropCause::StageFull => "stage_full",
+            DropCause::TooLarge => "too_large",
+            DropCause::Rejected => "rejected",
+        }
+    }
+}
+
+/// A monotonically increasing count.
+#[derive(Default)]
+pub struct Counter(Cell<u64>);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.set(self.0.get().wrapping_add(n));
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What happened to the samples of one endpoint.
+#[derive(Default)]
+pub struct EndpointCounters {
+    /// Samples in requests that the receiver answered with 2xx.
+    pub samples_delivered: Counter,
+    /// Requests sent, retries included.
+    pub requests: Counter,
+    /// Requests that failed and were or will be sent again.
+    pub retries: Counter,
+    /// Compressed bodies sent, retries included, in bytes.
+    pub bytes_sent: Counter,
+    dropped: [Counter; DropCause::ALL.len()],
+}
+
+impl EndpointCounters {
+    pub fn drop_samples(&self, cause: DropCause, samples: u64) {
+        self.dropped[cause as usize].add(samples);
+    }
+
+    pub fn dropped(&self, cause: DropCause) -> u64 {
+        self.dropped[cause as usize].get()
+    }
+
+    /// Samples given up, all causes together.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(Counter::get).sum()
+    }
+}
+
+/// All counts of one agent.
+#[derive(Default)]
+pub struct Counters {
+    /// Scrapes that ended, well or not.
+    pub scrapes: Counter,
+    /// Scrapes that ended with `up` 0.
+    pub scrapes_failed: Counter,
+    /// Samples that entered the buffer, report series and staleness markers included.
+    pub samples_accepted: Counter,
+    /// Samples of a page that were refused: a duplicate of the same series with the same time.
+    pub samples_duplicate: Counter,
+    /// Samples written to the ring.
+    pub samples_committed: Counter,
+    /// Bytes programmed to flash, padding and headers included.
+    pub flash_bytes_written: Counter,
+    /// Program calls made to the medium.
+    pub flash_programs: Counter,
+    /// Syncs of the medium.
+    pub flash_syncs: Counter,
+    endpoints: [EndpointCounters; ENDPOINTS_MAX],
+}
+
+impl Counters {
+    /// The counts of the endpoint with this index in the configuration.
+    pub fn endpoint(&self, index: usize) -> &EndpointCounters {
+        &self.endpoints[index]
+    }
+}

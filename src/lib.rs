@@ -1,0 +1,28 @@
+//! Narthex: Prometheus's agent mode for devices that are too small, too badly connected and too easily worn out for
+//! Prometheus.
+//!
+//! Data goes down one way. Stages never import one another; [`agent`] is the one place where they meet.
+//!
+//! ```text
+//!  config ──builds the options of every stage
+//!  discovery ─► scrape ─► buffer ─────────────► remote_write ─► uplink
+//!    targets     page     RAM stage, then        batches by      TLS
+//!                parsed   ring on flash          series
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod buffer;
+pub mod cli;
+pub mod clock;
+pub mod codec;
+pub mod config;
+pub mod counters;
+pub mod discovery;
+pub mod limits;
+pub mod model;
+pub mod remote_write;
+pub mod ring;
+pub mod scrape;
+pub mod tls;

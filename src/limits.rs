@@ -1,0 +1,84 @@
+//! Every bound in one place. What comes from outside (pages, receivers, configuration, images) is held to
+//! one of these; relations between them are asserted when the crate is compiled.
+
+/// Endpoints of one agent. A segment header names each of them, and must fit one program unit.
+pub const ENDPOINTS_MAX: usize = 16;
+
+/// Targets of one agent, all scrape configurations together.
+pub const TARGETS_MAX: usize = 1024;
+
+/// Bytes of one label name.
+pub const LABEL_NAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of one label value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 16 * 1024;
+
+/// Labels of one series.
+pub const LABELS_PER_SERIES_MAX: usize = 128;
+
+/// Bytes of one series' packed label set.
+pub const SERIES_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes of one scraped page; Prometheus's `body_size_limit` defaults to none, which a small device can't afford.
+pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of one line of a scraped page: a full label set, escaped, and a value.
+pub const PAGE_LINE_BYTES_MAX: usize = 128 * 1024;
+
+/// Series that one page may hold.
+pub const SERIES_PER_PAGE_MAX: usize = 1 << 18;
+
+/// Bytes of a response's status line and headers, targets and receivers alike.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Redirects followed in one scrape, as Go's HTTP client does.
+pub const REDIRECTS_MAX: usize = 10;
+
+/// Bytes of a receiver's error text that are read and logged.
+pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
+
+/// Samples gathered for one endpoint at a time, over all the requests made of them.
+pub const WINDOW_SAMPLES_MAX: usize = 50_000;
+
+/// Batches gathered for one endpoint at a time.
+pub const WINDOW_BATCHES_MAX: usize = 512;
+
+/// Requests that one rejected request may be divided into before what is left of it is given up.
+pub const REJECTED_SPLITS_MAX: u32 = 64;
+
+/// Bytes of scraped samples held in memory before the oldest uncommitted ones are given up (only when the flash refuses writes).
+pub const STAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Ring sizes that a configuration may ask for.
+pub const RING_BYTES_MIN: u64 = 64 * 1024;
+/// See [`RING_BYTES_MIN`].
+pub const RING_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Segment sizes that a configuration may ask for.
+pub const SEGMENT_BYTES_MIN: u64 = 4 * 1024;
+/// See [`SEGMENT_BYTES_MIN`].
+pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Segments of a ring, at the least: one that is written, one that is given up, and two that hold a backlog.
+pub const SEGMENTS_MIN: u64 = 4;
+/// Segments of a ring, at the most: opening reads each one's header.
+pub const SEGMENTS_MAX: u64 = 4096;
+
+/// Bytes that are programmed at once on a file or block device.
+pub const PROGRAM_UNIT_BYTES: usize = 512;
+
+/// Records of one frame.
+pub const FRAME_RECORDS_MAX: usize = 4096;
+
+/// Bytes of a configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of a file that holds a secret.
+pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
+const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
+const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
+const _: () = assert!(SERIES_BYTES_MAX < PAGE_LINE_BYTES_MAX);
+const _: () = assert!(WINDOW_BATCHES_MAX <= FRAME_RECORDS_MAX);
+const _: () = assert!(SEGMENTS_MAX * SEGMENT_BYTES_MAX >= RING_BYTES_MAX);

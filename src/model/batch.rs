@@ -1,0 +1,70 @@
+//! What one scrape yields, and what an endpoint is handed of it.
+
+use super::series::Series;
+use std::rc::Rc;
+
+/// Prometheus's staleness marker: one particular NaN, told from others by its bits.
+pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+pub fn stale_nan() -> f64 {
+    f64::from_bits(STALE_NAN_BITS)
+}
+
+pub fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE_NAN_BITS
+}
+
+/// All samples of one scrape of one target. `series` and `values` have the same length.
+///
+/// Scrapes of an unchanged page share one list: whoever compares two lists may compare the pointers first.
+#[derive(Clone, Debug)]
+pub struct ScrapeBatch {
+    /// Number of the target within this process; batches of one target resemble each other.
+    pub target: u32,
+    /// Time of all samples but those in `own_timestamps`.
+    pub timestamp_ms: i64,
+    pub series: Rc<[Series]>,
+    pub values: Vec<f64>,
+    /// Samples to which the page gave a time of their own, in order of `index`. Mostly empty.
+    pub own_timestamps: Vec<OwnTimestamp>,
+}
+
+/// See [`ScrapeBatch::own_timestamps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnTimestamp {
+    /// Position in `series` and `values`.
+    pub index: u32,
+    pub timestamp_ms: i64,
+}
+
+impl ScrapeBatch {
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Time of the sample at this position.
+    pub fn timestamp_ms_at(&self, index: usize) -> i64 {
+        match self.own_timestamps.binary_search_by_key(&(index as u32), |own| own.index) {
+            Ok(found) => self.own_timestamps[found].timestamp_ms,
+            Err(_) => self.timestamp_ms,
+        }
+    }
+}
+
+/// Consecutive batches that one endpoint lacks, oldest first. When all of them were delivered or refused for good,
+/// the endpoint has acknowledged every record before `next_record`.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub batches: Vec<Rc<ScrapeBatch>>,
+    pub next_record: u64,
+}
+
+impl Window {
+    pub fn samples(&self) -> usize {
+        self.batches.iter().map(|batch| batch.len()).sum()
+    }
+}
