@@ -25,4 +25,6 @@ pub mod model;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;
+#[cfg(test)]
+mod sim;
 pub mod tls;

@@ -1,1 +1,40 @@
-//! (described by its own change)
+//! A fixed-size ring of segments on a [`Medium`]: bytes only. Knows records, their numbers and how many samples each
+//! weighs; refuses to know what a sample is.
+//!
+//! ```text
+//!  slot 0          slot 1          slot 2          slot 3        slot = segment_seq % slots
+//! ┌───────────────┬───────────────┬───────────────┬───────────────┐
+//! │ seq 8         │ seq 9  newest │ seq 6  oldest │ seq 7         │
+//! └───────────────┴───────────────┴───────────────┴───────────────┘
+//!                   │
+//!                   ├─ header: one program unit, written once, together with the first frame
+//!                   ├─ frame:  padded to program units, synced before the next one is written
+//!                   ├─ frame
+//!                   └─ room, in which whatever an earlier lap left does not pass the salted checksum
+//! ```
+//!
+//! Records are numbered by their writer, always upwards. The header of a segment names its first record, so a record is
+//! found without an index. Acknowledgements of endpoints travel in frames and are carried forward in headers: nothing is
+//! ever rewritten in place. Opening only reads.
+//!
+//! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
+
+mod error;
+mod file;
+mod frame;
+mod header;
+mod log;
+mod medium;
+mod reader;
+mod recovery;
+#[cfg(test)]
+mod tests;
+
+pub use error::RingError;
+pub use file::{FileMedium, Found};
+pub use frame::{Frame, FrameMeta};
+pub use header::{Ack, Acks};
+pub use log::{Appended, Placement, Ring, SegmentInfo};
+pub use medium::{Geometry, Medium};
+pub use reader::{FramePosition, Read};
+pub use recovery::{Layout, Recovery};

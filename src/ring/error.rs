@@ -1,0 +1,78 @@
+//! What can go wrong with a ring, and what the person who reads it can do.
+
+use crate::model::format_size;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug)]
+pub enum RingError {
+    /// The device or file refused a call. What was committed before is not touched; the call may be made again.
+    Device { doing: &'static str, cause: io::Error },
+    /// The file can't be opened or made.
+    File { path: PathBuf, doing: &'static str, cause: io::Error },
+    /// There is no room on the file system for a file of this size.
+    NoSpace { path: PathBuf, size_bytes: u64 },
+    /// Another process holds the ring.
+    InUse { path: PathBuf },
+    /// Something is there that is not a ring.
+    Foreign { found: &'static str },
+    /// A ring of a newer Narthex.
+    NewerFormat { version: u16, supported: u16 },
+    /// The ring was made with another geometry than is configured.
+    OtherGeometry { size_bytes: u64, segment_size_bytes: u64 },
+    /// The caller broke the ring's rules.
+    Bug(&'static str),
+}
+
+impl fmt::Display for RingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RingError::Device { doing, cause } => write!(f, "the ring's storage failed while {doing}: {cause}"),
+            RingError::File { path, doing, cause } => {
+                write!(
+                    f,
+                    "{doing} {} failed: {cause}; buffer.path must name a file that can be written",
+                    path.display()
+                )
+            }
+            RingError::NoSpace { path, size_bytes } => write!(
+                f,
+                "no room for a ring of {} at {}; free some or make buffer.size smaller",
+                format_size(*size_bytes),
+                path.display()
+            ),
+            RingError::InUse { path } => {
+                write!(
+                    f,
+                    "{} is in use by another process; stop it, or give each agent a ring of its own",
+                    path.display()
+                )
+            }
+            RingError::Foreign { found } => write!(
+                f,
+                "buffer.path names something that is not a ring ({found}); it was left untouched: choose another path or remove it"
+            ),
+            RingError::NewerFormat { version, supported } => write!(
+                f,
+                "the ring has format {version}, this Narthex knows {supported}; it was left untouched: use the newer Narthex, or another buffer.path"
+            ),
+            RingError::OtherGeometry { size_bytes, segment_size_bytes } => write!(
+                f,
+                "the ring was made with size = \"{}\" and segment_size = \"{}\"; it was left untouched: configure these, or another buffer.path",
+                format_size(*size_bytes),
+                format_size(*segment_size_bytes)
+            ),
+            RingError::Bug(what) => write!(f, "a defect in Narthex, please report it: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for RingError {}
+
+impl RingError {
+    /// For `map_err` on calls of the medium.
+    pub(super) fn device(doing: &'static str) -> impl FnOnce(io::Error) -> RingError {
+        move |cause| RingError::Device { doing, cause }
+    }
+}

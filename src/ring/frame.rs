@@ -1,0 +1,173 @@
+//! A frame: what one commit adds to a segment.
+//!
+//! ```text
+//!   0   4  CRC-32 of segment_seq (8 bytes), the frame's offset in the segment (4 bytes) and bytes 4.. to the end
+//!   4   4  length of the whole frame in bytes, padding excluded
+//!   8   2  number of acknowledgements, n
+//!  10   2  number of records, r
+//!  12   4  zero
+//!  16   8  number of the first record; the others follow without a gap
+//!  24  16n acknowledgements, as in the segment header
+//!  ..  4r  samples in each record
+//!  ..      payload
+//!  ..      zeros up to the next program unit
+//! ```
+//!
+//! The salt makes a frame that an earlier lap left, or that stands in another place, fail its checksum.
+
+use super::header::{Acks, acks_bytes, put_acks, take_acks, u16_at, u32_at, u64_at};
+use crate::limits::{FRAME_RECORDS_MAX, PROGRAM_UNIT_BYTES};
+
+pub(super) const FRAME_HEADER_BYTES: usize = 24;
+
+const _: () = assert!(FRAME_RECORDS_MAX <= u16::MAX as usize);
+
+/// What a frame says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct FrameMeta {
+    pub first_record: u64,
+    /// Samples in each record, in order of their numbers.
+    pub sample_counts: Vec<u32>,
+    pub acks: Acks,
+}
+
+impl FrameMeta {
+    /// Number of the first record that is not in this frame any more.
+    pub fn end_record(&self) -> u64 {
+        self.first_record + self.sample_counts.len() as u64
+    }
+
+    pub fn samples(&self) -> u64 {
+        self.sample_counts.iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// Bytes before the payload.
+    pub(super) fn overhead_bytes(&self) -> usize {
+        FRAME_HEADER_BYTES + acks_bytes(self.acks.len()) + 4 * self.sample_counts.len()
+    }
+}
+
+/// A frame to be written.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Frame {
+    pub meta: FrameMeta,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Bytes in a segment, padding included.
+    pub fn padded_bytes(&self) -> usize {
+        padded(self.meta.overhead_bytes() + self.payload.len())
+    }
+
+    /// Adds the padded frame to `out`, for this place.
+    pub(super) fn encode(&self, segment_seq: u64, offset: u32, out: &mut Vec<u8>) {
+        let start = out.len();
+        let meta = &self.meta;
+        let len = meta.overhead_bytes() + self.payload.len();
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&(len as u32).to_le_bytes());
+        out.extend_from_slice(&(meta.acks.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(meta.sample_counts.len() as u16).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&meta.first_record.to_le_bytes());
+        let acks_at = out.len();
+        out.resize(acks_at + acks_bytes(meta.acks.len()), 0);
+        put_acks(&mut out[acks_at..], &meta.acks);
+        for count in &meta.sample_counts {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        out.extend_from_slice(&self.payload);
+        let crc = checksum(segment_seq, offset, &out[start + 4..]);
+        out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+        out.resize(start + padded(len), 0);
+    }
+}
+
+/// Length that a frame at the start of these bytes claims, if it can be one that fits into `room` bytes.
+pub(super) fn claimed_bytes(head: &[u8; FRAME_HEADER_BYTES], room: usize) -> Option<usize> {
+    let len = u32_at(head, 4) as usize;
+    (FRAME_HEADER_BYTES..=room).contains(&len).then_some(len)
+}
+
+/// The frame in these bytes, as long as it claims to be: its meta and where in `bytes` its payload starts.
+pub(super) fn decode(bytes: &[u8], segment_seq: u64, offset: u32) -> Option<(FrameMeta, usize)> {
+    if bytes.len() < FRAME_HEADER_BYTES || u32_at(bytes, 0) != checksum(segment_seq, offset, &bytes[4..]) {
+        return None;
+    }
+    decode_checked(bytes)
+}
+
+fn decode_checked(bytes: &[u8]) -> Option<(FrameMeta, usize)> {
+    let (ack_count, record_count) = (u16_at(bytes, 8) as usize, u16_at(bytes, 10) as usize);
+    let acks = take_acks(&bytes[FRAME_HEADER_BYTES..], ack_count)?;
+    let counts_at = FRAME_HEADER_BYTES + acks_bytes(ack_count);
+    let payload_at = counts_at + 4 * record_count;
+    let counts = bytes.get(counts_at..payload_at)?;
+    let first_record = u64_at(bytes, 16);
+    first_record.checked_add(record_count as u64)?;
+    let sample_counts = counts.chunks_exact(4).map(|c| u32_at(c, 0)).collect();
+    (record_count <= FRAME_RECORDS_MAX).then_some((FrameMeta { first_record, sample_counts, acks }, payload_at))
+}
+
+fn checksum(segment_seq: u64, offset: u32, rest: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&segment_seq.to_le_bytes());
+    crc.update(&offset.to_le_bytes());
+    crc.update(rest);
+    crc.finalize()
+}
+
+pub(super) fn padded(len: usize) -> usize {
+    len.next_multiple_of(PROGRAM_UNIT_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::Ack;
+    use super::*;
+
+    fn frame() -> Frame {
+        Frame {
+            meta: FrameMeta {
+                first_record: 1000,
+                sample_counts: vec![512, 5],
+                acks: [Ack { endpoint: 1, next_record: 990 }].into_iter().collect(),
+            },
+            payload: b"payload".to_vec(),
+        }
+    }
+
+    fn encoded() -> Vec<u8> {
+        let mut out = Vec::new();
+        frame().encode(3, 512, &mut out);
+        assert_eq!(out.len(), frame().padded_bytes());
+        let len = claimed_bytes(out[..FRAME_HEADER_BYTES].try_into().unwrap(), out.len()).unwrap();
+        out.truncate(len);
+        out
+    }
+
+    #[test]
+    fn a_frame_survives_a_round_trip() {
+        let bytes = encoded();
+        let (meta, payload_at) = decode(&bytes, 3, 512).unwrap();
+        assert_eq!(meta, frame().meta);
+        assert_eq!(&bytes[payload_at..], b"payload");
+        assert_eq!((meta.end_record(), meta.samples()), (1002, 517));
+    }
+
+    #[test]
+    fn a_frame_of_another_lap_or_place_is_refused() {
+        assert_eq!(decode(&encoded(), 4, 512), None, "another segment_seq");
+        assert_eq!(decode(&encoded(), 3, 1024), None, "another offset");
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        for at in 0..encoded().len() {
+            let mut bytes = encoded();
+            bytes[at] ^= 1;
+            assert_eq!(decode(&bytes, 3, 512), None, "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Appending: where the next frame goes, and which segment makes room for it.
+
+use super::error::RingError;
+use super::frame::{FRAME_HEADER_BYTES, Frame};
+use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
+use super::medium::Medium;
+use super::recovery::{self, Layout, Recovery};
+use crate::counters::Counters;
+use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// A segment that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    pub seq: u64,
+    /// No record in it has a smaller number.
+    pub first_record: u64,
+    /// Samples in all segments before it, those given up long ago included.
+    pub samples_before: u64,
+}
+
+impl SegmentInfo {
+    pub(super) fn from_header(header: &SegmentHeader) -> SegmentInfo {
+        SegmentInfo {
+            seq: header.segment_seq,
+            first_record: header.first_record,
+            samples_before: header.samples_before,
+        }
+    }
+}
+
+/// Where a frame is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// After the last frame of the newest segment.
+    Current,
+    /// To the start of a new segment; a full ring gives up its oldest one for it.
+    NewSegment,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The segment that was given up.
+    pub evicted: Option<SegmentInfo>,
+}
+
+/// An open ring. One writer; readers keep their place in a [`super::FramePosition`].
+pub struct Ring<M> {
+    pub(super) medium: M,
+    pub(super) layout: Layout,
+    /// Oldest first.
+    pub(super) segments: VecDeque<SegmentInfo>,
+    pub(super) write_offset: u32,
+    acks: Acks,
+    next_record: u64,
+    samples_total: u64,
+    counters: Rc<Counters>,
+    scratch: Vec<u8>,
+}
+
+impl<M: Medium> Ring<M> {
+    /// Opens what the medium holds, or an empty ring where it is blank. Reads only.
+    pub fn open(medium: M, layout: Layout, counters: Rc<Counters>) -> Result<(Self, Recovery), RingError> {
+        if layout.size_bytes() > medium.geometry().size_bytes {
+            return Err(RingError::Bug("the layout is larger than the medium"));
+        }
+        let recovery = recovery::recover(&medium, layout)?;
+        let ring = Ring {
+            medium,
+            layout,
+            segments: recovery.segments.iter().copied().collect(),
+            write_offset: recovery.write_offset,
+            acks: recovery.acks.clone(),
+            next_record: recovery.next_record,
+            samples_total: recovery.samples_total,
+            counters,
+            scratch: Vec::new(),
+        };
+        Ok((ring, recovery))
+    }
+
+    /// What the ring on the medium says that each endpoint has acknowledged.
+    pub fn acks(&self) -> &Acks {
+        &self.acks
+    }
+
+    /// Number that no record in the ring has reached.
+    pub fn next_record(&self) -> u64 {
+        self.next_record
+    }
+
+    /// The segments that can be read, oldest first.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = SegmentInfo> + '_ {
+        self.segments.iter().copied()
+    }
+
+    /// Whether a frame fits there. Frames with records leave a unit free in which acknowledgements find room.
+    pub fn fits(&self, frame: &Frame, placement: Placement) -> bool {
+        let reserve = if frame.meta.sample_counts.is_empty() { 0 } else { ACK_RESERVE_BYTES };
+        let start = match placement {
+            Placement::Current if self.segments.is_empty() => return false,
+            Placement::Current => self.write_offset as usize,
+            Placement::NewSegment => HEADER_BYTES,
+        };
+        start + frame.padded_bytes() + reserve <= self.layout.segment_size_bytes as usize
+    }
+
+    /// The segment that an append to a new one would give up.
+    pub fn next_evicted(&self) -> Option<SegmentInfo> {
+        let next_seq = self.segments.back()?.seq + 1;
+        let oldest = *self.segments.front()?;
+        (next_seq - oldest.seq >= u64::from(self.layout.segment_count)).then_some(oldest)
+    }
+
+    /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
+    ///
+    /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up;
+    /// the next append writes over it.
+    pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
+        if !self.fits(frame, placement) {
+            return Err(RingError::Bug("a frame was appended where it does not fit"));
+        }
+        if !frame.meta.sample_counts.is_empty() && frame.meta.first_record < self.next_record {
+            return Err(RingError::Bug("a record number was used twice"));
+        }
+        match placement {
+            Placement::Current => self.append_to_current(frame),
+            Placement::NewSegment => self.append_to_new(frame, acks),
+        }
+    }
+
+    fn append_to_current(&mut self, frame: &Frame) -> Result<Appended, RingError> {
+        let Some(newest) = self.segments.back().copied() else {
+            return Err(RingError::Bug("there is no segment to append to"));
+        };
+        let offset = self.write_offset;
+        self.scratch.clear();
+        frame.encode(newest.seq, offset, &mut self.scratch);
+        self.program(self.layout.slot_offset(newest.seq) + u64::from(offset))?;
+        self.took(frame);
+        Ok(Appended { evicted: None })
+    }
+
+    fn append_to_new(&mut self, frame: &Frame, acks: &Acks) -> Result<Appended, RingError> {
+        let header = SegmentHeader {
+            segment_size_bytes: self.layout.segment_size_bytes,
+            segment_count: self.layout.segment_count,
+            segment_seq: self.segments.back().map_or(1, |newest| newest.seq + 1),
+            first_record: frame.meta.first_record,
+            samples_before: self.samples_total,
+            acks: acks.clone(),
+        };
+        let evicted = self.next_evicted();
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&header.encode());
+        frame.encode(header.segment_seq, HEADER_BYTES as u32, &mut self.scratch);
+        let slot = self.layout.slot_offset(header.segment_seq);
+        self.medium
+            .erase(slot, u64::from(self.layout.segment_size_bytes))
+            .map_err(RingError::device("erasing a segment"))?;
+        self.program(slot)?;
+        if evicted.is_some() {
+            self.segments.pop_front();
+        }
+        self.segments.push_back(SegmentInfo::from_header(&header));
+        self.write_offset = HEADER_BYTES as u32;
+        self.acks = header.acks;
+        self.took(frame);
+        Ok(Appended { evicted })
+    }
+
+    fn program(&mut self, at: u64) -> Result<(), RingError> {
+        self.counters.flash_programs.add(1);
+        self.medium.program(at, &self.scratch).map_err(RingError::device("writing"))?;
+        self.counters.flash_bytes_written.add(self.scratch.len() as u64);
+        self.counters.flash_syncs.add(1);
+        self.medium.sync().map_err(RingError::device("syncing"))
+    }
+
+    fn took(&mut self, frame: &Frame) {
+        self.write_offset += frame.padded_bytes() as u32;
+        self.next_record = self.next_record.max(frame.meta.end_record());
+        self.samples_total += frame.meta.samples();
+        recovery::merge_acks(&mut self.acks, &frame.meta.acks);
+    }
+
+    /// Samples written to this segment, whether they can still be read or not.
+    pub fn samples_in(&self, segment: SegmentInfo) -> u64 {
+        let next = self.segments.iter().find(|other| other.seq > segment.seq);
+        next.map_or(self.samples_total, |next| next.samples_before).saturating_sub(segment.samples_before)
+    }
+
+    /// First record number that is past this segment.
+    pub fn end_of(&self, segment: SegmentInfo) -> u64 {
+        let next = self.segments.iter().find(|other| other.seq > segment.seq);
+        next.map_or(self.next_record, |next| next.first_record)
+    }
+
+    /// Most bytes that the payload and record table of one frame can have.
+    pub fn frame_room_bytes(layout: Layout) -> usize {
+        layout.segment_size_bytes as usize - HEADER_BYTES - ACK_RESERVE_BYTES - PROGRAM_UNIT_BYTES
+    }
+}
+
+/// A frame that carries the acknowledgements of every endpoint and nothing else.
+const ACK_RESERVE_BYTES: usize = PROGRAM_UNIT_BYTES;
+
+const _: () = assert!(FRAME_HEADER_BYTES + acks_bytes(ENDPOINTS_MAX) <= ACK_RESERVE_BYTES);
+const _: () =
+    assert!(HEADER_BYTES + ACK_RESERVE_BYTES + PROGRAM_UNIT_BYTES < crate::limits::SEGMENT_BYTES_MIN as usize);

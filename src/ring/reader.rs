@@ -1,0 +1,77 @@
+//! Reading: from a place to the frame there and the place after it.
+
+use super::error::RingError;
+use super::frame::{self, FrameMeta};
+use super::header::HEADER_BYTES;
+use super::log::{Ring, SegmentInfo};
+use super::medium::Medium;
+use super::recovery;
+
+/// A place in the ring, to be handed back to [`Ring::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramePosition {
+    pub segment_seq: u64,
+    offset: u32,
+}
+
+impl FramePosition {
+    /// The first frame of a segment.
+    pub fn start_of(segment: SegmentInfo) -> FramePosition {
+        FramePosition { segment_seq: segment.seq, offset: HEADER_BYTES as u32 }
+    }
+}
+
+/// What is at a place.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A frame; its payload is `bytes[payload_at..]` of the buffer that was given.
+    Frame { meta: FrameMeta, payload_at: usize, next: FramePosition },
+    /// The segment has no further frame that can be read. `next` is the start of the following one, or of the oldest where
+    /// this one was given up meanwhile.
+    EndOfSegment { next: FramePosition },
+    /// Nothing was written beyond this place so far.
+    EndOfRing,
+}
+
+impl<M: Medium> Ring<M> {
+    /// Start of the segment that holds `record`, or else of the first one after it. `None`: nothing so new is here.
+    pub fn find(&self, record: u64) -> Option<FramePosition> {
+        if record >= self.next_record() {
+            return None;
+        }
+        let holds = self.segments.iter().rev().find(|segment| segment.first_record <= record);
+        holds.or(self.segments.front()).map(|segment| FramePosition::start_of(*segment))
+    }
+
+    /// Start of the newest segment.
+    pub fn newest(&self) -> Option<FramePosition> {
+        self.segments.back().map(|newest| FramePosition::start_of(*newest))
+    }
+
+    /// The segment that this place is in, unless it was given up.
+    pub fn segment_at(&self, at: FramePosition) -> Option<SegmentInfo> {
+        self.segments.iter().find(|segment| segment.seq == at.segment_seq).copied()
+    }
+
+    /// Reads the frame at a place into `bytes`.
+    pub fn read(&self, at: FramePosition, bytes: &mut Vec<u8>) -> Result<Read, RingError> {
+        let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
+        let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
+        if self.segment_at(at).is_some() && at.offset < end {
+            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, at.offset, bytes)?;
+            if let Some((meta, payload_at)) = read {
+                let next = FramePosition { offset: at.offset + frame::padded(bytes.len()) as u32, ..at };
+                return Ok(Read::Frame { meta, payload_at, next });
+            }
+        }
+        Ok(self.after(at))
+    }
+
+    /// What follows the segment that this place is in.
+    pub fn after(&self, at: FramePosition) -> Read {
+        match self.segments.iter().find(|segment| segment.seq > at.segment_seq) {
+            Some(following) => Read::EndOfSegment { next: FramePosition::start_of(*following) },
+            None => Read::EndOfRing,
+        }
+    }
+}

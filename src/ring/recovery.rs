@@ -1,0 +1,179 @@
+//! Opening: what the headers and the newest segment's frames say of the ring. Reads only.
+//!
+//! ```text
+//!  header units found                          the ring
+//!  ──────────────────────────────────────────  ─────────────────────────────────────────────
+//!  one of a newer format                       refused, untouched
+//!  one of another geometry                     refused, untouched
+//!  all blank, and so is the start              empty
+//!  none valid, something else                  refused, untouched
+//!  some valid, in their own slots              these, by segment_seq; the highest is the newest
+//!  ... with gaps, damage or blanks between     the same; what is missing is counted by sample totals
+//!  ... more than a lap behind the newest       not a segment of this ring any more
+//! ```
+//!
+//! In the newest segment frames are read up to the first that fails its checksum: there the next one goes.
+
+use super::error::RingError;
+use super::frame::{self, FRAME_HEADER_BYTES};
+use super::header::{Acks, FORMAT_VERSION, HEADER_BYTES, HeaderUnit, SegmentHeader};
+use super::log::SegmentInfo;
+use super::medium::Medium;
+
+/// How segments lie on the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub segment_size_bytes: u32,
+    pub segment_count: u32,
+}
+
+impl Layout {
+    /// Offset on the medium of the slot of this segment.
+    pub(super) fn slot_offset(&self, segment_seq: u64) -> u64 {
+        (segment_seq % u64::from(self.segment_count)) * u64::from(self.segment_size_bytes)
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        u64::from(self.segment_count) * u64::from(self.segment_size_bytes)
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// Oldest first; `segment_seq` ascending, gaps where segments were lost.
+    pub segments: Vec<SegmentInfo>,
+    /// Offset in the newest segment at which the next frame goes.
+    pub write_offset: u32,
+    /// Number that no record in the ring has reached.
+    pub next_record: u64,
+    /// Samples ever written, those in the newest segment included.
+    pub samples_total: u64,
+    /// The newest acknowledgement of each endpoint.
+    pub acks: Acks,
+    /// Slots whose header is damaged or out of place.
+    pub damaged_slots: u32,
+}
+
+pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, RingError> {
+    let (mut headers, damaged_slots) = read_headers(medium, layout)?;
+    headers.sort_unstable_by_key(|header| header.segment_seq);
+    let Some(newest) = headers.last().cloned() else {
+        return Ok(Recovery::default());
+    };
+    headers.retain(|h| newest.segment_seq - h.segment_seq < u64::from(layout.segment_count));
+    let segments = headers.iter().map(SegmentInfo::from_header).collect();
+    let mut recovery = Recovery {
+        segments,
+        write_offset: HEADER_BYTES as u32,
+        next_record: newest.first_record,
+        samples_total: newest.samples_before,
+        acks: newest.acks.clone(),
+        damaged_slots,
+    };
+    read_newest(medium, layout, newest.segment_seq, &mut recovery)?;
+    Ok(recovery)
+}
+
+fn read_headers(medium: &dyn Medium, layout: Layout) -> Result<(Vec<SegmentHeader>, u32), RingError> {
+    let (mut headers, mut damaged_slots, mut foreign) = (Vec::new(), 0, false);
+    for slot in 0..u64::from(layout.segment_count) {
+        let mut unit = [0; HEADER_BYTES];
+        medium.read(layout.slot_offset(slot), &mut unit).map_err(RingError::device("reading a segment header"))?;
+        match SegmentHeader::decode(&unit) {
+            HeaderUnit::Valid(header) => {
+                check_layout(&header, layout)?;
+                if header.segment_seq % u64::from(layout.segment_count) == slot {
+                    headers.push(header);
+                } else {
+                    damaged_slots += 1;
+                }
+            }
+            HeaderUnit::Newer(version) => return Err(RingError::NewerFormat { version, supported: FORMAT_VERSION }),
+            HeaderUnit::Damaged => damaged_slots += 1,
+            HeaderUnit::Foreign => foreign = true,
+            HeaderUnit::Blank => {}
+        }
+    }
+    if headers.is_empty() && damaged_slots == 0 && !foreign {
+        foreign = !starts_blank(medium)?;
+    }
+    if headers.is_empty() && foreign {
+        return Err(RingError::Foreign { found: "no segment header anywhere, but other data" });
+    }
+    if headers.is_empty() && damaged_slots > 1 {
+        return Err(RingError::Foreign { found: "every segment header is damaged" });
+    }
+    Ok((headers, damaged_slots + u32::from(foreign)))
+}
+
+/// Enough of the start to tell an unused file from most that are not rings.
+fn starts_blank(medium: &dyn Medium) -> Result<bool, RingError> {
+    let mut start = [0; 4096];
+    medium.read(0, &mut start).map_err(RingError::device("reading the start of the ring"))?;
+    Ok(start.iter().all(|byte| *byte == 0) || start.iter().all(|byte| *byte == 0xff))
+}
+
+fn check_layout(header: &SegmentHeader, layout: Layout) -> Result<(), RingError> {
+    let found = Layout { segment_size_bytes: header.segment_size_bytes, segment_count: header.segment_count };
+    if found == layout {
+        return Ok(());
+    }
+    Err(RingError::OtherGeometry {
+        size_bytes: found.size_bytes(),
+        segment_size_bytes: u64::from(found.segment_size_bytes),
+    })
+}
+
+fn read_newest(
+    medium: &dyn Medium,
+    layout: Layout,
+    segment_seq: u64,
+    recovery: &mut Recovery,
+) -> Result<(), RingError> {
+    let mut bytes = Vec::new();
+    while let Some((meta, _)) = read_frame(medium, layout, segment_seq, recovery.write_offset, &mut bytes)? {
+        recovery.write_offset += frame::padded(bytes.len()) as u32;
+        recovery.next_record = recovery.next_record.max(meta.end_record());
+        recovery.samples_total += meta.samples();
+        if !meta.acks.is_empty() {
+            merge_acks(&mut recovery.acks, &meta.acks);
+        }
+    }
+    Ok(())
+}
+
+/// Takes over what `newer` says of endpoints; those it does not name stay as they are.
+pub(super) fn merge_acks(acks: &mut Acks, newer: &Acks) {
+    for ack in newer {
+        match acks.iter_mut().find(|known| known.endpoint == ack.endpoint) {
+            Some(known) => *known = *ack,
+            // A full list can only come from a damaged or forged frame: endpoints are as many as fit.
+            None => _ = acks.push(*ack),
+        }
+    }
+}
+
+/// The frame at this place, if a whole one is there: its bytes without padding into `bytes`, its meta, its payload's start.
+pub(super) fn read_frame(
+    medium: &dyn Medium,
+    layout: Layout,
+    segment_seq: u64,
+    offset: u32,
+    bytes: &mut Vec<u8>,
+) -> Result<Option<(frame::FrameMeta, usize)>, RingError> {
+    let room = (layout.segment_size_bytes - offset) as usize;
+    if room < FRAME_HEADER_BYTES {
+        return Ok(None);
+    }
+    let at = layout.slot_offset(segment_seq) + u64::from(offset);
+    let mut head = [0; FRAME_HEADER_BYTES];
+    medium.read(at, &mut head).map_err(RingError::device("reading a frame"))?;
+    let Some(len) = frame::claimed_bytes(&head, room) else {
+        return Ok(None);
+    };
+    bytes.clear();
+    bytes.resize(len, 0);
+    medium.read(at, bytes).map_err(RingError::device("reading a frame"))?;
+    Ok(frame::decode(bytes, segment_seq, offset))
+}

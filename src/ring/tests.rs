@@ -1,0 +1,257 @@
+//! The ring against a simple model: what was synced is read back, whatever happens in between.
+
+use super::*;
+use crate::counters::Counters;
+use crate::sim::SimFlash;
+use std::rc::Rc;
+
+const LAYOUT: Layout = Layout { segment_size_bytes: 4096, segment_count: 4 };
+
+fn flash() -> SimFlash {
+    SimFlash::new(LAYOUT.size_bytes() as usize)
+}
+
+fn open(flash: &SimFlash) -> Ring<SimFlash> {
+    Ring::open(flash.clone(), LAYOUT, Rc::default()).unwrap().0
+}
+
+fn acks(next_record: u64) -> Acks {
+    [Ack { endpoint: 1, next_record }].into_iter().collect()
+}
+
+/// A frame of one record that weighs ten samples; its payload tells its number.
+fn frame(record: u64, payload_bytes: usize) -> Frame {
+    let payload = (0..payload_bytes).map(|i| (record as usize * 31 + i) as u8).collect();
+    Frame { meta: FrameMeta { first_record: record, sample_counts: vec![10], acks: Acks::new() }, payload }
+}
+
+/// Appends as the buffer does: to the current segment while there is room, else to a new one.
+fn append(ring: &mut Ring<SimFlash>, frame: &Frame) -> Result<Appended, RingError> {
+    let placement = if ring.fits(frame, Placement::Current) { Placement::Current } else { Placement::NewSegment };
+    ring.append(frame, placement, &acks(0))
+}
+
+/// Every record that can be read, with its payload.
+fn contents(ring: &Ring<SimFlash>) -> Vec<(u64, Vec<u8>)> {
+    let (mut found, mut bytes) = (Vec::new(), Vec::new());
+    let mut at = ring.find(0);
+    while let Some(here) = at {
+        at = match ring.read(here, &mut bytes).unwrap() {
+            Read::Frame { meta, payload_at, next } => {
+                found.push((meta.first_record, bytes[payload_at..].to_vec()));
+                Some(next)
+            }
+            Read::EndOfSegment { next } => Some(next),
+            Read::EndOfRing => None,
+        };
+    }
+    found
+}
+
+fn records(ring: &Ring<SimFlash>) -> Vec<u64> {
+    contents(ring).into_iter().map(|(record, _)| record).collect()
+}
+
+#[test]
+fn a_blank_medium_is_an_empty_ring_and_opening_it_writes_nothing() {
+    let flash = flash();
+    let ring = open(&flash);
+    assert_eq!((records(&ring), ring.next_record()), (vec![], 0));
+    assert_eq!(flash.image(), vec![0; 16384]);
+}
+
+#[test]
+fn what_was_appended_is_read_back_after_reopening() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    for record in 0..3 {
+        append(&mut ring, &frame(record, 700)).unwrap();
+    }
+    let before = contents(&ring);
+    drop(ring);
+    let ring = open(&flash);
+    assert_eq!(contents(&ring), before);
+    assert_eq!(ring.next_record(), 3);
+    assert_eq!(before[2].1, frame(2, 700).payload);
+}
+
+#[test]
+fn a_full_ring_gives_up_its_oldest_segment_and_says_which() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    let evicted: Vec<_> = (0..9).filter_map(|r| append(&mut ring, &frame(r, 1500)).unwrap().evicted).collect();
+    assert_eq!(evicted.iter().map(|s| (s.seq, s.first_record)).collect::<Vec<_>>(), [(1, 0)]);
+    assert_eq!(records(&ring), [2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(records(&open(&flash)), [2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn samples_of_a_segment_are_known_even_where_its_frames_are_not() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    for record in 0..4 {
+        append(&mut ring, &frame(record, 1500)).unwrap();
+    }
+    let first = ring.segments().next().unwrap();
+    assert_eq!((ring.samples_in(first), ring.end_of(first)), (20, 2));
+    // slot 1 holds segment 1
+    flash.damage(4096 + 512, b"damage");
+    assert_eq!(records(&ring), [2, 3], "a damaged frame ends its segment, and only that");
+}
+
+#[test]
+fn acknowledgements_travel_in_frames_and_headers() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    ring.append(&frame(5, 100), Placement::NewSegment, &acks(3)).unwrap();
+    assert_eq!(ring.acks(), &acks(3));
+    let note = Frame { meta: FrameMeta { first_record: 6, sample_counts: vec![], acks: acks(6) }, payload: vec![] };
+    ring.append(&note, Placement::Current, &acks(6)).unwrap();
+    let reopened = open(&flash);
+    assert_eq!((reopened.acks(), reopened.next_record()), (&acks(6), 6));
+}
+
+#[test]
+fn a_failed_append_changes_nothing_and_can_be_repeated() {
+    for calls in 0..2 {
+        let flash = flash();
+        let mut ring = open(&flash);
+        append(&mut ring, &frame(0, 700)).unwrap();
+        flash.fail_after(calls);
+        assert!(matches!(append(&mut ring, &frame(1, 700)), Err(RingError::Device { .. })));
+        assert_eq!(records(&ring), [0]);
+        flash.mend();
+        append(&mut ring, &frame(1, 700)).unwrap();
+        append(&mut ring, &frame(2, 700)).unwrap();
+        assert_eq!(records(&open(&flash)), [0, 1, 2]);
+    }
+}
+
+#[test]
+fn a_record_number_is_not_taken_twice() {
+    let mut ring = open(&flash());
+    append(&mut ring, &frame(7, 10)).unwrap();
+    assert!(matches!(append(&mut ring, &frame(7, 10)), Err(RingError::Bug(_))));
+}
+
+#[test]
+fn whatever_a_power_cut_leaves_the_synced_records_are_there_and_the_ring_goes_on() {
+    for seed in 0..3000 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let flash = flash();
+        let (mut next, mut synced) = (0, Vec::new());
+        for _ in 0..random.u32(1..4) {
+            let mut ring = open(&flash);
+            let readable = records(&ring);
+            // Beyond what was synced there can be one more: the append that the cut interrupted.
+            next = readable.last().map_or(next, |last| last + 1).max(next);
+            let kept: Vec<u64> =
+                synced.iter().copied().filter(|r| *r >= readable.first().copied().unwrap_or(0)).collect();
+            assert!(kept.iter().all(|record| readable.contains(record)), "seed {seed}: {kept:?} in {readable:?}");
+            for _ in 0..random.u32(0..12) {
+                flash.fail_after(u32::MAX);
+                let cut_here = random.u32(0..8) == 0;
+                if cut_here {
+                    flash.fail_after(random.u32(0..2));
+                }
+                let evicts = ring.next_evicted();
+                if append(&mut ring, &frame(next, random.usize(0..1500))).is_err() {
+                    // The segment that was to make room may be gone.
+                    if let Some(oldest) = evicts {
+                        let end = ring.end_of(oldest);
+                        synced.retain(|record| *record >= end);
+                    }
+                    next += 1;
+                    break;
+                }
+                synced.push(next);
+                next += 1;
+                let first = records(&ring)[0];
+                synced.retain(|record| *record >= first);
+            }
+            flash.cut(&mut random);
+            flash.mend();
+            let image = flash.image();
+            let (first, second) = (contents(&open(&flash)), contents(&open(&flash)));
+            assert_eq!(first, second, "seed {seed}: opening twice gives the same");
+            assert_eq!(image, flash.image(), "seed {seed}: opening changes nothing");
+            for (record, payload) in &first {
+                assert_eq!(payload, &frame(*record, payload.len()).payload, "seed {seed}: nothing is invented");
+            }
+        }
+        let readable = records(&open(&flash));
+        for record in &synced {
+            assert!(readable.contains(record), "seed {seed}: record {record} is lost; there are {readable:?}");
+        }
+    }
+}
+
+/// Which headers are there decides what the ring is: each combination of what four slots can hold.
+#[test]
+fn recovery_knows_every_combination_of_slots() {
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Slot {
+        Written,
+        Blank,
+        Torn,
+        Foreign,
+    }
+    use Slot::*;
+    let full = flash();
+    let mut ring = open(&full);
+    for record in 0..4 {
+        ring.append(&frame(record, 100), Placement::NewSegment, &acks(0)).unwrap();
+    }
+    for code in 0..256usize {
+        let slots: Vec<Slot> = (0..4).map(|i| [Written, Blank, Torn, Foreign][code >> (2 * i) & 3]).collect();
+        let image = flash();
+        for (i, slot) in slots.iter().enumerate() {
+            let mut bytes = full.image()[i * 4096..(i + 1) * 4096].to_vec();
+            match slot {
+                Written => {}
+                Blank => bytes.fill(0),
+                Torn => bytes[40..].fill(0),
+                Foreign => bytes.fill(b'x'),
+            }
+            image.damage(i * 4096, &bytes);
+        }
+        let opened = Ring::open(image.clone(), LAYOUT, Rc::<Counters>::default()).map(|(ring, _)| records(&ring));
+        // Segment seq n is in slot n % 4 and holds record n - 1.
+        let mut expected: Vec<u64> = (0..4).filter(|r| slots[(*r as usize + 1) % 4] == Written).collect();
+        expected.sort_unstable();
+        let damaged = slots.iter().filter(|slot| **slot == Torn).count();
+        let refused = expected.is_empty() && (slots.contains(&Foreign) || damaged > 1);
+        match opened {
+            Ok(found) => assert_eq!((found, refused), (expected, false), "{slots:?}"),
+            Err(RingError::Foreign { .. }) => assert!(refused, "{slots:?}"),
+            Err(error) => panic!("{slots:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_ring_of_another_geometry_is_refused_and_left_alone() {
+    let flash = flash();
+    for record in 0..4 {
+        append(&mut open(&flash), &frame(record, 3000)).unwrap();
+    }
+    let image = flash.image();
+    let other = Layout { segment_size_bytes: 8192, segment_count: 2 };
+    let error = Ring::open(flash.clone(), other, Rc::<Counters>::default()).err().unwrap();
+    assert!(matches!(error, RingError::OtherGeometry { size_bytes: 16384, segment_size_bytes: 4096 }), "{error}");
+    assert_eq!(flash.image(), image);
+}
+
+#[test]
+fn opening_reads_the_headers_and_the_newest_segment_only() {
+    let layout = Layout { segment_size_bytes: 64 * 1024, segment_count: 64 };
+    let flash = SimFlash::new(layout.size_bytes() as usize);
+    let mut ring = Ring::open(flash.clone(), layout, Rc::default()).unwrap().0;
+    for record in 0..400 {
+        append(&mut ring, &frame(record, 9000)).unwrap();
+    }
+    let before = flash.read_bytes();
+    Ring::open(flash.clone(), layout, Rc::<Counters>::default()).unwrap();
+    let read = flash.read_bytes() - before;
+    assert!(read <= 64 * 512 + 64 * 1024 + 4096, "{read} bytes were read");
+}
