@@ -85,6 +85,7 @@ mod tests {
             "", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x", "a:1#x", "ü:1", "[::1", "a\n",
         ] {
             assert!(check_target(bad, Scheme::Http, "/metrics").is_err(), "{bad}");
+            assert!(check_target(bad, Scheme::Http, "/").is_err(), "{bad}");
         }
     }
 

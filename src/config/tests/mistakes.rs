@@ -181,6 +181,11 @@ fn jobs_that_can_not_be_are_refused() {
              percent-encoded, such as %20",
         ),
         (
+            "[[scrape_configs]]\njob_name = 'a'\nmetrics_path = '/a#b'",
+            "n.toml:3: scrape_configs.metrics_path: \"/a#b\" has characters that a path may not have; write them \
+             percent-encoded, such as %20",
+        ),
+        (
             "[[scrape_configs]]\njob_name = 'a'\nstatic_configs = [{}]",
             "n.toml:3: scrape_configs.static_configs.targets: is missing; write targets = [\"127.0.0.1:9100\"]",
         ),
@@ -275,6 +280,11 @@ fn external_labels_that_would_be_lost_are_refused() {
         (
             "[global]\nexternal_labels = { price = '5$' }",
             "n.toml:2: global.external_labels.price: has a $ without a variable's name; write ${NAME}, or $$ for a \
+             dollar sign",
+        ),
+        (
+            "[global]\nexternal_labels = { device = '${}' }",
+            "n.toml:2: global.external_labels.device: has a $ without a variable's name; write ${NAME}, or $$ for a \
              dollar sign",
         ),
         (

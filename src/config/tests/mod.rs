@@ -6,6 +6,7 @@ use super::*;
 use crate::model::{Scheme, Secret};
 use crate::remote_write::QueueOptions;
 use proptest::prelude::*;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A file in which every key is used.
@@ -131,6 +132,17 @@ fn relative_paths_start_from_the_files_directory() {
     assert_eq!(path_of("narthex.toml"), Path::new("ring"));
     let absolute = parse("buffer.path = '/dev/sda3'", Path::new(FILE)).unwrap();
     assert_eq!(absolute.buffer.unwrap().path, Path::new("/dev/sda3"));
+}
+
+#[test]
+fn a_file_that_is_named_relatively_gives_absolute_paths() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("narthex.toml"), "buffer.path = 'ring'").unwrap();
+    let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+    let relative = up.join(directory.path().strip_prefix("/").unwrap()).join("narthex.toml");
+    let ring = load(&relative).unwrap().buffer.unwrap().path;
+    assert!(relative.is_relative() && ring.is_absolute(), "{} {}", relative.display(), ring.display());
+    assert!(ring.ends_with(directory.path().strip_prefix("/").unwrap().join("ring")));
 }
 
 #[test]
