@@ -1,1 +1,132 @@
-//! (described by its own change)
+//! The configuration file: TOML with Prometheus's names in, options of every stage out.
+//!
+//! ```text
+//!  file ──► reader: tables and values with their ──► jobs, endpoints, buffer: ──► Config ──► effective: TOML again
+//!           keys and lines, held to keys             options, each checked
+//! ```
+//!
+//! A [`Config`] that exists is valid: no stage can refuse what it is given from here. Whatever is not understood is an
+//! error with its line and key, never ignored. Refuses to know whether the files it names exist and the hosts answer.
+
+mod address;
+mod buffer;
+mod effective;
+mod endpoints;
+mod error;
+mod jobs;
+mod keys;
+mod labels;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+pub use jobs::GlobalOptions;
+
+use crate::buffer::BufferOptions;
+use crate::discovery::JobOptions;
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::remote_write::{Auth, EndpointOptions, SecretSource};
+use reader::{Source, Table};
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use toml::de::DeTable;
+
+/// What the file asks for, with every default filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub global: GlobalOptions,
+    pub jobs: Vec<JobOptions>,
+    /// May be empty; then there is nothing to buffer for either.
+    pub endpoints: Vec<EndpointOptions>,
+    /// There if there are endpoints.
+    pub buffer: Option<BufferOptions>,
+}
+
+/// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let unreadable = |cause| ConfigError::Unreadable { file: path.into(), cause };
+    let (bytes, metadata) = read_bounded(path).map_err(unreadable)?;
+    if bytes.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(ConfigError::TooLarge { file: path.into() });
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        ConfigError::NotUtf8 { file: path.into(), line }
+    })?;
+    let absolute = std::path::absolute(path).map_err(unreadable)?;
+    let config = read(&Source { text, file: path, directory: directory_of(&absolute), environment: &variable })?;
+    if config.has_inline_secret() {
+        refuse_writable_by_others(path, &metadata)?;
+    }
+    Ok(config)
+}
+
+/// Reads a text as if it stood in the file of that name, which need not exist. Relative paths start from that file's directory.
+pub fn parse(text: &str, path_for_messages: &Path) -> Result<Config, ConfigError> {
+    let directory = directory_of(path_for_messages);
+    read(&Source { text, file: path_for_messages, directory, environment: &variable })
+}
+
+/// Whether a file that holds a secret may be written by its owner only: who can write to it can have the secret sent elsewhere.
+pub fn refuse_writable_by_others(file: &Path, metadata: &Metadata) -> Result<(), ConfigError> {
+    let mode = metadata.permissions().mode() & 0o7777;
+    if metadata.is_file() && mode & 0o022 != 0 {
+        return Err(ConfigError::WritableByOthers { file: file.into(), mode });
+    }
+    Ok(())
+}
+
+impl Config {
+    /// The configuration in effect: defaults filled in, secrets shown as `<secret>`. Read again with the secrets put back, it
+    /// gives the same configuration.
+    pub fn to_toml(&self) -> String {
+        // Tables with text keys, texts, integers and booleans: all of it is TOML.
+        toml::to_string(&effective::Effective::from(self)).expect("a configuration is always TOML")
+    }
+
+    fn has_inline_secret(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| match &endpoint.auth {
+            Auth::None => false,
+            Auth::Basic { password: secret, .. } | Auth::Header { credentials: secret, .. } => {
+                matches!(secret, SecretSource::Inline(_))
+            }
+        })
+    }
+}
+
+fn read(source: &Source) -> Result<Config, ConfigError> {
+    let root = DeTable::parse(source.text).map_err(|error| ConfigError::Syntax {
+        file: source.file.into(),
+        line: source.line(error.span().map_or(0, |span| span.start)),
+        message: error.message().replace('\n', " "),
+    })?;
+    let document = Table::document(source, root.get_ref());
+    document.only(&keys::DOCUMENT)?;
+    let global = jobs::read_global(&document)?;
+    Ok(Config {
+        jobs: jobs::read_jobs(&document, &global)?,
+        endpoints: endpoints::read_endpoints(&document, &global.external_labels)?,
+        buffer: buffer::read_buffer(&document)?,
+        global,
+    })
+}
+
+/// The bytes of a file, and at most one more than is allowed.
+fn read_bounded(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut bytes = Vec::new();
+    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok((bytes, metadata))
+}
+
+fn directory_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,112 @@
+//! Addresses and URLs, held to the parser of the HTTP client that will use them, so that they can't fail there.
+
+use super::reader::quoted;
+use crate::model::Scheme;
+use ureq::http::Uri;
+use ureq::http::uri::PathAndQuery;
+
+const TARGET_EXAMPLE: &str = "127.0.0.1:9100";
+
+/// Why a target is not `host` or `host:port`; what to write instead. Never repeats a `user:password@`.
+pub(super) fn check_target(address: &str, scheme: Scheme, metrics_path: &str) -> Result<(), String> {
+    if let Some((_, location)) = address.split_once("://") {
+        let host = location.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = quoted(host.rsplit('@').next().filter(|host| !host.is_empty()).unwrap_or(TARGET_EXAMPLE));
+        return Err(format!("is a URL; write {host} here, and scheme and metrics_path in its [[scrape_configs]]"));
+    }
+    if address.contains('@') {
+        return Err(format!("has a user or password in it; write an address such as {TARGET_EXAMPLE:?}"));
+    }
+    let shown = quoted(address);
+    if let Some((host, _)) = address.split_once('/') {
+        let host = quoted(if host.is_empty() { TARGET_EXAMPLE } else { host });
+        return Err(format!("{shown} has a path; write {host} here, and metrics_path in its [[scrape_configs]]"));
+    }
+    let url = format!("{}://{address}{metrics_path}", scheme.name());
+    let whole = |uri: &Uri| uri.authority().is_some_and(|a| a.as_str() == address) && uri.path() == metrics_path;
+    match url.parse::<Uri>() {
+        Ok(uri) if has_valid_host(&uri) && whole(&uri) => Ok(()),
+        _ => Err(format!("{shown} is not an address; write one such as {TARGET_EXAMPLE:?} or \"[::1]:9100\"")),
+    }
+}
+
+/// Why a text is not a `metrics_path`; what to write instead.
+pub(super) fn check_metrics_path(path: &str) -> Result<(), String> {
+    let problem = match PathAndQuery::try_from(path) {
+        _ if !path.starts_with('/') => "does not start with /; write a path such as \"/metrics\"",
+        _ if path.contains('?') => "has a query, and params is not supported; write the path alone",
+        Ok(parsed) if parsed.as_str() == path => return Ok(()),
+        _ => "has characters that a path may not have; write them percent-encoded, such as %20",
+    };
+    Err(format!("{} {problem}", quoted(path)))
+}
+
+/// The scheme of a receiver's URL; or why it is none and what to write instead, without repeating the URL.
+pub(super) fn check_url(url: &str) -> Result<Scheme, &'static str> {
+    let scheme = match () {
+        _ if url.starts_with("http://") => Scheme::Http,
+        _ if url.starts_with("https://") => Scheme::Https,
+        _ => return Err("does not start with http:// or https://; write one such as \"https://host/api/v1/write\""),
+    };
+    let not_a_url = "is not a URL; write one such as \"https://host/api/v1/write\"";
+    let uri: Uri = url.parse().map_err(|_| not_a_url)?;
+    match uri.authority() {
+        Some(authority) if authority.as_str().contains('@') => {
+            Err("has a user or password in it; write them in basic_auth")
+        }
+        _ if url.contains('#') => Err("has a fragment; remove # and what follows it"),
+        _ if has_valid_host(&uri) => Ok(scheme),
+        _ => Err(not_a_url),
+    }
+}
+
+/// A host, and no port or one from 1 to 65535; nobody's name before them.
+fn has_valid_host(uri: &Uri) -> bool {
+    let Some((authority, host)) = uri.authority().zip(uri.host()).filter(|(_, host)| !host.is_empty()) else {
+        return false;
+    };
+    match authority.as_str().strip_prefix(host) {
+        Some("") => true,
+        Some(port) => port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_a_host_and_perhaps_a_port() {
+        for good in ["localhost", "localhost:9100", "10.0.0.1:1", "[::1]:9100", "[fe80::1]", "a_b.c-d:65535"] {
+            assert_eq!(check_target(good, Scheme::Http, "/metrics"), Ok(()), "{good}");
+        }
+        for bad in [
+            "", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x", "a:1#x", "ü:1", "[::1", "a\n",
+        ] {
+            assert!(check_target(bad, Scheme::Http, "/metrics").is_err(), "{bad}");
+            assert!(check_target(bad, Scheme::Http, "/").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_are_http_with_a_host_and_nobodys_password() {
+        assert_eq!(check_url("http://a"), Ok(Scheme::Http));
+        assert_eq!(check_url("https://a.example:9090/api/v1/write?tenant=1"), Ok(Scheme::Https));
+        for bad in [
+            "",
+            "a",
+            "a/b",
+            "ftp://a",
+            "http://",
+            "http:///x",
+            "http://:80",
+            "http://a:0",
+            "http://u:p@a/",
+            "http://a/#x",
+            "http://a b",
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
+}

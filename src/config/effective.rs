@@ -1,0 +1,201 @@
+//! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
+
+use super::Config;
+use super::endpoints::WRITE_V1;
+use super::labels::escape_external_label;
+use crate::buffer::BufferOptions;
+use crate::discovery::{JobOptions, StaticConfig};
+use crate::model::{Scheme, Secret, format_duration, format_size};
+use crate::remote_write::{Auth, EndpointOptions, SecretSource};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The file's sections, in the order in which they are shown.
+#[derive(Serialize)]
+pub(super) struct Effective<'c> {
+    global: Global<'c>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scrape_configs: Vec<ScrapeConfig<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remote_write: Vec<RemoteWrite<'c>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buffer: Option<Buffer>,
+}
+
+#[derive(Serialize)]
+struct Global<'c> {
+    scrape_interval: String,
+    scrape_timeout: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    external_labels: BTreeMap<&'c str, String>,
+}
+
+#[derive(Serialize)]
+struct ScrapeConfig<'c> {
+    job_name: &'c str,
+    scrape_interval: String,
+    scrape_timeout: String,
+    metrics_path: &'c str,
+    scheme: &'c str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    static_configs: Vec<Targets<'c>>,
+}
+
+#[derive(Serialize)]
+struct Targets<'c> {
+    targets: &'c [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'c str, &'c str>,
+}
+
+#[derive(Serialize)]
+struct RemoteWrite<'c> {
+    url: &'c str,
+    name: &'c str,
+    remote_timeout: String,
+    protobuf_message: &'c str,
+    queue_config: Queue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<Tls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basic_auth: Option<BasicAuth<'c>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<Authorization<'c>>,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    max_samples_per_send: usize,
+    batch_send_deadline: String,
+    min_backoff: String,
+    max_backoff: String,
+}
+
+#[derive(Serialize)]
+struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
+    insecure_skip_verify: bool,
+}
+
+#[derive(Serialize)]
+struct BasicAuth<'c> {
+    username: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Authorization<'c> {
+    r#type: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials_file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Buffer {
+    path: String,
+    size: String,
+    segment_size: String,
+    commit_interval: String,
+}
+
+impl<'c> From<&'c Config> for Effective<'c> {
+    fn from(config: &'c Config) -> Self {
+        let external = config.global.external_labels.iter();
+        Effective {
+            global: Global {
+                scrape_interval: format_duration(config.global.scrape_interval),
+                scrape_timeout: format_duration(config.global.scrape_timeout),
+                external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
+            },
+            scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
+            remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
+            buffer: config.buffer.as_ref().map(Buffer::from),
+        }
+    }
+}
+
+impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
+    fn from(job: &'c JobOptions) -> Self {
+        ScrapeConfig {
+            job_name: &job.job_name,
+            scrape_interval: format_duration(job.interval),
+            scrape_timeout: format_duration(job.timeout),
+            metrics_path: &job.metrics_path,
+            scheme: job.scheme.name(),
+            static_configs: job.static_configs.iter().map(Targets::from).collect(),
+        }
+    }
+}
+
+impl<'c> From<&'c StaticConfig> for Targets<'c> {
+    fn from(config: &'c StaticConfig) -> Self {
+        let labels = config.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Targets { targets: &config.targets, labels }
+    }
+}
+
+impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
+    fn from(endpoint: &'c EndpointOptions) -> Self {
+        let (basic_auth, authorization) = match &endpoint.auth {
+            Auth::None => (None, None),
+            Auth::Basic { username, password } => {
+                let (password, password_file) = masked(password);
+                (Some(BasicAuth { username, password, password_file }), None)
+            }
+            Auth::Header { kind, credentials } => {
+                let (credentials, credentials_file) = masked(credentials);
+                (None, Some(Authorization { r#type: kind, credentials, credentials_file }))
+            }
+        };
+        // Refused beside an http url, so not shown beside one either.
+        let tls_config = endpoint.url.starts_with(&format!("{}://", Scheme::Https.name())).then(|| Tls {
+            ca_file: endpoint.tls.ca_file.as_deref().map(shown_path),
+            insecure_skip_verify: endpoint.tls.insecure_skip_verify,
+        });
+        RemoteWrite {
+            url: &endpoint.url,
+            name: &endpoint.name,
+            remote_timeout: format_duration(endpoint.timeout),
+            protobuf_message: WRITE_V1,
+            queue_config: Queue {
+                max_samples_per_send: endpoint.queue.max_samples_per_send,
+                batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),
+                min_backoff: format_duration(endpoint.queue.min_backoff),
+                max_backoff: format_duration(endpoint.queue.max_backoff),
+            },
+            tls_config,
+            basic_auth,
+            authorization,
+        }
+    }
+}
+
+impl From<&BufferOptions> for Buffer {
+    fn from(buffer: &BufferOptions) -> Self {
+        Buffer {
+            path: shown_path(&buffer.path),
+            size: format_size(buffer.size_bytes),
+            segment_size: format_size(buffer.segment_size_bytes),
+            commit_interval: format_duration(buffer.commit_interval),
+        }
+    }
+}
+
+/// An inline secret's mask, or the path of the file it is in.
+fn masked(secret: &SecretSource) -> (Option<&'static str>, Option<String>) {
+    match secret {
+        SecretSource::Inline(_) => (Some(Secret::MASK), None),
+        SecretSource::File(path) => (None, Some(shown_path(path))),
+    }
+}
+
+fn shown_path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,78 @@
+//! Why there is no configuration: one line that says where, what, and what to write instead.
+
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::model::format_size;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Lines are counted from 1. No variant ever holds a secret, nor text that may contain one.
+#[derive(Debug)]
+pub enum ConfigError {
+    Unreadable {
+        file: PathBuf,
+        cause: io::Error,
+    },
+    /// More than [`CONFIG_BYTES_MAX`] bytes.
+    TooLarge {
+        file: PathBuf,
+    },
+    NotUtf8 {
+        file: PathBuf,
+        line: usize,
+    },
+    /// The text is not TOML.
+    Syntax {
+        file: PathBuf,
+        line: usize,
+        message: String,
+    },
+    /// A key is unknown, missing, or has a value that can't be used.
+    Key {
+        file: PathBuf,
+        line: usize,
+        /// With its tables: `scrape_configs.static_configs.targets`.
+        key: String,
+        /// What is wrong; what to write instead.
+        problem: String,
+    },
+    /// The file holds a secret, and users other than its owner may replace where that secret is sent.
+    WritableByOthers {
+        file: PathBuf,
+        mode: u32,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Unreadable { file, cause } => {
+                write!(f, "{}: cannot be read ({cause}); name a file that this user may read", file.display())
+            }
+            ConfigError::TooLarge { file } => {
+                let most = format_size(CONFIG_BYTES_MAX);
+                write!(f, "{}: is larger than {most}; a configuration may not be", file.display())
+            }
+            ConfigError::NotUtf8 { file, line } => {
+                write!(f, "{}:{line}: is not UTF-8 text; save the file as UTF-8", file.display())
+            }
+            ConfigError::Syntax { file, line, message } => {
+                write!(f, "{}:{line}: is not TOML: {message}", file.display())
+            }
+            ConfigError::Key { file, line, key, problem } => write!(f, "{}:{line}: {key}: {problem}", file.display()),
+            ConfigError::WritableByOthers { file, mode } => {
+                let file = file.display();
+                write!(f, "{file}: holds a secret, but others may write to it (mode {mode:04o}); run chmod go-w {file}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ConfigError::Unreadable { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `[global]` and `[[scrape_configs]]`.
+
+use super::address::{check_metrics_path, check_target};
+use super::error::ConfigError;
+use super::keys;
+use super::labels::{read_external_labels, read_target_labels};
+use super::reader::{Table, Value, quoted, quoted_duration};
+use crate::discovery::{JobOptions, StaticConfig, static_targets};
+use crate::limits::TARGETS_MAX;
+use crate::model::{Labels, Scheme};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const TARGET_EXAMPLE: &str = "\"127.0.0.1:9100\"";
+const TARGETS_EXAMPLE: &str = "[\"127.0.0.1:9100\"]";
+
+/// `[global]`: what jobs and endpoints fall back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalOptions {
+    pub scrape_interval: Duration,
+    /// At most `scrape_interval`.
+    pub scrape_timeout: Duration,
+    pub external_labels: Labels,
+}
+
+impl Default for GlobalOptions {
+    /// Prometheus's `DefaultGlobalConfig`.
+    fn default() -> Self {
+        GlobalOptions {
+            scrape_interval: Duration::from_secs(60),
+            scrape_timeout: Duration::from_secs(10),
+            external_labels: Labels::default(),
+        }
+    }
+}
+
+pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError> {
+    let defaults = GlobalOptions::default();
+    let Some(table) = document.table("global", &keys::GLOBAL)? else { return Ok(defaults) };
+    let (scrape_interval, scrape_timeout) = read_timing(&table, &defaults)?;
+    let external_labels = table.get_or("external_labels", defaults.external_labels, read_external_labels)?;
+    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels })
+}
+
+pub(super) fn read_jobs(document: &Table, global: &GlobalOptions) -> Result<Vec<JobOptions>, ConfigError> {
+    let mut jobs = Vec::new();
+    let (mut names, mut targets) = (HashMap::new(), 0);
+    for table in document.tables("scrape_configs", &keys::SCRAPE_CONFIG)? {
+        let job = read_job(&table, global, &mut targets)?;
+        if let Some(first) = names.insert(job.job_name.clone(), table.get("job_name")).flatten() {
+            let (name, line) = (quoted(&job.job_name), first.line());
+            let problem = format_args!("{name} is the job on line {line} too; give each job its own name");
+            return Err(table.error("job_name", problem));
+        }
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+/// Adds the targets that the job lists to `targets`.
+fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Result<JobOptions, ConfigError> {
+    let name = table.require("job_name", "\"node\"")?;
+    let job_name = name.text("\"node\"")?;
+    if job_name.is_empty() {
+        return Err(name.error("is empty; write a name such as \"node\""));
+    }
+    let (interval, timeout) = read_timing(table, global)?;
+    let mut job = JobOptions {
+        job_name: job_name.into(),
+        metrics_path: read_metrics_path(table)?,
+        scheme: read_scheme(table)?,
+        interval,
+        timeout,
+        static_configs: Vec::new(),
+    };
+    let mut static_configs = Vec::new();
+    for static_config in table.tables("static_configs", &keys::STATIC_CONFIG)? {
+        // One at a time, so that an error stands at the line of the one that has it.
+        job.static_configs = vec![read_static_config(&static_config, &job, targets)?];
+        static_targets(&job)
+            .map_err(|error| static_config.error("labels", format_args!("{error}; write fewer or shorter ones")))?;
+        static_configs.append(&mut job.static_configs);
+    }
+    job.static_configs = static_configs;
+    Ok(job)
+}
+
+/// Interval and timeout. A timeout that is written must fit the interval; one that is inherited is cut to it.
+fn read_timing(table: &Table, inherited: &GlobalOptions) -> Result<(Duration, Duration), ConfigError> {
+    let interval = table.get_or("scrape_interval", inherited.scrape_interval, Value::nonzero_duration)?;
+    let Some(value) = table.get("scrape_timeout") else {
+        return Ok((interval, inherited.scrape_timeout.min(interval)));
+    };
+    let timeout = value.nonzero_duration()?;
+    if timeout > interval {
+        let (timeout, interval) = (quoted_duration(timeout), quoted_duration(interval));
+        return Err(value.error(format_args!("{timeout} is longer than the scrape_interval; write at most {interval}")));
+    }
+    Ok((interval, timeout))
+}
+
+fn read_metrics_path(table: &Table) -> Result<String, ConfigError> {
+    let Some(value) = table.get("metrics_path") else { return Ok("/metrics".into()) };
+    let path = value.text("\"/metrics\"")?;
+    check_metrics_path(path).map_err(|problem| value.error(problem))?;
+    Ok(path.into())
+}
+
+fn read_scheme(table: &Table) -> Result<Scheme, ConfigError> {
+    let Some(value) = table.get("scheme") else { return Ok(Scheme::Http) };
+    match value.text("\"http\" or \"https\"")? {
+        "http" => Ok(Scheme::Http),
+        "https" => Ok(Scheme::Https),
+        other => Err(value.error(format_args!("{} is not a scheme; write \"http\" or \"https\"", quoted(other)))),
+    }
+}
+
+fn read_static_config(table: &Table, job: &JobOptions, count: &mut usize) -> Result<StaticConfig, ConfigError> {
+    let mut targets = Vec::new();
+    for value in table.require("targets", TARGETS_EXAMPLE)?.list(TARGETS_EXAMPLE)? {
+        let address = value.text(TARGET_EXAMPLE)?;
+        check_target(address, job.scheme, &job.metrics_path).map_err(|problem| value.error(problem))?;
+        *count += 1;
+        if *count > TARGETS_MAX {
+            return Err(value.error(format_args!("is target {count}; list at most {TARGETS_MAX} in all jobs together")));
+        }
+        targets.push(address.into());
+    }
+    let labels = table.get_or("labels", Vec::new(), read_target_labels)?;
+    Ok(StaticConfig { targets, labels })
+}

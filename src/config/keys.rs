@@ -1,0 +1,213 @@
+//! The keys of each table: those that Narthex reads, those that only Prometheus does, and what to say about any other.
+
+/// Which keys a table may have.
+pub(super) struct Keys {
+    known: &'static [&'static str],
+    /// Prometheus reads them; Narthex does not.
+    unsupported: &'static [&'static str],
+}
+
+pub(super) const DOCUMENT: Keys = Keys {
+    known: &["global", "scrape_configs", "remote_write", "buffer"],
+    unsupported: &[
+        "alerting",
+        "otlp",
+        "remote_read",
+        "rule_files",
+        "runtime",
+        "scrape_config_files",
+        "storage",
+        "tracing",
+    ],
+};
+
+pub(super) const GLOBAL: Keys = Keys {
+    known: &["scrape_interval", "scrape_timeout", "external_labels"],
+    unsupported: &[
+        "always_scrape_classic_histograms",
+        "body_size_limit",
+        "convert_classic_histograms_to_nhcb",
+        "evaluation_interval",
+        "extra_scrape_metrics",
+        "keep_dropped_targets",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "metric_name_escaping_scheme",
+        "metric_name_validation_scheme",
+        "query_log_file",
+        "rule_query_offset",
+        "sample_limit",
+        "scrape_failure_log_file",
+        "scrape_native_histograms",
+        "scrape_protocols",
+        "target_limit",
+    ],
+};
+
+/// Service discovery (`*_sd_configs`) is unsupported too.
+pub(super) const SCRAPE_CONFIG: Keys = Keys {
+    known: &["job_name", "scrape_interval", "scrape_timeout", "metrics_path", "scheme", "static_configs"],
+    unsupported: &[
+        "always_scrape_classic_histograms",
+        "authorization",
+        "basic_auth",
+        "bearer_token",
+        "bearer_token_file",
+        "body_size_limit",
+        "convert_classic_histograms_to_nhcb",
+        "enable_compression",
+        "enable_http2",
+        "extra_scrape_metrics",
+        "fallback_scrape_protocol",
+        "follow_redirects",
+        "honor_labels",
+        "honor_timestamps",
+        "http_headers",
+        "keep_dropped_targets",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "metric_name_escaping_scheme",
+        "metric_name_validation_scheme",
+        "metric_relabel_configs",
+        "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor",
+        "no_proxy",
+        "oauth2",
+        "params",
+        "proxy_connect_header",
+        "proxy_from_environment",
+        "proxy_url",
+        "relabel_configs",
+        "sample_limit",
+        "scrape_failure_log_file",
+        "scrape_native_histograms",
+        "scrape_protocols",
+        "target_limit",
+        "tls_config",
+        "track_timestamps_staleness",
+    ],
+};
+
+pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
+
+pub(super) const REMOTE_WRITE: Keys = Keys {
+    known: &[
+        "url",
+        "name",
+        "remote_timeout",
+        "protobuf_message",
+        "queue_config",
+        "tls_config",
+        "basic_auth",
+        "authorization",
+    ],
+    unsupported: &[
+        "azuread",
+        "bearer_token",
+        "bearer_token_file",
+        "enable_http2",
+        "failed_request_logging",
+        "follow_redirects",
+        "google_iam",
+        "headers",
+        "http_headers",
+        "metadata_config",
+        "no_proxy",
+        "oauth2",
+        "proxy_connect_header",
+        "proxy_from_environment",
+        "proxy_url",
+        "round_robin_dns",
+        "send_exemplars",
+        "send_native_histograms",
+        "sigv4",
+        "write_relabel_configs",
+    ],
+};
+
+pub(super) const QUEUE_CONFIG: Keys = Keys {
+    known: &["max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff"],
+    unsupported: &["capacity", "max_shards", "min_shards", "retry_on_http_429", "sample_age_limit"],
+};
+
+pub(super) const TLS_CONFIG: Keys = Keys {
+    known: &["ca_file", "insecure_skip_verify"],
+    unsupported: &[
+        "ca",
+        "ca_ref",
+        "cert",
+        "cert_file",
+        "cert_ref",
+        "key",
+        "key_file",
+        "key_ref",
+        "max_version",
+        "min_version",
+        "server_name",
+    ],
+};
+
+pub(super) const BASIC_AUTH: Keys = Keys {
+    known: &["username", "password", "password_file"],
+    unsupported: &["password_ref", "username_file", "username_ref"],
+};
+
+pub(super) const AUTHORIZATION: Keys =
+    Keys { known: &["type", "credentials", "credentials_file"], unsupported: &["credentials_ref"] };
+
+pub(super) const BUFFER: Keys = Keys { known: &["path", "size", "segment_size", "commit_interval"], unsupported: &[] };
+
+impl Keys {
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.known.contains(&key)
+    }
+
+    /// What is wrong with a key that is not known; what to write instead.
+    pub(super) fn complaint(&self, key: &str) -> String {
+        if self.unsupported.contains(&key) || (self.knows("static_configs") && key.ends_with("_sd_configs")) {
+            return "is not supported by Narthex; remove it".into();
+        }
+        // A quarter of the letters may be wrong, but one at least: any more is another word.
+        let wrong_max = (key.len() / 4).max(1);
+        let near = self.known.iter().map(|known| (edit_distance(key, known, wrong_max), known)).min();
+        match near {
+            Some((wrong, known)) if wrong <= wrong_max => format!("unknown key; did you mean {known}?"),
+            _ => format!("unknown key; the keys here are {}", self.known.join(", ")),
+        }
+    }
+}
+
+/// Letters to insert, remove or replace (Levenshtein), counted in bytes; some number above `most` if it is more than that.
+fn edit_distance(from: &str, to: &str, most: usize) -> usize {
+    if from.len().abs_diff(to.len()) > most {
+        return most + 1;
+    }
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_letters() {
+        for (from, to, distance) in
+            [("", "", 0), ("url", "url", 0), ("ulr", "url", 2), ("nam", "name", 1), ("sise", "size", 1)]
+        {
+            assert_eq!(edit_distance(from, to, 9), distance, "{from} {to}");
+        }
+        assert!(edit_distance("x", "scrape_interval", 3) > 3);
+    }
+}

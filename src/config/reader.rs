@@ -1,0 +1,266 @@
+//! A TOML document whose every value knows its line and its key.
+//!
+//! `toml`'s spanned tree is read directly rather than through `Deserialize`: serde's errors name neither the line nor
+//! the whole key, and would have to be taken apart again. Knows types and places; refuses to know what keys mean.
+
+use super::error::ConfigError;
+use super::keys::Keys;
+use crate::model::{format_duration, parse_duration, parse_size};
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::de::{DeTable, DeValue};
+
+/// The longest duration that Prometheus knows: its durations are nanoseconds in a signed 64-bit integer.
+const DURATION_NS_MAX: u128 = i64::MAX as u128;
+
+/// Characters of a text from the file that an error may repeat.
+const SHOWN_CHARS_MAX: usize = 60;
+
+/// A configuration's text, and what its values refer to.
+pub(super) struct Source<'t> {
+    pub(super) text: &'t str,
+    /// As errors name it.
+    pub(super) file: &'t Path,
+    /// What relative paths start from.
+    pub(super) directory: &'t Path,
+    pub(super) environment: &'t dyn Fn(&str) -> Option<String>,
+}
+
+impl Source<'_> {
+    /// The line that a byte offset is on, counted from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        1 + self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
+    }
+
+    fn error(&self, offset: usize, key: String, problem: impl Display) -> ConfigError {
+        ConfigError::Key { file: self.file.into(), line: self.line(offset), key, problem: problem.to_string() }
+    }
+}
+
+/// A table, its own key, and its place: the header, or the braces.
+pub(super) struct Table<'t> {
+    pub(super) source: &'t Source<'t>,
+    /// Empty for the document.
+    key: String,
+    span: Range<usize>,
+    entries: &'t DeTable<'t>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn document(source: &'t Source<'t>, entries: &'t DeTable<'t>) -> Self {
+        Table { source, key: String::new(), span: 0..0, entries }
+    }
+
+    /// Refuses the first key, in the order of the file, that is not of this table.
+    pub(super) fn only(&self, keys: &Keys) -> Result<(), ConfigError> {
+        let first = self.entries.keys().filter(|key| !keys.knows(key.get_ref())).min_by_key(|key| key.span().start);
+        match first {
+            None => Ok(()),
+            Some(key) => {
+                Err(self.source.error(key.span().start, self.key_of(key.get_ref()), keys.complaint(key.get_ref())))
+            }
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Value<'t>> {
+        let value = self.entries.get(key)?;
+        Some(Value { source: self.source, key: self.key_of(key), span: value.span(), value: value.get_ref() })
+    }
+
+    /// What `read` makes of the key's value, or the default where the key is missing.
+    pub(super) fn get_or<T>(
+        &self,
+        key: &str,
+        default: T,
+        read: impl FnOnce(&Value<'t>) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        self.get(key).map_or(Ok(default), |value| read(&value))
+    }
+
+    /// `example` is what to write where the key is missing.
+    pub(super) fn require(&self, key: &str, example: &str) -> Result<Value<'t>, ConfigError> {
+        self.get(key).ok_or_else(|| self.error(key, format_args!("is missing; write {key} = {example}")))
+    }
+
+    /// The table of that key, held to its keys.
+    pub(super) fn table(&self, key: &str, keys: &Keys) -> Result<Option<Table<'t>>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let table = value.table(format_args!("write [{}]", value.key))?;
+        table.only(keys)?;
+        Ok(Some(table))
+    }
+
+    /// The tables of an array of tables, each held to its keys.
+    pub(super) fn tables(&self, key: &str, keys: &Keys) -> Result<Vec<Table<'t>>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let remedy = format!("write [[{}]]", value.key);
+        let DeValue::Array(items) = value.value else { return Err(value.wrong_type(remedy)) };
+        let tables = items.iter().map(|item| {
+            let table = value.item(item).table(&remedy)?;
+            table.only(keys)?;
+            Ok(table)
+        });
+        tables.collect()
+    }
+
+    /// Each key of a table whose keys are the user's own, in order of their names.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'t str, Value<'t>)> {
+        self.entries.keys().filter_map(|key| Some((key.get_ref().as_ref(), self.get(key.get_ref())?)))
+    }
+
+    /// About a key of this table, at its value if it has one.
+    pub(super) fn error(&self, key: &str, problem: impl Display) -> ConfigError {
+        let offset = self.entries.get(key).map_or(self.span.start, |value| value.span().start);
+        self.source.error(offset, self.key_of(key), problem)
+    }
+
+    /// About the table itself.
+    pub(super) fn error_here(&self, problem: impl Display) -> ConfigError {
+        self.source.error(self.span.start, self.key.clone(), problem)
+    }
+
+    fn key_of(&self, key: &str) -> String {
+        let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let shown = if !key.is_empty() && key.len() <= SHOWN_CHARS_MAX && key.chars().all(bare) {
+            key.to_string()
+        } else {
+            quoted(key)
+        };
+        if self.key.is_empty() { shown } else { format!("{}.{shown}", self.key) }
+    }
+}
+
+/// A value, its key, and its place.
+pub(super) struct Value<'t> {
+    pub(super) source: &'t Source<'t>,
+    key: String,
+    span: Range<usize>,
+    value: &'t DeValue<'t>,
+}
+
+impl<'t> Value<'t> {
+    pub(super) fn error(&self, problem: impl Display) -> ConfigError {
+        self.source.error(self.span.start, self.key.clone(), problem)
+    }
+
+    pub(super) fn line(&self) -> usize {
+        self.source.line(self.span.start)
+    }
+
+    pub(super) fn text(&self, example: &str) -> Result<&'t str, ConfigError> {
+        match self.value {
+            DeValue::String(text) => Ok(text),
+            _ => Err(self.wrong_type(format_args!("write a string such as {example}"))),
+        }
+    }
+
+    /// A text that no error may repeat, whatever it is.
+    pub(super) fn secret(&self) -> Result<&'t str, ConfigError> {
+        match self.value {
+            DeValue::String(text) => Ok(text),
+            _ => Err(self.error("is not a string; write it in quotes")),
+        }
+    }
+
+    /// Relative to the directory of the configuration, as in Prometheus.
+    pub(super) fn path(&self, example: &str) -> Result<PathBuf, ConfigError> {
+        match self.text(example)? {
+            "" => Err(self.error(format_args!("is empty; write a path such as {example}"))),
+            path if path.contains('\0') => Err(self.error(format_args!("has a NUL; write a path such as {example}"))),
+            path => Ok(self.source.directory.join(path)),
+        }
+    }
+
+    pub(super) fn duration(&self) -> Result<Duration, ConfigError> {
+        let DeValue::String(text) = self.value else {
+            return Err(self.wrong_type("write a duration such as \"15s\""));
+        };
+        let duration = parse_duration(text).map_err(|error| self.error(format_args!("{} is {error}", quoted(text))))?;
+        if duration.as_nanos() > DURATION_NS_MAX {
+            return Err(self.error(format_args!("{} is too long; the longest duration is \"292y\"", quoted(text))));
+        }
+        Ok(duration)
+    }
+
+    pub(super) fn nonzero_duration(&self) -> Result<Duration, ConfigError> {
+        match self.duration()? {
+            Duration::ZERO => Err(self.error("is zero; write a duration such as \"15s\", or leave the key out")),
+            duration => Ok(duration),
+        }
+    }
+
+    /// Bytes.
+    pub(super) fn size(&self) -> Result<u64, ConfigError> {
+        let DeValue::String(text) = self.value else { return Err(self.wrong_type("write a size such as \"64MiB\"")) };
+        parse_size(text).map_err(|error| self.error(format_args!("{} is {error}", quoted(text))))
+    }
+
+    /// A whole number of at least one and at most `most`.
+    pub(super) fn count(&self, most: usize) -> Result<usize, ConfigError> {
+        let DeValue::Integer(integer) = self.value else {
+            return Err(self.wrong_type(format_args!("write a whole number from 1 to {most}")));
+        };
+        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| usize::try_from(n).ok()) {
+            Some(number) if (1..=most).contains(&number) => Ok(number),
+            _ => Err(self.error(format_args!("is {}; write a number from 1 to {most}", shown(&integer.to_string())))),
+        }
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, ConfigError> {
+        self.value.as_bool().ok_or_else(|| self.wrong_type("write true or false"))
+    }
+
+    pub(super) fn list(&self, example: &str) -> Result<impl Iterator<Item = Value<'t>>, ConfigError> {
+        let DeValue::Array(items) = self.value else {
+            return Err(self.wrong_type(format_args!("write a list such as {example}")));
+        };
+        Ok(items.iter().map(|item| self.item(item)))
+    }
+
+    pub(super) fn table(&self, remedy: impl Display) -> Result<Table<'t>, ConfigError> {
+        match self.value {
+            DeValue::Table(entries) => {
+                Ok(Table { source: self.source, key: self.key.clone(), span: self.span.clone(), entries })
+            }
+            _ => Err(self.wrong_type(remedy)),
+        }
+    }
+
+    fn item(&self, item: &'t toml::Spanned<DeValue<'t>>) -> Value<'t> {
+        Value { source: self.source, key: self.key.clone(), span: item.span(), value: item.get_ref() }
+    }
+
+    /// Strings are not repeated: one that stands where a table should may be `user:password`.
+    fn wrong_type(&self, remedy: impl Display) -> ConfigError {
+        let found = match self.value {
+            DeValue::String(_) => "a string".into(),
+            DeValue::Integer(integer) => format!("the integer {}", shown(&integer.to_string())),
+            DeValue::Float(float) => format!("the number {}", shown(&float.to_string())),
+            DeValue::Boolean(flag) => flag.to_string(),
+            DeValue::Datetime(datetime) => format!("the date {datetime}"),
+            DeValue::Array(_) => "a list".into(),
+            DeValue::Table(_) => "a table".into(),
+        };
+        self.error(format_args!("is {found}; {remedy}"))
+    }
+}
+
+/// Text from the file as an error repeats it: quoted, on one line, not too long.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", shown(text))
+}
+
+/// A duration as an error repeats it.
+pub(super) fn quoted_duration(duration: Duration) -> String {
+    quoted(&format_duration(duration))
+}
+
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
