@@ -1,6 +1,8 @@
 //! Every bound in one place. What comes from outside (pages, receivers, configuration, images) is held to
 //! one of these; relations between them are asserted when the crate is compiled.
 
+use std::time::Duration;
+
 /// Endpoints of one agent. A segment header names each of them, and must fit one program unit.
 pub const ENDPOINTS_MAX: usize = 16;
 
@@ -46,6 +48,12 @@ pub const WINDOW_BATCHES_MAX: usize = 512;
 /// Requests that one rejected request may be divided into before what is left of it is given up.
 pub const REJECTED_SPLITS_MAX: u32 = 64;
 
+/// What a receiver's `Retry-After` may ask for; a longer wait is cut to this.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Kinds of failure that one endpoint's log tells apart at a time.
+pub const FAILURE_KINDS_MAX: usize = 8;
+
 /// Bytes of scraped samples held in memory before the oldest uncommitted ones are given up (only when the flash refuses writes).
 pub const STAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -75,6 +83,9 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
+pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
