@@ -107,8 +107,8 @@ impl SegmentCodec {
 
     /// Appends the payload of one frame with all of `batches` to `out`.
     ///
-    /// One frame holds [`FRAME_RECORDS_MAX`] batches and [`FRAME_SAMPLES_MAX`] samples at most, which is more than the
-    /// RAM stage holds; a decoder refuses a frame with more.
+    /// The caller gives [`FRAME_RECORDS_MAX`] batches at most. Their samples are within [`FRAME_SAMPLES_MAX`] as long as
+    /// they come from the RAM stage, which holds fewer. A decoder refuses a frame with more of either.
     pub fn encode(&mut self, batches: &[Rc<ScrapeBatch>], out: &mut Vec<u8>) {
         debug_assert!(batches.len() <= FRAME_RECORDS_MAX);
         debug_assert!(batches.iter().map(|batch| batch.len()).sum::<usize>() <= FRAME_SAMPLES_MAX);
@@ -154,7 +154,7 @@ impl SegmentCodec {
     }
 
     /// The most bytes that the payload of this batch alone takes in a fresh segment, whatever its labels and values are.
-    /// Real pages take a tenth of it: a batch needs to be cut only if it was encoded and did not fit.
+    /// Real pages take a small part of it: a batch needs to be cut only if it was encoded and did not fit.
     pub fn worst_case_bytes(batch: &ScrapeBatch) -> usize {
         let mut before: &[u8] = &[];
         let mut bits = BATCH_BITS;

@@ -242,6 +242,18 @@ fn an_unchanged_page_costs_no_more_than_its_time() {
 }
 
 #[test]
+fn a_page_that_goes_stale_costs_little() {
+    let table = SeriesTable::new();
+    let list = page(&table, 1);
+    let mut codec = SegmentCodec::new();
+    let values = |value: fn(u32) -> f64| (0..500).map(value).collect::<Vec<f64>>();
+    encode(&mut codec, &[batch(1, 0, list.clone(), values(f64::from))]);
+    let stale = encode(&mut codec, &[batch(1, 15_000, list.clone(), values(|_| f64::from_bits(STALE_NAN_BITS)))]);
+    let back = encode(&mut codec, &[batch(1, 30_000, list, values(f64::from))]);
+    assert!(stale.len() < 64 && back.len() < 32, "{} bytes, and {} when it comes back", stale.len(), back.len());
+}
+
+#[test]
 fn a_second_target_with_the_same_page_costs_little() {
     let table = SeriesTable::new();
     let mut codec = SegmentCodec::new();
@@ -285,6 +297,8 @@ fn after_a_restart_other_target_numbers_write_the_same_bytes() {
     let expected = encode(&mut running, &frame(3, |target| target));
     assert_eq!(encode(&mut restarted, &frame(3, |target| 2 - target)), expected);
     assert!(restarted == running);
+    let renumbered = encode(&mut restarted, &frame(4, |target| (target + 1) % 3));
+    assert_eq!(renumbered, encode(&mut running, &frame(4, |target| target)), "numbered anew while running");
 }
 
 #[test]
