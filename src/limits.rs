@@ -87,6 +87,16 @@ pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
 pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Samples of one batch: a full page, the staleness markers of another full page, and what the agent reports of the scrape.
+pub const SAMPLES_PER_BATCH_MAX: usize = 2 * SERIES_PER_PAGE_MAX + 64;
+
+/// Samples of one frame.
+pub const FRAME_SAMPLES_MAX: usize = 1 << 21;
+
+/// Bytes of the label sets that one frame brings in.
+pub const FRAME_LABEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(STAGE_BYTES_MAX / size_of::<f64>() + SAMPLES_PER_BATCH_MAX <= FRAME_SAMPLES_MAX);
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
