@@ -1,1 +1,12 @@
-//! (described by its own change)
+mod cache;
+mod content_type;
+mod cycle;
+mod gather;
+mod go_float;
+mod sample_labels;
+mod schedule;
+mod series_text;
+mod text;
+pub use cycle::*;
+pub use schedule::*;
+pub use content_type::*;
