@@ -124,7 +124,8 @@ mod tests {
         for text in ["text/html", "text/html; charset=utf-8", "application/openmetrics-text", "text", "textplain;"] {
             assert!(matches!(Format::of(text), Err(ContentTypeError::Unsupported(_))), "{text}");
         }
-        for text in ["text/plain; x", "/plain", "text/", ";", "text/plain; a=1; a=2", "text/plain; a=\"b", "text plain"] {
+        for text in ["text/plain; x", "/plain", "text/", ";", "text/plain; a=1; a=2", "text/plain; a=\"b", "text plain"]
+        {
             assert!(matches!(Format::of(text), Err(ContentTypeError::Malformed(_))), "{text}");
         }
     }

@@ -298,7 +298,8 @@ impl Cycle {
             self.newest_ms.clear();
             return;
         }
-        self.untracked.extend(gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied()));
+        self.untracked
+            .extend(gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied()));
         self.untracked.sort_unstable();
         let list = self.cache.list();
         let mut newest_ms = HashMap::with_capacity(self.untracked.len());
@@ -319,7 +320,8 @@ impl Cycle {
     fn repeats_batch(&self, list: &[Series], repeats: &[Repeat]) -> ScrapeBatch {
         let series = repeats.iter().map(|repeat| list[repeat.position as usize].clone()).collect();
         let values = repeats.iter().map(|repeat| repeat.value).collect();
-        let own = repeats.iter().zip(0..).map(|(repeat, index)| OwnTimestamp { index, timestamp_ms: repeat.timestamp_ms });
+        let own =
+            repeats.iter().zip(0..).map(|(repeat, index)| OwnTimestamp { index, timestamp_ms: repeat.timestamp_ms });
         let newest_ms = repeats.iter().map(|repeat| repeat.timestamp_ms).max().unwrap_or_default();
         ScrapeBatch { own_timestamps: own.collect(), ..self.batch(newest_ms, series, values) }
     }

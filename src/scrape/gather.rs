@@ -44,6 +44,8 @@ pub struct Gathered {
     /// Of all samples to which the page gives no time.
     pub timestamp_ms: i64,
     newest_allowed_ms: i64,
+    /// Positions below are the report series': what the page says of them is refused.
+    report_len: usize,
 }
 
 /// One series comes more than [`PAGE_SAMPLES_PER_SERIES_MAX`] times.
@@ -64,6 +66,7 @@ impl Gathered {
             repeated: HashMap::new(),
             timestamp_ms,
             newest_allowed_ms: now_ms.saturating_add(SAMPLE_AHEAD_MAX_MS),
+            report_len,
         }
     }
 
@@ -78,8 +81,18 @@ impl Gathered {
     }
 
     /// A sample to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
-    pub fn add_at(&mut self, place: Place, sample: f64, at_ms: i64, newest_ms: Option<i64>) -> Result<(), TooManyRepeats> {
+    pub fn add_at(
+        &mut self,
+        place: Place,
+        sample: f64,
+        at_ms: i64,
+        newest_ms: Option<i64>,
+    ) -> Result<(), TooManyRepeats> {
         self.counts.after_relabeling += 1;
+        if (place.position as usize) < self.report_len {
+            self.counts.duplicate += 1;
+            return Ok(());
+        }
         let first = self.is_first(place);
         let newest_ms = if first { newest_ms } else { self.newest_on_page(place.position).max(newest_ms) };
         let cause = if at_ms > self.newest_allowed_ms {

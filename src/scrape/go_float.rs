@@ -52,7 +52,9 @@ mod tests {
             assert_eq!(parse_go_float(text), Some(number), "{text}");
         }
         assert!(parse_go_float("nAn").unwrap().is_nan());
-        for text in ["", ".", "1e", "+nan", "-NaN", "1e400", "-1e400", "0x1", "0x1p-3", "1_2", "infin", "true", "1\r", " 1"] {
+        for text in
+            ["", ".", "1e", "+nan", "-NaN", "1e400", "-1e400", "0x1", "0x1p-3", "1_2", "infin", "true", "1\r", " 1"]
+        {
             assert_eq!(parse_go_float(text), None, "{text:?}");
         }
     }

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_first_wait_leads_to_the_offset() {
-        for (hash_ms, wall_ms, wait_ms) in [(0, 0, 0), (5, 0, 5), (5, 5, 0), (5, 6, 14_999), (5, -1, 6), (15_005, 0, 5)] {
+        for (hash_ms, wall_ms, wait_ms) in [(0, 0, 0), (5, 0, 5), (5, 5, 0), (5, 6, 14_999), (5, -1, 6), (15_005, 0, 5)]
+        {
             let wait = first_wait(15 * SECOND, hash_ms * 1_000_000, wall_ms);
             assert_eq!(wait, Duration::from_millis(wait_ms), "{hash_ms} at {wall_ms}");
         }
