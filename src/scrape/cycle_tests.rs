@@ -35,11 +35,14 @@ impl Scrapes {
 
     fn complete(&mut self, page: Option<&str>) -> CycleResult {
         self.timestamp_ms += INTERVAL_MS;
-        let result =
-            self.cycle.complete(page.map(str::as_bytes), self.timestamp_ms, Duration::from_millis(500));
+        let result = self.cycle.complete(page.map(str::as_bytes), self.timestamp_ms, Duration::from_millis(500));
         for batch in result.more.iter().chain([&result.batch]) {
             assert_eq!(batch.series.len(), batch.values.len());
-            assert_eq!(batch.series.iter().collect::<HashSet<_>>().len(), batch.len(), "a series stands twice in {batch:?}");
+            assert_eq!(
+                batch.series.iter().collect::<HashSet<_>>().len(),
+                batch.len(),
+                "a series stands twice in {batch:?}"
+            );
             assert_eq!(batch.target, 7);
         }
         result
@@ -64,7 +67,10 @@ impl Scrapes {
 }
 
 fn show(series: &Series, value: f64) -> String {
-    let labels = series.to_string().replace(r#"{instance="h:1", job="node"}"#, "").replace(r#"instance="h:1", job="node""#, "..");
+    let labels = series
+        .to_string()
+        .replace(r#"{instance="h:1", job="node"}"#, "")
+        .replace(r#"instance="h:1", job="node""#, "..");
     if is_stale(value) { format!("{labels} stale") } else { format!("{labels} {value}") }
 }
 
@@ -93,7 +99,10 @@ fn report(batch: &ScrapeBatch) -> [f64; 5] {
         "scrape_series_added",
     ];
     names.map(|name| {
-        let found = batch.series.iter().position(|series| series.to_string() == format!("{name}{{instance=\"h:1\", job=\"node\"}}"));
+        let found = batch
+            .series
+            .iter()
+            .position(|series| series.to_string() == format!("{name}{{instance=\"h:1\", job=\"node\"}}"));
         batch.values[found.unwrap_or_else(|| panic!("no {name}"))]
     })
 }
@@ -280,7 +289,8 @@ fn pages_past_the_limits_fail() {
     let mut scrapes = Scrapes::new();
     let long = format!("a 1\nb{{c=\"{}\"}} 1\n", "x".repeat(LABEL_VALUE_BYTES_MAX + 1));
     let result = scrapes.complete(Some(&long));
-    let Some(PageError::Labels { cause: SampleLabelsError::Limit(LabelsError::TooLong { label, .. }), .. }) = &result.error
+    let Some(PageError::Labels { cause: SampleLabelsError::Limit(LabelsError::TooLong { label, .. }), .. }) =
+        &result.error
     else {
         panic!("{:?}", result.error)
     };

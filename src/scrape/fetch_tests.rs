@@ -87,7 +87,7 @@ fn pages_arrive_however_they_are_framed() {
         (format!("{OK}\r\na 1\n"), "a 1\n"),
         (format!("{OK}Transfer-Encoding: chunked\r\n\r\n{chunked}"), "a 1\nb 2\nc 3\n"),
         (format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", sized("a 1\n")), "a 1\n"),
-        (format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n"), "a 1\n"),
+        ("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n".into(), "a 1\n"),
         (sized(&"m{l=\"v\"} 1\n".repeat(20_000)), &"m{l=\"v\"} 1\n".repeat(20_000)),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into(), ""),
     ] {
@@ -134,7 +134,8 @@ fn a_kept_connection_that_died_is_replaced() {
 
 #[test]
 fn a_connection_is_not_kept_when_the_target_closes_it_or_says_too_much() {
-    for answer in [format!("{OK}Connection: close\r\nContent-Length: 4\r\n\r\na 1\n"), sized("a 1\n") + "HTTP/1.1 200"] {
+    for answer in [format!("{OK}Connection: close\r\nContent-Length: 4\r\n\r\na 1\n"), sized("a 1\n") + "HTTP/1.1 200"]
+    {
         let (address, requests) = answering(answer, true);
         let mut fetcher = fetcher(format!("http://{address}/metrics"));
         fetch(&mut fetcher).unwrap();

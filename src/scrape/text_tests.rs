@@ -150,10 +150,7 @@ fn pages_that_prometheus_refuses_are_refused() {
 fn an_error_says_where_it_is() {
     let error = entries(b"a 1\n\n# a comment\nb{c=\"d\"} x\ne 1\n").unwrap_err();
     assert_eq!(error.line, 4);
-    assert_eq!(
-        error.to_string(),
-        r#"line 4 of the page: value is not a number while parsing "b{c=\"d\"} x\n""#
-    );
+    assert_eq!(error.to_string(), r#"line 4 of the page: value is not a number while parsing "b{c=\"d\"} x\n""#);
     let long = format!("a 1\n{} x", "n".repeat(100_000));
     assert!(entries(long.as_bytes()).unwrap_err().to_string().len() < 200, "an endless line is not shown in full");
 }
