@@ -194,7 +194,8 @@ impl<'p> TextParser<'p> {
     }
 
     fn metadata(&mut self, is_type: bool) -> Result<Entry<'p>, TextError> {
-        self.skip_blanks();
+        // Prometheus's lexer passes over zero bytes here.
+        self.take_while(|byte| is_blank(byte) || byte == 0);
         let name = if let Some((name, after)) = quoted_text(self.page, self.at, false) {
             self.at = after;
             name

@@ -200,6 +200,7 @@ fn a_zero_byte_where_a_line_should_start_ends_the_page_as_in_prometheus() {
     assert_eq!(samples("a 1\n\0b 2\n").len(), 1);
     assert_eq!(samples("a 1\n#x\0y\nb 2\n").len(), 1);
     assert_eq!(samples("a 1\n# x\0y\nb 2\n").len(), 2);
+    assert_eq!(entries(b"# HELP \0a b\n"), Ok(vec![Entry::Help { name: b"a", text: "b" }]));
 }
 
 #[test]
