@@ -221,3 +221,43 @@ impl Lines {
         self.positions.shrink_to_fit();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LabelsBuilder, SeriesTable};
+    use std::convert::Infallible;
+
+    /// Walks a page of bare names. The answer: which lines came as expected, and which series had to be made.
+    fn walk(cache: &mut Cache, table: &SeriesTable, page: &[&str]) -> (Vec<bool>, Vec<String>) {
+        let (mut as_expected, mut made) = (Vec::new(), Vec::new());
+        let mut walk = cache.walk();
+        let mut taken = 0;
+        for name in page {
+            let text = SeriesText { raw: name.as_bytes(), metric_type: Default::default() };
+            as_expected.push(walk.expected() == Some(text.raw));
+            let make = || {
+                made.push(name.to_string());
+                Ok::<_, Infallible>(table.intern(&LabelsBuilder::from_iter([("__name__", *name)]).build().unwrap()))
+            };
+            let place = walk.take(&text, false, taken, make).unwrap();
+            taken = taken.max(place.position as usize + 1);
+        }
+        let changed = walk.finish(taken);
+        cache.replace(changed);
+        (as_expected, made)
+    }
+
+    #[test]
+    fn only_what_is_new_is_made_and_the_walk_falls_into_step_again() {
+        let (table, mut cache) = (SeriesTable::new(), Cache::new(Rc::new([])));
+        assert_eq!(walk(&mut cache, &table, &["a", "b", "c", "d"]).1, ["a", "b", "c", "d"]);
+        let list = cache.list().clone();
+        assert_eq!(walk(&mut cache, &table, &["a", "b", "c", "d"]), (vec![true; 4], vec![]));
+        assert!(Rc::ptr_eq(&list, cache.list()));
+        // One comes in between, one goes: only the lines at these places are looked up.
+        assert_eq!(walk(&mut cache, &table, &["a", "x", "b", "c"]), (vec![true, false, true, true], vec!["x".into()]));
+        assert_eq!(walk(&mut cache, &table, &["x", "b", "c"]), (vec![false, true, true], vec![]));
+        assert_eq!(cache.list().iter().map(|series| series.to_string()).collect::<Vec<_>>(), ["x", "b", "c"]);
+    }
+}
