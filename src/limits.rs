@@ -30,6 +30,18 @@ pub const PAGE_LINE_BYTES_MAX: usize = 128 * 1024;
 /// Series that one page may hold.
 pub const SERIES_PER_PAGE_MAX: usize = 1 << 18;
 
+/// Samples that one page may give for one series, each with a time of its own.
+pub const PAGE_SAMPLES_PER_SERIES_MAX: usize = 256;
+
+/// How far ahead of the clock a page may date its samples, in milliseconds; Prometheus's `maxAheadTime`.
+pub const SAMPLE_AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
+
+/// Names that are resolved at once: each takes a thread until the resolver gives up.
+pub const RESOLVES_AT_ONCE_MAX: usize = 4;
+
+/// Bytes of a file with certificates to trust; a whole system's bundle is about 250 kB.
+pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Bytes of a response's status line and headers, targets and receivers alike.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -83,9 +95,6 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
-
-/// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
-pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Samples of one batch: a full page, the staleness markers of another full page, and what the agent reports of the scrape.
 pub const SAMPLES_PER_BATCH_MAX: usize = 2 * SERIES_PER_PAGE_MAX + 64;
