@@ -1,6 +1,8 @@
 //! Every bound in one place. What comes from outside (pages, receivers, configuration, images) is held to
 //! one of these; relations between them are asserted when the crate is compiled.
 
+use std::time::Duration;
+
 /// Endpoints of one agent. A segment header names each of them, and must fit one program unit.
 pub const ENDPOINTS_MAX: usize = 16;
 
@@ -75,6 +77,31 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// Connections that one HTTP server holds at a time; what comes on top of them is closed at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 16;
+
+/// Bytes of a request's line and headers, and of what a connection has read ahead.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// Bytes of a request's body. Status pages take none; the demo's receiver takes what a sender may put into one request.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a client may take from one response to the end of its next request's headers. Longer than any usual scrape
+/// interval, so that a scraper keeps its connection.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// How long a client may take to send a request's body.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may leave a response unread before its connection is closed.
+pub const HTTP_WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server that stops gives the requests that it has begun to answer.
+pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
