@@ -103,6 +103,12 @@ pub const HTTP_WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server that stops gives the requests that it has begun to answer.
 pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Bytes that the demo's exporter reads of one file under `/proc`.
+pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Network interfaces, and disks, that the demo's exporter tells of.
+pub const EXPORTER_DEVICES_MAX: usize = 8;
+
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);

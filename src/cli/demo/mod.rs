@@ -1,0 +1,3 @@
+//! `narthex demo`: this machine's own figures, scraped and delivered, while the uplink is taken away and given back.
+
+pub mod exporter;
