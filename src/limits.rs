@@ -48,6 +48,12 @@ pub const WINDOW_BATCHES_MAX: usize = 512;
 /// Requests that one rejected request may be divided into before what is left of it is given up.
 pub const REJECTED_SPLITS_MAX: u32 = 64;
 
+/// What a receiver's `Retry-After` may ask for; a longer wait is cut to this.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Kinds of failure that one endpoint's log tells apart at a time.
+pub const FAILURE_KINDS_MAX: usize = 8;
+
 /// Bytes of scraped samples held in memory before the oldest uncommitted ones are given up (only when the flash refuses writes).
 pub const STAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -108,6 +114,9 @@ pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Network interfaces, and disks, that the demo's exporter tells of.
 pub const EXPORTER_DEVICES_MAX: usize = 8;
+
+/// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
+pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);

@@ -1,0 +1,218 @@
+//! A window of scrapes becomes requests in which the samples of one series stand together.
+//!
+//! Labels are most of a request's bytes, so that many samples of few series cost far less than few samples of many.
+//! Batches in succession that share their list of series form a *run*, which is a table; a [`Block`] is a rectangle of
+//! it. Nothing is copied: a request is a list of rectangles.
+//!
+//! ```text
+//!             series 0  1  2  3  4  5  6  7
+//!  batch 10   |-------------|  |  |  |  |      a run longer than `max_samples_per_send` is cut in time first,
+//!  batch 11   |   block     |  |  |  |  |      then into series: older blocks go before newer ones, and so
+//!  batch 12   |-------------|  |  |  |  |      does every sample of every series
+//! ```
+//!
+//! Batches of one target resemble each other, so batches are put in order of their targets; except that targets with
+//! a series in common (the target was renumbered by a restart, or two targets expose the same series) stay in the
+//! order in which they were scraped, as the protocol asks for time order in each series.
+//!
+//! Refuses to know how a request is written and whether it was delivered.
+
+use crate::model::ScrapeBatch;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Some series of some batches in succession, all of which have the same list of series.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Positions in the window's batches, as [`super::Attempt`] lists them.
+    pub batches: Range<usize>,
+    /// Positions in each of these batches.
+    pub series: Range<usize>,
+}
+
+/// What is sent at once. Of two blocks with a series in common, the older comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    pub blocks: Vec<Block>,
+}
+
+/// What a receiver's text tells of the samples that it refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Their times are at fault: too old, or not in order.
+    Time,
+    Unknown,
+}
+
+/// Hands out the requests of one window, one after the other.
+pub struct Batching {
+    batches: Vec<Rc<ScrapeBatch>>,
+    samples_max: usize,
+    /// What no request has taken yet of the run in hand.
+    rest: Block,
+}
+
+impl Batching {
+    /// `batches` oldest first; requests of at most `samples_max` samples, and at least one.
+    pub fn new(batches: Vec<Rc<ScrapeBatch>>, samples_max: usize) -> Self {
+        Batching { batches: by_target(batches), samples_max: samples_max.max(1), rest: Block::default() }
+    }
+
+    /// The window's batches in the order that blocks count them.
+    pub fn batches(&self) -> &[Rc<ScrapeBatch>] {
+        &self.batches
+    }
+
+    pub fn next_request(&mut self) -> Option<Request> {
+        let mut request = Request::default();
+        let mut room = self.samples_max;
+        while self.take_run() {
+            let series_that_fit = (room / self.rest.batches.len()).min(self.rest.series.len());
+            if series_that_fit == 0 {
+                break;
+            }
+            let (block, rest) = self.rest.split_series(series_that_fit);
+            room -= block.samples();
+            request.blocks.push(block);
+            self.rest = rest;
+        }
+        (!request.blocks.is_empty()).then_some(request)
+    }
+
+    /// Sees to it that there is a run in hand; `false` at the end of the window.
+    fn take_run(&mut self) -> bool {
+        while self.rest.series.is_empty() {
+            let start = self.rest.batches.end;
+            let Some((first, later)) = self.batches[start..].split_first() else { return false };
+            let same = later.iter().take_while(|batch| same_series(first, batch)).count();
+            let end = start + (1 + same).min(self.samples_max);
+            self.rest = Block { batches: start..end, series: 0..first.len() };
+        }
+        true
+    }
+}
+
+impl Request {
+    /// Repeats that [`Block::samples_of`] leaves out are counted here: their value is delivered, once.
+    pub fn samples(&self) -> usize {
+        self.blocks.iter().map(Block::samples).sum()
+    }
+
+    /// Two requests that together hold what this one does, the one to send first first. None for a single sample.
+    ///
+    /// Blocks are parted first. A single block is cut in time if that is what the receiver complains of, because then its
+    /// oldest samples are at fault; otherwise into series, because then one of them is likely to be.
+    pub fn split(&self, hint: Hint) -> Option<(Request, Request)> {
+        if let [block] = self.blocks.as_slice() {
+            let (times, series) = (block.batches.len(), block.series.len());
+            let in_time = times > 1 && (hint == Hint::Time || series == 1);
+            let (first, second) = match in_time {
+                true => block.split_batches(times / 2),
+                false if series > 1 => block.split_series(series / 2),
+                false => return None,
+            };
+            return Some((Request { blocks: vec![first] }, Request { blocks: vec![second] }));
+        }
+        let (first, second) = self.blocks.split_at(self.blocks.len() / 2);
+        (!first.is_empty()).then(|| (Request { blocks: first.to_vec() }, Request { blocks: second.to_vec() }))
+    }
+}
+
+impl Hint {
+    /// The words of Prometheus, Mimir (which writes `sample-out-of-order`) and their kin.
+    pub fn of_text(text: &str) -> Hint {
+        const WORDS: [&str; 5] =
+            ["out of order", "out of bounds", "too old", "duplicate sample", "sample duplicate timestamp"];
+        let plain = text.to_ascii_lowercase().replace('-', " ");
+        if WORDS.iter().any(|words| plain.contains(words)) { Hint::Time } else { Hint::Unknown }
+    }
+}
+
+impl Block {
+    pub fn samples(&self) -> usize {
+        self.batches.len() * self.series.len()
+    }
+
+    /// Time in milliseconds and value of each of the block's samples of one series, in the order they were scraped.
+    ///
+    /// An exporter that gives times of its own shows the same sample again and again until it has a newer one. A sample
+    /// of the same time and value as the one before is left out: nothing is lost by it.
+    pub fn samples_of(&self, batches: &[Rc<ScrapeBatch>], series: usize) -> impl Iterator<Item = (i64, f64)> {
+        let mut before = None;
+        batches[self.batches.clone()].iter().filter_map(move |batch| {
+            let (timestamp_ms, value) = (batch.timestamp_ms_at(series), batch.values[series]);
+            let repeated = before.replace((timestamp_ms, value.to_bits())) == before;
+            (!repeated).then_some((timestamp_ms, value))
+        })
+    }
+
+    fn split_series(&self, count: usize) -> (Block, Block) {
+        let middle = self.series.start + count;
+        (
+            Block { series: self.series.start..middle, batches: self.batches.clone() },
+            Block { series: middle..self.series.end, batches: self.batches.clone() },
+        )
+    }
+
+    fn split_batches(&self, count: usize) -> (Block, Block) {
+        let middle = self.batches.start + count;
+        (
+            Block { batches: self.batches.start..middle, series: self.series.clone() },
+            Block { batches: middle..self.batches.end, series: self.series.clone() },
+        )
+    }
+}
+
+fn same_series(a: &ScrapeBatch, b: &ScrapeBatch) -> bool {
+    Rc::ptr_eq(&a.series, &b.series) || a.series == b.series
+}
+
+/// Puts batches of one target together, and those of targets with a series in common; within these, order stays.
+fn by_target(batches: Vec<Rc<ScrapeBatch>>) -> Vec<Rc<ScrapeBatch>> {
+    let mut targets: Vec<u32> = Vec::new();
+    let group_of_batch: Vec<usize> = (batches.iter())
+        .map(|batch| {
+            targets.iter().position(|target| *target == batch.target).unwrap_or_else(|| {
+                targets.push(batch.target);
+                targets.len() - 1
+            })
+        })
+        .collect();
+    if targets.len() < 2 {
+        return batches;
+    }
+    let merged = merge_groups(&batches, &group_of_batch, targets.len());
+    let mut ordered: Vec<_> = group_of_batch.iter().map(|group| merged[*group]).zip(batches).collect();
+    ordered.sort_by_key(|(group, _)| *group);
+    ordered.into_iter().map(|(_, batch)| batch).collect()
+}
+
+/// For each group, the first group that it has a series in common with, directly or through others; mostly itself.
+fn merge_groups(batches: &[Rc<ScrapeBatch>], group_of_batch: &[usize], groups: usize) -> Vec<usize> {
+    let mut holders: Vec<(usize, usize)> = Vec::new();
+    let mut last_list_of_group: Vec<Option<&Rc<[_]>>> = vec![None; groups];
+    for (batch, &group) in batches.iter().zip(group_of_batch) {
+        let last = last_list_of_group[group].replace(&batch.series);
+        if !last.is_some_and(|last| Rc::ptr_eq(last, &batch.series)) {
+            holders.extend(batch.series.iter().map(|series| (series.address(), group)));
+        }
+    }
+    holders.sort_unstable();
+
+    let mut parents: Vec<usize> = (0..groups).collect();
+    for pair in holders.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let (a, b) = (root(&parents, pair[0].1), root(&parents, pair[1].1));
+        parents[a.max(b)] = a.min(b);
+    }
+    (0..groups).map(|group| root(&parents, group)).collect()
+}
+
+fn root(parents: &[usize], mut group: usize) -> usize {
+    while parents[group] != group {
+        group = parents[group];
+    }
+    group
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+use super::*;
+use crate::model::{OwnTimestamp, SeriesTable};
+use crate::remote_write::testing::{all_requests, any_batches, batch, scrapes, series_list};
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// Shape of each block: batches by series.
+fn shapes(request: &Request) -> Vec<(usize, usize)> {
+    request.blocks.iter().map(|block| (block.batches.len(), block.series.len())).collect()
+}
+
+/// Time and value bits of each sample that the requests hold, by series, in the order they would be sent.
+fn sent<'a>(
+    batches: &[Rc<ScrapeBatch>],
+    requests: impl IntoIterator<Item = &'a Request>,
+) -> HashMap<usize, Vec<(i64, u64)>> {
+    let mut samples: HashMap<usize, Vec<_>> = HashMap::new();
+    for block in requests.into_iter().flat_map(|request| &request.blocks) {
+        for series in block.series.clone() {
+            for batch in &batches[block.batches.clone()] {
+                assert_eq!(batch.series[series], batches[block.batches.start].series[series]);
+                let sample = (batch.timestamp_ms_at(series), batch.values[series].to_bits());
+                samples.entry(batch.series[series].address()).or_default().push(sample);
+            }
+        }
+    }
+    samples
+}
+
+/// The same as [`sent`], straight from the window.
+fn scraped(batches: &[Rc<ScrapeBatch>]) -> HashMap<usize, Vec<(i64, u64)>> {
+    let mut samples: HashMap<usize, Vec<_>> = HashMap::new();
+    for batch in batches {
+        for (index, series) in batch.series.iter().enumerate() {
+            let sample = (batch.timestamp_ms_at(index), batch.values[index].to_bits());
+            samples.entry(series.address()).or_default().push(sample);
+        }
+    }
+    samples
+}
+
+#[test]
+fn a_backlog_of_one_target_goes_out_as_few_series_with_many_samples() {
+    let table = SeriesTable::new();
+    let series = series_list(&table, "node", 7);
+    let mut batching = Batching::new(scrapes(0, 0..100, &series), 350);
+    let requests = all_requests(&mut batching);
+    assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [[(100, 3)], [(100, 3)], [(100, 1)]]);
+}
+
+#[test]
+fn a_run_longer_than_a_request_is_cut_in_time_first() {
+    let table = SeriesTable::new();
+    let series = series_list(&table, "node", 2);
+    let mut batching = Batching::new(scrapes(0, 0..5, &series), 3);
+    let requests = all_requests(&mut batching);
+    assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [[(3, 1)], [(3, 1)], [(2, 1)], [(2, 1)]]);
+}
+
+#[test]
+fn small_runs_share_a_request_and_targets_are_put_together() {
+    let table = SeriesTable::new();
+    let (a, b) = (series_list(&table, "a", 2), series_list(&table, "b", 3));
+    let window = vec![batch(7, 1, &a), batch(3, 2, &b), batch(7, 3, &a), batch(3, 4, &b)];
+    let mut batching = Batching::new(window, 100);
+    let requests = all_requests(&mut batching);
+    assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [[(2, 2), (2, 3)]]);
+}
+
+#[test]
+fn lists_that_are_equal_but_not_the_same_memory_form_one_run() {
+    let table = SeriesTable::new();
+    let window = (0..4).map(|time| batch(0, time, &series_list(&table, "a", 2))).collect();
+    assert_eq!(shapes(&Batching::new(window, 100).next_request().unwrap()), [(4, 2)]);
+}
+
+#[test]
+fn targets_that_were_renumbered_stay_in_order_of_time() {
+    let table = SeriesTable::new();
+    let (a, b) = (series_list(&table, "a", 1), series_list(&table, "b", 1));
+    // A restart with another configuration: target 0 was `a` and is `b` now, target 1 was `b` and is `a`.
+    let window = vec![batch(0, 1, &a), batch(1, 2, &b), batch(0, 3, &b), batch(1, 4, &a)];
+    let mut batching = Batching::new(window.clone(), 100);
+    let requests = all_requests(&mut batching);
+    assert_eq!(sent(batching.batches(), &requests), scraped(&window));
+}
+
+#[test]
+fn an_empty_window_and_empty_scrapes_make_no_request() {
+    let none: Rc<[_]> = Rc::new([]);
+    assert_eq!(Batching::new(vec![], 10).next_request(), None);
+    assert_eq!(Batching::new(scrapes(0, 0..3, &none), 10).next_request(), None);
+}
+
+#[test]
+fn a_repeated_sample_is_left_out_but_not_one_that_differs_in_time_or_value() {
+    let table = SeriesTable::new();
+    let series = series_list(&table, "a", 1);
+    let stamped = |timestamp_ms, value| {
+        let own_timestamps = vec![OwnTimestamp { index: 0, timestamp_ms }];
+        let values = vec![value];
+        Rc::new(ScrapeBatch { target: 0, timestamp_ms: 99, series: series.clone(), values, own_timestamps })
+    };
+    let batches = [stamped(1, 5.0), stamped(1, 5.0), stamped(1, 6.0), stamped(2, 6.0), stamped(1, 6.0)];
+    let block = Block { batches: 0..5, series: 0..1 };
+    let samples: Vec<_> = block.samples_of(&batches, 0).collect();
+    assert_eq!(samples, [(1, 5.0), (1, 6.0), (2, 6.0), (1, 6.0)]);
+    assert_eq!(block.samples(), 5, "left out is delivered all the same");
+}
+
+#[test]
+fn a_request_is_halved_by_blocks_then_by_series_or_as_the_receiver_hints_by_time() {
+    let request = |blocks: &[(std::ops::Range<usize>, std::ops::Range<usize>)]| Request {
+        blocks: blocks.iter().cloned().map(|(batches, series)| Block { batches, series }).collect(),
+    };
+    let two = request(&[(0..4, 0..6), (4..8, 0..6)]);
+    let halves = Some((request(&[(0..4, 0..6)]), request(&[(4..8, 0..6)])));
+    assert_eq!((two.split(Hint::Unknown), two.split(Hint::Time)), (halves.clone(), halves));
+
+    let one = request(&[(0..4, 0..6)]);
+    assert_eq!(one.split(Hint::Unknown), Some((request(&[(0..4, 0..3)]), request(&[(0..4, 3..6)]))));
+    assert_eq!(one.split(Hint::Time), Some((request(&[(0..2, 0..6)]), request(&[(2..4, 0..6)]))));
+
+    let one_series = request(&[(0..4, 3..4)]);
+    assert_eq!(one_series.split(Hint::Unknown), Some((request(&[(0..2, 3..4)]), request(&[(2..4, 3..4)]))));
+    let one_time = request(&[(2..3, 0..6)]);
+    assert_eq!(one_time.split(Hint::Time), Some((request(&[(2..3, 0..3)]), request(&[(2..3, 3..6)]))));
+    assert_eq!(request(&[(2..3, 3..4)]).split(Hint::Time), None);
+    assert_eq!(request(&[(2..3, 3..4)]).split(Hint::Unknown), None);
+}
+
+#[test]
+fn receivers_speak_of_time_in_many_ways() {
+    for text in [
+        "out of order sample",
+        "Out of bounds",
+        "too old sample",
+        "duplicate sample for timestamp",
+        "user=1: the sample has been rejected (err-mimir-sample-out-of-order)",
+        "(err-mimir-sample-duplicate-timestamp)",
+        "its timestamp is too old (err-mimir-sample-timestamp-too-old)",
+    ] {
+        assert_eq!(Hint::of_text(text), Hint::Time, "{text}");
+    }
+    for text in ["", "label value too long", "per-user series limit of 10 exceeded"] {
+        assert_eq!(Hint::of_text(text), Hint::Unknown, "{text}");
+    }
+}
+
+/// Splits until nothing is left to split; gives the single samples in the order they would be sent.
+fn split_all(request: Request, hint: Hint, singles: &mut Vec<Request>) {
+    match request.split(hint) {
+        Some((first, second)) => {
+            assert_eq!(first.samples() + second.samples(), request.samples());
+            split_all(first, hint, singles);
+            split_all(second, hint, singles);
+        }
+        None => {
+            assert_eq!(request.samples(), 1);
+            singles.push(request);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_sample_goes_out_once_in_order_of_its_series_in_requests_of_bounded_size(
+        batches in any_batches(),
+        samples_max in 1usize..60,
+    ) {
+        let mut batching = Batching::new(batches.clone(), samples_max);
+        let requests = all_requests(&mut batching);
+        for request in &requests {
+            prop_assert!((1..=samples_max).contains(&request.samples()));
+        }
+        prop_assert_eq!(sent(batching.batches(), &requests), scraped(&batches));
+    }
+
+    #[test]
+    fn splitting_keeps_every_sample_and_the_order_of_each_series(batches in any_batches(), by_time: bool) {
+        let hint = if by_time { Hint::Time } else { Hint::Unknown };
+        let mut batching = Batching::new(batches.clone(), 200);
+        let mut singles = Vec::new();
+        for request in all_requests(&mut batching) {
+            split_all(request, hint, &mut singles);
+        }
+        prop_assert_eq!(sent(batching.batches(), &singles), scraped(&batches));
+    }
+}

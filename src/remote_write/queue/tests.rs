@@ -1,0 +1,255 @@
+use super::*;
+use crate::limits::{REJECTED_SPLITS_MAX, RETRY_AFTER_MAX};
+use crate::model::{Labels, SeriesTable};
+use crate::remote_write::messages::WriteRequest;
+use crate::remote_write::retry::{Answer, Failure, FailureKind};
+use crate::remote_write::testing::{decode, encode, label_value, scrapes, series_list};
+
+const BODY_BYTES: u64 = 100;
+
+fn answer(status: u16, text: &str) -> Outcome {
+    Outcome { bytes_sent: BODY_BYTES, result: Ok(Answer { status, text: text.into(), ..Answer::default() }) }
+}
+
+fn no_answer() -> Outcome {
+    Outcome { bytes_sent: 0, result: Err(Failure { kind: FailureKind::Connect, text: "down".into() }) }
+}
+
+fn queue(max_samples_per_send: usize) -> Queue {
+    Queue::new("test", &QueueOptions { max_samples_per_send, ..QueueOptions::default() }, 1)
+}
+
+/// A window of one target.
+fn window(times: std::ops::Range<i64>, series: usize) -> Window {
+    let list = series_list(&SeriesTable::new(), "node", series);
+    Window { batches: scrapes(0, times, &list), next_record: 42 }
+}
+
+/// Series number and time of each sample of a request.
+fn samples_of(request: &WriteRequest) -> Vec<(usize, i64)> {
+    let number = |series| label_value(series, "i").unwrap().parse().unwrap();
+    request.timeseries.iter().flat_map(|ts| ts.samples.iter().map(move |s| (number(ts), s.timestamp))).collect()
+}
+
+/// Sends a window to a receiver and gives what it accepted, in order. Time stands still unless the queue waits.
+fn deliver(
+    queue: &mut Queue,
+    counters: &EndpointCounters,
+    window: Window,
+    mut receiver: impl FnMut(&[(usize, i64)]) -> Outcome,
+) -> Vec<(usize, i64)> {
+    queue.offer(window);
+    let (mut now, mut accepted) = (Duration::ZERO, Vec::new());
+    loop {
+        let samples = match queue.poll(now) {
+            Action::Send(Attempt { batches, request, .. }) => {
+                samples_of(&decode(&encode(&Labels::default(), batches, request)))
+            }
+            Action::Wait { until } => {
+                assert!(until > now);
+                now = until;
+                continue;
+            }
+            Action::Finished { next_record } => {
+                assert_eq!(next_record, 42);
+                assert!(matches!(queue.poll(now), Action::NeedWindow));
+                return accepted;
+            }
+            Action::NeedWindow => unreachable!("it has one"),
+        };
+        let outcome = receiver(&samples);
+        if classify(&outcome.result) == Verdict::Delivered {
+            accepted.extend(samples);
+        }
+        queue.on_outcome(now, &outcome, counters);
+    }
+}
+
+fn attempt(queue: &mut Queue, now: Duration) -> (Request, u32) {
+    match queue.poll(now) {
+        Action::Send(Attempt { request, retries, .. }) => (request.clone(), retries),
+        _ => panic!("nothing to send at {now:?}"),
+    }
+}
+
+#[test]
+fn a_window_is_delivered_request_by_request_and_then_finished() {
+    let (mut queue, counters) = (queue(10), EndpointCounters::default());
+    assert!(matches!(queue.poll(Duration::ZERO), Action::NeedWindow));
+    let accepted = deliver(&mut queue, &counters, window(0..5, 5), |_| answer(204, ""));
+    assert_eq!(accepted.len(), 25);
+    assert_eq!((counters.requests.get(), counters.samples_delivered.get(), counters.retries.get()), (3, 25, 0));
+    assert_eq!((counters.bytes_sent.get(), counters.dropped_total()), (3 * BODY_BYTES, 0));
+}
+
+#[test]
+fn an_empty_window_is_finished_at_once() {
+    let mut queue = queue(10);
+    queue.offer(window(0..0, 0));
+    assert!(matches!(queue.poll(Duration::ZERO), Action::Finished { next_record: 42 }));
+    assert!(matches!(queue.poll(Duration::ZERO), Action::NeedWindow));
+}
+
+#[test]
+fn the_same_request_is_sent_again_after_growing_waits_until_it_is_delivered() {
+    let (mut queue, counters, mut now) = (queue(10), EndpointCounters::default(), Duration::ZERO);
+    queue.offer(window(0..4, 4));
+    let (first, _) = attempt(&mut queue, now);
+    for failures in 1..100 {
+        let outcome = if failures % 2 == 0 { no_answer() } else { answer(503, "") };
+        queue.on_outcome(now, &outcome, &counters);
+        let Action::Wait { until } = queue.poll(now) else { panic!("no wait after failure {failures}") };
+        assert!(until - now >= Duration::from_millis(30) && until - now <= Duration::from_secs(5));
+        now = until;
+        assert_eq!(attempt(&mut queue, now), (first.clone(), failures));
+    }
+    queue.on_outcome(now, &answer(200, ""), &counters);
+    let (second, retries) = attempt(&mut queue, now);
+    assert!(second != first && retries == 0);
+    assert_eq!((counters.requests.get(), counters.retries.get()), (100, 99));
+    assert_eq!((counters.samples_delivered.get(), counters.dropped_total()), (first.samples() as u64, 0));
+}
+
+#[test]
+fn retry_after_is_waited_for_up_to_an_hour_and_jittered() {
+    for (asked_s, least_s) in [(120, 120), (1_000_000, RETRY_AFTER_MAX.as_secs())] {
+        let mut queue = queue(10);
+        queue.offer(window(0..1, 1));
+        attempt(&mut queue, Duration::ZERO);
+        let retry_after = Some(Duration::from_secs(asked_s));
+        let result = Ok(Answer { status: 429, retry_after, ..Answer::default() });
+        queue.on_outcome(Duration::ZERO, &Outcome { bytes_sent: 0, result }, &EndpointCounters::default());
+        let Action::Wait { until } = queue.poll(Duration::ZERO) else { panic!("no wait") };
+        let least = Duration::from_secs(least_s);
+        assert!(until > least && until < least + Duration::from_secs(1), "{until:?}");
+    }
+}
+
+#[test]
+fn polling_again_without_an_outcome_gives_the_same_request() {
+    let mut queue = queue(10);
+    queue.offer(window(0..4, 4));
+    assert_eq!(attempt(&mut queue, Duration::ZERO), attempt(&mut queue, Duration::ZERO));
+}
+
+#[test]
+fn one_poisoned_series_is_found_and_only_it_is_lost() {
+    for poisoned in 0..20 {
+        let (mut queue, counters) = (queue(2000), EndpointCounters::default());
+        let is_poisoned = |(series, _): &(usize, i64)| *series == poisoned;
+        let accepted = deliver(&mut queue, &counters, window(0..8, 20), |samples| {
+            if samples.iter().any(is_poisoned) { answer(400, "label value too long") } else { answer(204, "") }
+        });
+        assert!(!accepted.iter().any(is_poisoned));
+        assert_eq!((accepted.len(), counters.samples_delivered.get()), (19 * 8, 19 * 8));
+        assert_eq!(counters.dropped(DropCause::Rejected), 8);
+    }
+}
+
+#[test]
+fn times_that_are_too_old_are_cut_off_and_the_rest_is_delivered_in_order() {
+    for too_old in [1, 2, 5, 17, 30, 50] {
+        let (mut queue, counters) = (queue(2000), EndpointCounters::default());
+        let mut requests = 0;
+        let accepted = deliver(&mut queue, &counters, window(0..64, 20), |samples| {
+            requests += 1;
+            let refused = samples.iter().any(|(_, time)| *time < too_old);
+            if refused { answer(400, "out of bounds") } else { answer(204, "") }
+        });
+        assert_eq!(accepted.len() as i64, 20 * (64 - too_old));
+        for series in 0..20 {
+            let times: Vec<_> = accepted.iter().filter(|(s, _)| *s == series).map(|(_, time)| *time).collect();
+            assert_eq!(times, (too_old..64).collect::<Vec<_>>());
+        }
+        assert_eq!(counters.dropped(DropCause::Rejected), 20 * too_old as u64);
+        assert!(requests <= 130, "{requests} requests");
+    }
+}
+
+#[test]
+fn one_series_out_of_order_is_found_and_only_it_is_lost() {
+    for at_fault in 0..20 {
+        let (mut queue, counters) = (queue(2000), EndpointCounters::default());
+        let is_at_fault = |(series, _): &(usize, i64)| *series == at_fault;
+        let accepted = deliver(&mut queue, &counters, window(0..64, 20), |samples| {
+            if samples.iter().any(is_at_fault) { answer(400, "out of order sample") } else { answer(204, "") }
+        });
+        assert!(!accepted.iter().any(is_at_fault));
+        assert_eq!((accepted.len(), counters.dropped(DropCause::Rejected)), (19 * 64, 64));
+    }
+}
+
+#[test]
+fn a_scrape_that_is_too_old_in_all_its_series_is_given_up_after_few_tries() {
+    let (mut queue, counters) = (queue(2000), EndpointCounters::default());
+    deliver(&mut queue, &counters, window(0..1, 2000), |_| answer(400, "too old sample"));
+    assert_eq!(counters.dropped(DropCause::Rejected), 2000);
+    assert!(counters.requests.get() < 30, "{} requests", counters.requests.get());
+}
+
+#[test]
+fn when_enough_was_tried_what_is_refused_is_dropped_and_counted() {
+    let (mut queue, counters) = (queue(100_000), EndpointCounters::default());
+    // Every other series is refused: halving can't find them all.
+    let accepted = deliver(&mut queue, &counters, window(0..1, 1024), |samples| {
+        if samples.iter().any(|(series, _)| series % 2 == 1) { answer(422, "bad") } else { answer(204, "") }
+    });
+    assert_eq!(accepted.len() as u64, counters.samples_delivered.get());
+    assert_eq!(counters.samples_delivered.get() + counters.dropped(DropCause::Rejected), 1024);
+    assert!(counters.samples_delivered.get() > 0);
+    assert_eq!(counters.requests.get(), 1 + 2 * u64::from(REJECTED_SPLITS_MAX));
+}
+
+#[test]
+fn each_request_has_its_own_splits() {
+    let (mut queue, counters) = (queue(16), EndpointCounters::default());
+    // Ten requests of 16 samples, in each of which the first series is refused: 40 splits, 4 a request, would not
+    // be enough for 30 requests if they were shared.
+    let accepted = deliver(&mut queue, &counters, window(0..1, 480), |samples| {
+        if samples.iter().any(|(series, _)| series % 16 == 0) { answer(400, "bad") } else { answer(204, "") }
+    });
+    assert_eq!((accepted.len(), counters.dropped(DropCause::Rejected)), (450, 30));
+}
+
+#[test]
+fn what_halves_can_not_save_is_dropped_at_once() {
+    for status in [401, 403, 404, 409, 302] {
+        let (mut queue, counters) = (queue(10), EndpointCounters::default());
+        deliver(&mut queue, &counters, window(0..2, 10), |_| answer(status, ""));
+        assert_eq!((counters.requests.get(), counters.dropped(DropCause::Rejected)), (2, 20), "{status}");
+    }
+}
+
+#[test]
+fn a_half_that_can_not_be_sent_now_is_retried_and_not_lost() {
+    let (mut queue, counters) = (queue(2000), EndpointCounters::default());
+    let mut requests = 0;
+    let accepted = deliver(&mut queue, &counters, window(0..8, 20), |samples| {
+        requests += 1;
+        match samples.iter().any(|(series, _)| *series == 3) {
+            _ if requests % 3 == 0 => no_answer(),
+            true => answer(400, "bad"),
+            false => answer(204, ""),
+        }
+    });
+    assert_eq!((accepted.len(), counters.dropped(DropCause::Rejected)), (19 * 8, 8));
+    assert!(counters.retries.get() > 0);
+}
+
+#[test]
+fn waiting_samples_are_sent_when_they_fill_a_request_or_have_waited_long_enough() {
+    let options = QueueOptions::default();
+    let came_at = Duration::from_secs(100);
+    assert_eq!(send_at(&options, 0, came_at), None);
+    assert_eq!(send_at(&options, 1, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, 1999, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, 2000, came_at), Some(came_at));
+}
+
+#[test]
+#[should_panic(expected = "before the last one was finished")]
+fn a_window_can_not_take_the_place_of_an_unfinished_one() {
+    let mut queue = queue(10);
+    queue.offer(window(0..1, 1));
+    queue.offer(window(1..2, 1));
+}

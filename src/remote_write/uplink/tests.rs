@@ -1,0 +1,309 @@
+use super::*;
+use crate::limits::RETRY_AFTER_MAX;
+use crate::model::Labels;
+use crate::remote_write::options::{QueueOptions, SecretSource};
+use crate::remote_write::retry::{Verdict, classify};
+use crate::remote_write::v1;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+fn options(url: String) -> EndpointOptions {
+    EndpointOptions {
+        name: "test".into(),
+        url,
+        timeout: TIMEOUT,
+        auth: Auth::None,
+        tls: TlsOptions::default(),
+        queue: QueueOptions::default(),
+        external_labels: Labels::default(),
+    }
+}
+
+fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// A receiver that takes one connection and gives each request on it the next of these answers. Returns the requests.
+fn receiver(answers: Vec<&'static str>) -> (String, JoinHandle<Vec<String>>) {
+    let (listener, port) = listener();
+    let serve = move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        answers.iter().map(|answer| exchange(&mut connection, answer)).collect()
+    };
+    (format!("http://127.0.0.1:{port}/api/v1/write?token=hunter2"), thread::spawn(serve))
+}
+
+/// Reads a request to the end of its body and writes the answer; gives the request's head.
+fn exchange(connection: &mut (impl Read + Write), answer: &str) -> String {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        match connection.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return String::new(),
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).unwrap();
+    connection.write_all(answer.as_bytes()).unwrap();
+    connection.flush().unwrap();
+    head
+}
+
+fn send(options: &EndpointOptions) -> Outcome {
+    Uplink::new(options).unwrap().send(b"body", &v1::HEADERS, 0)
+}
+
+fn outcome_of(answer: &'static str) -> Outcome {
+    let (url, server) = receiver(vec![answer]);
+    let outcome = send(&options(url));
+    server.join().unwrap();
+    assert!(!outcome.to_string().contains("hunter2"), "{outcome}");
+    outcome
+}
+
+fn failure_of(outcome: Outcome, kind: FailureKind) -> String {
+    assert!(!outcome.to_string().contains("hunter2"), "{outcome}");
+    let failure = outcome.result.expect_err("there was an answer");
+    assert_eq!(failure.kind, kind, "{}", failure.text);
+    failure.text
+}
+
+#[test]
+fn an_uplink_can_be_used_from_another_thread() {
+    fn is_shareable<T: Send + Sync>() {}
+    is_shareable::<Uplink>();
+}
+
+#[test]
+fn a_request_has_the_headers_of_remote_write_and_the_connection_is_kept() {
+    let refused = "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad";
+    let (url, server) =
+        receiver(vec!["HTTP/1.1 204 No Content\r\n\r\n", refused, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]);
+    let uplink = Uplink::new(&options(url)).unwrap();
+    let statuses: Vec<u16> =
+        (0..3).map(|retries| uplink.send(b"body", &v1::HEADERS, retries).result.unwrap().status).collect();
+    assert_eq!(statuses, [204, 400, 200]);
+    let heads = server.join().unwrap();
+    for line in [
+        "post /api/v1/write?token=hunter2 http/1.1",
+        "content-encoding: snappy",
+        "content-type: application/x-protobuf",
+        "content-length: 4",
+        "x-prometheus-remote-write-version: 0.1.0",
+        concat!("user-agent: narthex/", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(heads[0].lines().any(|l| l == line), "{line} is not in {}", heads[0]);
+    }
+    assert!(!heads[0].contains("transfer-encoding") && !heads[0].contains("retry-attempt"), "{}", heads[0]);
+    assert!(heads[2].lines().any(|l| l == "retry-attempt: 2"), "{}", heads[2]);
+}
+
+#[test]
+fn what_a_receiver_answers_is_taken_down() {
+    let delivered = outcome_of("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!((delivered.bytes_sent, classify(&delivered.result)), (4, Verdict::Delivered));
+
+    let refused =
+        outcome_of("HTTP/1.1 400 Bad Request\r\nContent-Length: 29\r\n\r\nout of order sample\nline\x1b[2m\n");
+    assert_eq!(classify(&refused.result), Verdict::Refused { halve: true });
+    assert_eq!(refused.to_string(), r"HTTP 400: out of order sample\nline\u{1b}[2m");
+
+    let later = outcome_of("HTTP/1.1 429 Too Many\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(classify(&later.result), Verdict::Retry { after: Duration::from_secs(17) });
+
+    let dated = "HTTP/1.1 503 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                 Retry-After: Sun, 06 Nov 1994 08:51:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(classify(&outcome_of(dated).result), Verdict::Retry { after: Duration::from_secs(120) });
+
+    let forever = outcome_of("HTTP/1.1 503 No\r\nRetry-After: 99999999999\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(classify(&forever.result), Verdict::Retry { after: RETRY_AFTER_MAX });
+
+    let broken = outcome_of("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 100\r\n\r\nonly a part");
+    assert_eq!(broken.to_string(), "HTTP 500: only a part");
+
+    let moved = outcome_of("HTTP/1.1 308 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(classify(&moved.result), Verdict::Refused { halve: false });
+}
+
+#[test]
+fn a_web_page_is_not_taken_for_a_delivery() {
+    let portal = outcome_of("HTTP/1.1 200 OK\r\nContent-Type: Text/HTML; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(classify(&portal.result), Verdict::Retry { after: Duration::ZERO });
+    assert!(portal.to_string().contains("captive portal"), "{portal}");
+}
+
+#[test]
+fn a_receiver_that_does_not_speak_http_or_nothing_at_all_is_a_failure_that_says_so() {
+    let text = failure_of(outcome_of("SSH-2.0-OpenSSH_9.6\r\n\r\n"), FailureKind::NotHttp);
+    assert!(text.contains("not HTTP"), "{text}");
+
+    let text = failure_of(outcome_of(""), FailureKind::Broken);
+    assert!(text.contains("closed the connection"), "{text}");
+
+    let (silent, port) = listener();
+    let outcome = send(&options(format!("http://127.0.0.1:{port}/?token=hunter2")));
+    assert_eq!(outcome.bytes_sent, 4, "it may have arrived");
+    let text = failure_of(outcome, FailureKind::Timeout);
+    assert!(text.contains("within 500ms") && text.contains("remote_timeout"), "{text}");
+    drop(silent);
+}
+
+#[test]
+fn a_receiver_that_is_not_there_is_a_failure_that_says_so() {
+    let (listener, port) = listener();
+    drop(listener);
+    let outcome = send(&options(format!("http://127.0.0.1:{port}/?token=hunter2")));
+    assert_eq!(outcome.bytes_sent, 0);
+    let text = failure_of(outcome, FailureKind::Connect);
+    assert!(text.contains("refuses connections"), "{text}");
+
+    let mut unknown = options("http://receiver.invalid/write?token=hunter2".into());
+    unknown.timeout = Duration::from_secs(20);
+    let text = failure_of(send(&unknown), FailureKind::Name);
+    assert!(text.contains("\"receiver.invalid\"") && text.contains("DNS"), "{text}");
+}
+
+#[test]
+fn credentials_are_sent_and_never_shown() {
+    let echo = "HTTP/1.1 401 No\r\nContent-Length: 27\r\n\r\nBearer topsecret is unknown";
+    let (url, server) = receiver(vec![echo]);
+    let credentials = SecretSource::Inline(Secret::new("topsecret"));
+    let auth = Auth::Header { kind: "Bearer".into(), credentials };
+    let outcome = send(&EndpointOptions { auth, ..options(url) });
+    assert!(server.join().unwrap()[0].lines().any(|l| l == "authorization: bearer topsecret"));
+    assert!(outcome.to_string().ends_with(": Bearer <secret> is unknown"), "{outcome}");
+
+    let credentials = SecretSource::File("/nowhere/token".into());
+    let auth = Auth::Header { kind: "Bearer".into(), credentials };
+    let outcome = send(&EndpointOptions { auth, ..options("http://127.0.0.1:1/".into()) });
+    assert_eq!((outcome.bytes_sent, classify(&outcome.result)), (0, Verdict::Retry { after: Duration::ZERO }));
+    assert!(failure_of(outcome, FailureKind::Secret).contains("/nowhere/token"));
+}
+
+#[test]
+fn a_long_text_is_cut_at_a_character() {
+    let text = "ü".repeat(RECEIVER_TEXT_BYTES_MAX);
+    let line = one_line(format!("x{text}").as_bytes(), &[]);
+    assert_eq!(line.len(), RECEIVER_TEXT_BYTES_MAX - 1);
+    assert!(one_line("\u{1}".repeat(RECEIVER_TEXT_BYTES_MAX).as_bytes(), &[]).len() <= RECEIVER_TEXT_BYTES_MAX);
+}
+
+#[test]
+fn a_url_must_be_http_with_a_host_and_without_a_user() {
+    for url in ["", "receiver/write", "ftp://host/", "/api/v1/write", "https://user:hunter2@host/", "http://"] {
+        let error = Uplink::new(&options(url.into())).err().expect(url).to_string();
+        assert!(error.contains("https://host/") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+/// A receiver's key and certificate, and the PEM file of the authority that signed it.
+struct Identity {
+    server: Arc<rustls::ServerConfig>,
+    ca_pem: String,
+}
+
+fn identity(name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) -> Identity {
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca_params = rcgen::CertificateParams::new(vec![]).unwrap();
+    ca_params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = ca_params.self_signed(&ca_key).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
+    change(&mut params);
+    let certificate = params.signed_by(&key, &rcgen::Issuer::from_params(&ca_params, &ca_key)).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    Identity { server: Arc::new(server), ca_pem: ca.pem() }
+}
+
+/// Sends one request to a receiver with this identity.
+fn send_over_tls(identity: &Identity, tls: TlsOptions) -> Outcome {
+    let (listener, port) = listener();
+    let config = identity.server.clone();
+    let server = thread::spawn(move || {
+        let (connection, _) = listener.accept().unwrap();
+        let tls = rustls::ServerConnection::new(config).unwrap();
+        exchange(&mut rustls::StreamOwned::<_, TcpStream>::new(tls, connection), "HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    let mut options = options(format!("https://localhost:{port}/write?token=hunter2"));
+    (options.tls, options.timeout) = (tls, Duration::from_secs(10));
+    let outcome = send(&options);
+    server.join().unwrap();
+    outcome
+}
+
+fn trusting(ca_pem: &str) -> (tempfile::TempDir, TlsOptions) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    std::fs::write(&path, ca_pem).unwrap();
+    (dir, TlsOptions { ca_file: Some(path), insecure_skip_verify: false })
+}
+
+#[test]
+fn a_receiver_is_trusted_by_its_ca_or_without_verification_only() {
+    let identity = identity("localhost", |_| {});
+    let (_dir, tls) = trusting(&identity.ca_pem);
+    assert_eq!(send_over_tls(&identity, tls).result.unwrap().status, 204);
+
+    let insecure = TlsOptions { ca_file: None, insecure_skip_verify: true };
+    assert_eq!(send_over_tls(&identity, insecure).result.unwrap().status, 204);
+
+    let outcome = send_over_tls(&identity, TlsOptions::default());
+    assert_eq!(outcome.bytes_sent, 0);
+    let text = failure_of(outcome, FailureKind::Tls);
+    assert!(text.contains("not signed by an authority") && text.contains("ca_file"), "{text}");
+}
+
+#[test]
+fn a_certificate_that_does_not_fit_is_refused_with_the_reason() {
+    let date = rcgen::date_time_ymd;
+    for (identity, said) in [
+        (identity("elsewhere.example", |_| {}), "is not for \"localhost\""),
+        (identity("localhost", |params| params.not_after = date(2020, 1, 1)), "has expired"),
+        (identity("localhost", |params| params.not_before = date(4000, 1, 1)), "is not valid yet"),
+    ] {
+        let (_dir, tls) = trusting(&identity.ca_pem);
+        let text = failure_of(send_over_tls(&identity, tls), FailureKind::Tls);
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn https_to_a_receiver_without_tls_is_a_failure_that_says_so() {
+    let (listener, port) = listener();
+    let server = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        connection
+    });
+    let text = failure_of(send(&options(format!("https://127.0.0.1:{port}/?token=hunter2"))), FailureKind::Tls);
+    assert!(text.contains("check the url's port"), "{text}");
+    drop(server.join().unwrap());
+}
+
+#[test]
+fn a_ca_file_must_be_there_and_hold_certificates() {
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (content, said) in [("", "no certificate"), ("hello", "no certificate"), (damaged, "damaged")] {
+        let (_dir, tls) = trusting(content);
+        let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    let tls = TlsOptions { ca_file: Some("/nowhere/ca.pem".into()), insecure_skip_verify: false };
+    let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
+    assert!(error.to_string().contains("check the path"), "{error}");
+}
