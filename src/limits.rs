@@ -118,6 +118,12 @@ pub const EXPORTER_DEVICES_MAX: usize = 8;
 /// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
 pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Bytes of a request to the demo's receiver once it is decompressed.
+pub const RECEIVER_PLAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Samples that the demo's receiver remembers, of 16 bytes each.
+pub const RECEIVER_SAMPLES_MAX: usize = 1 << 20;
+
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
