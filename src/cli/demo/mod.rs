@@ -2,3 +2,4 @@
 
 pub mod exporter;
 pub mod receiver;
+pub mod screen;
