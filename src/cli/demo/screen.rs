@@ -13,7 +13,7 @@ pub use account::{Totals, account};
 pub use history::History;
 pub use style::Style;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 use style::{Glyphs, Line, Paint, bar, bytes, count, ratio, rule};
@@ -215,6 +215,15 @@ pub struct Screen<W> {
     history: History,
     lines_drawn: usize,
     shown: Option<(u64, usize)>,
+}
+
+impl Screen<io::Stdout> {
+    /// Draws in place if standard output is a terminal that can be drawn on.
+    pub fn on_stdout() -> Self {
+        let variable = |name: &str| std::env::var(name).ok();
+        let drawable = io::stdout().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb");
+        Screen::new(io::stdout(), drawable, Style::of(drawable, variable))
+    }
 }
 
 impl<W: Write> Screen<W> {

@@ -130,12 +130,21 @@ mod tests {
 
     #[test]
     fn another_value_at_the_same_time_is_a_conflict_and_bits_decide() {
-        let mut ledger = Ledger::new();
-        record(&mut ledger, "a", &[(1, 0.0), (2, stale_nan()), (3, f64::NAN)]);
-        record(&mut ledger, "a", &[(1, -0.0), (2, f64::NAN), (3, f64::NAN)]);
-        let received = ledger.received();
-        assert_eq!((received.samples_conflicting, received.samples_repeated), (2, 1));
-        assert_eq!(received.samples_distinct, 3);
+        for (first, second, conflicts) in [
+            (1.0, 1.0, false),
+            (1.0, 2.0, true),
+            (0.0, -0.0, true),
+            (f64::NAN, f64::NAN, false),
+            (stale_nan(), stale_nan(), false),
+            (stale_nan(), f64::NAN, true),
+        ] {
+            let mut ledger = Ledger::new();
+            record(&mut ledger, "a", &[(1, first)]);
+            record(&mut ledger, "a", &[(1, second)]);
+            let received = ledger.received();
+            let counts = (received.samples_distinct, received.samples_conflicting, received.samples_repeated);
+            assert_eq!(counts, (1, conflicts.into(), (!conflicts).into()), "{first} and {second}");
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Lines of painted text, and how a terminal is told of them.
 
-use std::io::IsTerminal;
-
 /// What the terminal at hand can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
@@ -11,13 +9,13 @@ pub struct Style {
 }
 
 impl Style {
-    /// As the environment has it: `NO_COLOR` (no-color.org), `TERM`, and whether the locale is UTF-8.
-    pub fn of_environment() -> Self {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    /// As the environment has it: `NO_COLOR` (no-color.org), and whether the locale is UTF-8.
+    pub fn of(drawable: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
         Style {
-            color: is_drawable() && set("NO_COLOR").is_none(),
+            color: drawable && set("NO_COLOR").is_none(),
             unicode: locale.contains("utf-8") || locale.contains("utf8"),
         }
     }
@@ -33,11 +31,6 @@ impl Style {
         let level = |value: u64| (value as u128 * (levels.len() - 1) as u128).div_ceil(highest as u128) as usize;
         values.iter().map(|value| levels[level(*value)]).collect()
     }
-}
-
-/// Whether standard output can be drawn on in place.
-pub fn is_drawable() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Each one column wide.

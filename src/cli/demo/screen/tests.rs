@@ -300,3 +300,20 @@ fn a_spark_shows_whatever_is_not_zero() {
     assert_eq!(ASCII.spark(&[0, 0]), "  ");
     assert_eq!(UNICODE.spark(&[u64::MAX]), "█");
 }
+
+#[test]
+fn the_environment_decides_on_color_and_glyphs() {
+    type Variables = &'static [(&'static str, &'static str)];
+    let cases: [(bool, Variables, Style); 6] = [
+        (true, &[("LANG", "C.UTF-8")], COLORFUL),
+        (true, &[("LANG", "de_DE.utf8"), ("NO_COLOR", "1")], UNICODE),
+        (true, &[("LANG", "de_DE.utf8"), ("NO_COLOR", "")], COLORFUL),
+        (true, &[("LANG", "C.UTF-8"), ("LC_ALL", "C"), ("NO_COLOR", "1")], ASCII),
+        (false, &[("LANG", "C.UTF-8")], UNICODE),
+        (false, &[], ASCII),
+    ];
+    for (drawable, variables, style) in cases {
+        let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        assert_eq!(Style::of(drawable, variable), style, "{drawable} {variables:?}");
+    }
+}
