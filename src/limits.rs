@@ -106,6 +106,46 @@ pub const FRAME_SAMPLES_MAX: usize = 1 << 21;
 pub const FRAME_LABEL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const _: () = assert!(STAGE_BYTES_MAX / size_of::<f64>() + SAMPLES_PER_BATCH_MAX <= FRAME_SAMPLES_MAX);
+/// Connections that one HTTP server holds at a time; what comes on top of them is closed at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 16;
+
+/// Bytes of a request's line and headers, and of what a connection has read ahead.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// Bytes of a request's body. Status pages take none; the demo's receiver takes what a sender may put into one request.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a client may take from one response to the end of its next request's headers. Longer than any usual scrape
+/// interval, so that a scraper keeps its connection.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// How long a client may take to send a request's body.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may leave a response unread before its connection is closed.
+pub const HTTP_WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server that stops gives the requests that it has begun to answer.
+pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes that the demo's exporter reads of one file under `/proc`.
+pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Network interfaces, and disks, that the demo's exporter tells of.
+pub const EXPORTER_DEVICES_MAX: usize = 8;
+
+/// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
+pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of a request to the demo's receiver once it is decompressed.
+pub const RECEIVER_PLAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Samples that the demo's receiver remembers, of 16 bytes each.
+pub const RECEIVER_SAMPLES_MAX: usize = 1 << 20;
+
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);

@@ -2,3 +2,4 @@
 
 pub mod check;
 pub mod scrape_output;
+pub mod demo;
