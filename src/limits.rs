@@ -137,9 +137,6 @@ pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Network interfaces, and disks, that the demo's exporter tells of.
 pub const EXPORTER_DEVICES_MAX: usize = 8;
 
-/// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
-pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
-
 /// Bytes of a request to the demo's receiver once it is decompressed.
 pub const RECEIVER_PLAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
