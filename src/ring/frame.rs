@@ -90,6 +90,11 @@ pub(super) fn claimed_bytes(head: &[u8; FRAME_HEADER_BYTES], room: usize) -> Opt
     (FRAME_HEADER_BYTES..=room).contains(&len).then_some(len)
 }
 
+/// Number of the first record that a frame at the start of these bytes claims.
+pub(super) fn first_record(head: &[u8; FRAME_HEADER_BYTES]) -> u64 {
+    u64_at(head, 16)
+}
+
 /// The frame in these bytes, as long as it claims to be: its meta and where in `bytes` its payload starts.
 pub(super) fn decode(bytes: &[u8], segment_seq: u64, offset: u32) -> Option<(FrameMeta, usize)> {
     if bytes.len() < FRAME_HEADER_BYTES || u32_at(bytes, 0) != checksum(segment_seq, offset, &bytes[4..]) {

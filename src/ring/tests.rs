@@ -99,6 +99,26 @@ fn samples_of_a_segment_are_known_even_where_its_frames_are_not() {
     assert_eq!(records(&ring), [2, 3], "a damaged frame ends its segment, and only that");
 }
 
+/// Found by the fuzz target `open_ring`: the next append took the damaged frame's place, and frames behind it came back.
+#[test]
+fn damage_in_the_newest_segment_is_not_its_end_and_nothing_behind_it_comes_back() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    ring.append(&frame(0, 300), Placement::NewSegment, &acks(0)).unwrap();
+    for record in 1..4 {
+        ring.append(&frame(record, 300), Placement::Current, &acks(0)).unwrap();
+    }
+    flash.damage(4096 + 1024 + 100, b"damage");
+    let mut ring = open(&flash);
+    assert_eq!((records(&ring), ring.next_record()), (vec![0], 4), "no record number is used twice");
+    let newest = ring.segments().next_back().unwrap();
+    assert_eq!(ring.samples_in(newest), 30, "all but those of the damaged frame, which nothing tells");
+    append(&mut ring, &frame(4, 300)).unwrap();
+    append(&mut ring, &frame(5, 300)).unwrap();
+    assert_eq!(records(&ring), [0, 4, 5]);
+    assert_eq!(records(&open(&flash)), [0, 4, 5]);
+}
+
 #[test]
 fn acknowledgements_travel_in_frames_and_headers() {
     let flash = flash();
