@@ -24,6 +24,7 @@ use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_S
 use crate::model::{ScrapeBatch, SeriesTable, Window};
 use crate::ring::{Layout, Medium, Recovery, Ring, RingError};
 use cursor::Cursor;
+pub use cursor::endpoint_id;
 use split::Splitter;
 use stage::Stage;
 use std::path::PathBuf;

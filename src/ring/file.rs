@@ -68,7 +68,7 @@ impl FileMedium {
     }
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), RingError> {
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), RingError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(RingError::InUse { path: path.to_path_buf() }),
@@ -77,7 +77,7 @@ fn lock(file: &File, path: &Path) -> Result<(), RingError> {
 }
 
 /// Writes zeros from `from_bytes` on. Where that fails, a file made for it is removed and an old one cut back to what it was.
-fn fill(file: &File, path: &Path, from_bytes: u64, size_bytes: u64, is_new: bool) -> Result<(), RingError> {
+pub(super) fn fill(file: &File, path: &Path, from_bytes: u64, size_bytes: u64, is_new: bool) -> Result<(), RingError> {
     let Err(cause) = write_zeros(file, from_bytes, size_bytes).and_then(|()| sync_folder_of(path)) else {
         return Ok(());
     };
@@ -112,6 +112,23 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// What a file was cut short by reads as if it had never been written.
+pub(super) fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(&mut into[done..], offset + done as u64) {
+            Ok(0) => {
+                into[done..].fill(0);
+                return Ok(());
+            }
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 impl Medium for FileMedium {
     fn geometry(&self) -> Geometry {
         let unit = PROGRAM_UNIT_BYTES as u32;
@@ -119,20 +136,7 @@ impl Medium for FileMedium {
     }
 
     fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let mut done = 0;
-        while done < into.len() {
-            match self.file.read_at(&mut into[done..], offset + done as u64) {
-                // What a file was cut short by reads as if it had never been written.
-                Ok(0) => {
-                    into[done..].fill(0);
-                    return Ok(());
-                }
-                Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        read_at(&self.file, offset, into)
     }
 
     fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {

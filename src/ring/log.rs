@@ -81,6 +81,11 @@ impl<M: Medium> Ring<M> {
         Ok((ring, recovery))
     }
 
+    /// How segments lie on the medium.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// What the ring on the medium says that each endpoint has acknowledged.
     pub fn acks(&self) -> &Acks {
         &self.acks

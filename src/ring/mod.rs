@@ -21,20 +21,28 @@
 
 mod error;
 mod file;
+mod format;
 mod frame;
 mod header;
+mod inspect;
 mod log;
 mod medium;
+mod probe;
 mod reader;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use error::RingError;
 pub use file::{FileMedium, Found};
+pub use format::Formatter;
 pub use frame::{Frame, FrameMeta};
 pub use header::{Ack, Acks};
+pub use inspect::SlotContent;
 pub use log::{Appended, Placement, Ring, SegmentInfo};
 pub use medium::{Geometry, Medium};
+pub use probe::probe;
 pub use reader::{FramePosition, Read};
 pub use recovery::{Layout, Recovery};
+pub use view::{FileView, View};

@@ -11,13 +11,18 @@ use super::recovery;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePosition {
     pub segment_seq: u64,
-    offset: u32,
+    pub(super) offset: u32,
 }
 
 impl FramePosition {
     /// The first frame of a segment.
     pub fn start_of(segment: SegmentInfo) -> FramePosition {
         FramePosition { segment_seq: segment.seq, offset: HEADER_BYTES as u32 }
+    }
+
+    /// How far into its segment it is.
+    pub fn offset_bytes(self) -> u32 {
+        self.offset
     }
 }
 
