@@ -269,6 +269,9 @@ fn format_makes_an_empty_ring_unless_something_would_be_lost() {
     refused(&["--size", "64KiB"], "is not a ring");
     made(&["--size", "64KiB", "--force"], "64KiB");
 
+    let device = narthex(&["ring", "format", "/dev/null", "--size", "64KiB", "--force"]);
+    assert!(text(&device.stderr).contains("/dev/null is not a ring: it is neither a file"), "{device:?}");
+
     write_ring(&file, 7, 5);
     refused(&["--size", "128KiB"], "with up to 80 samples that not every endpoint has acknowledged");
     made(&["--size", "128KiB", "--force"], "128KiB");

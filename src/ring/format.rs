@@ -3,6 +3,7 @@
 use super::error::RingError;
 use super::file::{fill, lock};
 use super::recovery::Layout;
+use super::view::FileView;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,10 @@ impl Formatter {
         let failed =
             |doing: &'static str| move |cause: io::Error| RingError::File { path: path.to_path_buf(), doing, cause };
         let is_new = !path.try_exists().map_err(failed("looking for"))?;
+        if !is_new {
+            // Refuses what is neither a file nor a block device before it is opened for writing.
+            FileView::open(path)?;
+        }
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
         let file = options.open(path).map_err(failed("opening"))?;
         lock(&file, path)?;

@@ -44,3 +44,55 @@ fn layout_of(header: &SegmentHeader, at: u64) -> Option<Layout> {
     let layout = Layout { segment_size_bytes: header.segment_size_bytes, segment_count: header.segment_count };
     (is_allowed && layout.slot_offset(header.segment_seq) == at).then_some(layout)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::Acks;
+    use super::*;
+    use crate::sim::SimFlash;
+
+    fn header(segment_size_bytes: u32, segment_count: u32, segment_seq: u64) -> [u8; HEADER_BYTES] {
+        let (first_record, samples_before, acks) = (0, 0, Acks::new());
+        SegmentHeader { segment_size_bytes, segment_count, segment_seq, first_record, samples_before, acks }.encode()
+    }
+
+    #[test]
+    fn a_layout_is_known_from_any_header_in_its_place() {
+        let expected = Layout { segment_size_bytes: 16384, segment_count: 4 };
+        for seq in [1, 2, 3, 4, 9] {
+            let flash = SimFlash::new(65536);
+            flash.damage(expected.slot_offset(seq) as usize, &header(16384, 4, seq));
+            assert_eq!(probe(&flash).unwrap(), Some(expected), "segment {seq}");
+        }
+    }
+
+    #[test]
+    fn headers_out_of_place_or_with_sizes_that_no_ring_has_are_not_believed() {
+        for (at, wrong) in [
+            (4096, header(16384, 4, 1)),
+            (16384, header(16384, 4, 2)),
+            (0, header(0, 4, 4)),
+            (0, header(512, 4, 4)),
+            (0, header(16384, 0, 4)),
+            (0, header(16384, u32::MAX, 0)),
+        ] {
+            let flash = SimFlash::new(65536);
+            flash.damage(at, &wrong);
+            assert!(matches!(probe(&flash), Err(RingError::Foreign { .. })), "{wrong:?}");
+            flash.damage(49152, &header(16384, 4, 3));
+            assert!(matches!(probe(&flash), Ok(Some(_))), "one that can be believed is found behind it");
+        }
+    }
+
+    #[test]
+    fn what_is_blank_is_told_from_what_is_foreign() {
+        for (byte, is_blank) in [(0, true), (0xff, true), (b'x', false)] {
+            let flash = SimFlash::new(65536);
+            flash.damage(0, &[byte; 65536]);
+            assert_eq!(matches!(probe(&flash), Ok(None)), is_blank, "{byte}");
+        }
+        let flash = SimFlash::new(65536);
+        flash.damage(1024, b"a file system's superblock");
+        assert!(matches!(probe(&flash), Err(RingError::Foreign { .. })));
+    }
+}

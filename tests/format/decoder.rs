@@ -188,7 +188,7 @@ impl<'a> Coder<'a> {
 }
 
 fn unfold(u: u64) -> i64 {
-    if u % 2 == 0 { (u >> 1) as i64 } else { -((u >> 1) as i64) - 1 }
+    if u.is_multiple_of(2) { (u >> 1) as i64 } else { -((u >> 1) as i64) - 1 }
 }
 
 fn bits(x: i64) -> i64 {

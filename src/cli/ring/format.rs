@@ -20,7 +20,7 @@ pub fn format(
     if file.exists() && !is_forced {
         refuse_loss(file)?;
     }
-    let formatter = Formatter::open(file)?;
+    let formatter = Formatter::open(file).map_err(|cause| ToolError::Open { file: file.to_path_buf(), cause })?;
     // Once more, now that nobody else can write to it.
     if !formatter.is_new() && !is_forced {
         refuse_loss(file)?;
