@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::*;
@@ -139,12 +140,23 @@ fn check_says_what_is_wrong_where_and_what_to_write_instead() {
 }
 
 #[test]
-fn the_configuration_in_the_readme_is_valid() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("narthex.toml");
-    fs::write(&file, example).unwrap();
-    let output = narthex(&["check", file.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+fn every_configuration_in_the_documents_is_valid() {
+    for document in ["README.md", "docs/configuration.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let examples: Vec<&str> =
+            text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!examples.is_empty(), "{document}");
+        for example in examples {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("narthex.toml");
+            fs::write(&file, example).unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_narthex"))
+                .env("HOSTNAME_FOR_METRICS", "gateway-7")
+                .arg("check")
+                .arg(&file)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{document}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
 }
