@@ -222,3 +222,6 @@ struct Part {
     record: u64,
     batch: Rc<ScrapeBatch>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,148 @@ impl Medium for DeviceMedium {
         self.device.sync()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Acks, Frame, Placement, Ring, RingSizes};
+    use super::*;
+    use std::os::unix::fs::FileExt;
+    use std::rc::Rc;
+
+    const KIB: u64 = 1024;
+    const SHAPE: Shape = Shape {
+        layout: Layout { segment_size_bytes: 16 * 1024, segment_count: 8 },
+        program_unit_bytes: 512,
+        erase_block_bytes: None,
+    };
+
+    /// Opens a file as if it were a device.
+    fn hold(path: &Path, shape: &Shape) -> Result<(DeviceMedium, Found), RingError> {
+        DeviceMedium::hold(File::options().read(true).write(true).open(path).unwrap(), path, shape)
+    }
+
+    fn device(length_bytes: u64) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device");
+        File::create(&path).unwrap().set_len(length_bytes).unwrap();
+        (folder, path)
+    }
+
+    fn append(medium: DeviceMedium) {
+        let layout = medium.shape().layout;
+        let (mut ring, _) = Ring::open(medium, layout, Rc::default()).unwrap();
+        ring.append(&Frame::default(), Placement::NewSegment, &Acks::new()).unwrap();
+    }
+
+    #[test]
+    fn a_blank_device_becomes_a_ring_that_is_found_again() {
+        let (_folder, path) = device(1024 * KIB + 512);
+        let (medium, found) = hold(&path, &SHAPE).unwrap();
+        assert_eq!(found, Found::Made);
+        append(medium);
+        assert_eq!(hold(&path, &SHAPE).unwrap().1, Found::Whole);
+        let other = Layout { segment_size_bytes: 20 * 1024, segment_count: 10 };
+        let (medium, found) = hold(&path, &other.into()).unwrap();
+        assert_eq!((medium.shape(), found), (SHAPE, Found::Other));
+    }
+
+    #[test]
+    fn a_device_that_holds_anything_else_is_refused_by_name_and_left_as_it_is() {
+        for (at, bytes, expected) in [
+            (1080, &b"\x53\xef"[..], "an ext2, ext3 or ext4 file system, first at byte 0"),
+            (65600, b"_BHRfS_M", "a btrfs file system, first at byte 65536"),
+            (510, b"\x55\xaa", "a boot sector or partition table"),
+            (5000, b"notes", "data, first at byte 4096"),
+            // Behind the ring's last segment, but so near the start that it is somebody's.
+            (127 * 1024, b"notes", "data, first at byte 126976"),
+        ] {
+            let (_folder, path) = device(256 * KIB);
+            File::options().write(true).open(&path).unwrap().write_all_at(bytes, at).unwrap();
+            let image = std::fs::read(&path).unwrap();
+            let small = Layout { segment_size_bytes: 16 * 1024, segment_count: 4 };
+            let error = hold(&path, &small.into()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(error.to_string().contains("narthex ring format --force"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), image);
+            format_device(&path, small).unwrap();
+            assert_eq!(hold(&path, &small.into()).unwrap().1, Found::Made);
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_too_small_is_refused() {
+        let (_folder, path) = device(127 * KIB);
+        let error = hold(&path, &SHAPE).unwrap_err();
+        assert!(matches!(error, RingError::NoSpace { size_bytes: 131_072, .. }), "{error}");
+        let error = format_device(&path, SHAPE.layout).unwrap_err();
+        assert!(matches!(error, RingError::NoSpace { .. }), "{error}");
+    }
+
+    #[test]
+    fn another_shape_begins_blank_and_what_lies_beyond_the_old_ring_is_not_overwritten() {
+        let (_folder, path) = device(1024 * KIB);
+        let larger: Shape = Layout { segment_size_bytes: 32 * 1024, segment_count: 16 }.into();
+        append(hold(&path, &SHAPE).unwrap().0);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"notes", 400 * KIB).unwrap();
+        let error = hold(&path, &SHAPE).unwrap().0.reshape(Some(1), &larger).unwrap_err();
+        assert!(matches!(error, RingError::DeviceHolds { .. }), "{error}");
+        assert_eq!(hold(&path, &SHAPE).unwrap().1, Found::Whole);
+        file.write_all_at(&[0; 5], 400 * KIB).unwrap();
+        let medium = hold(&path, &SHAPE).unwrap().0.reshape(Some(1), &larger).unwrap();
+        assert_eq!(medium.shape(), larger);
+        drop(medium);
+        assert_eq!(hold(&path, &larger).unwrap().1, Found::Made);
+        assert!(std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn sysfs_tells_size_and_geometry_of_disks_and_partitions() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        for (name, text) in [
+            ("mmc/size", "15269888\n"),
+            ("mmc/queue/logical_block_size", "512\n"),
+            ("mmc/queue/physical_block_size", "512\n"),
+            ("mmc/queue/discard_granularity", "2097152\n"),
+            ("mmc/device/preferred_erase_size", "4194304\n"),
+            ("mmc/device/erase_size", "524288\n"),
+            ("mmc/mmcp5/partition", "5\n"),
+            ("mmc/mmcp5/size", "131072\n"),
+            ("ssd/size", "2097152\n"),
+            ("ssd/queue/logical_block_size", "512\n"),
+            ("ssd/queue/physical_block_size", "4096\n"),
+            ("ssd/queue/discard_granularity", "512\n"),
+            ("odd/size", "nonsense"),
+            ("odd/queue/logical_block_size", "65536"),
+            ("odd/device/preferred_erase_size", "99999999999"),
+        ] {
+            put(name, text);
+        }
+        for (name, size_bytes, program_unit_bytes, erase_block_bytes) in [
+            ("mmc", Some(15_269_888 * 512), 512, Some(4 << 20)),
+            ("mmc/mmcp5", Some(64 << 20), 512, Some(4 << 20)),
+            ("ssd", Some(1 << 30), 4096, None),
+            ("odd", None, 4096, None),
+            ("not there", None, 512, None),
+        ] {
+            let place = Place::in_sysfs(&folder.path().join(name));
+            assert_eq!(place, Place { size_bytes, program_unit_bytes, erase_block_bytes }, "{name}");
+        }
+        let shape = RingSizes::default().shape(&Place::in_sysfs(&folder.path().join("mmc/mmcp5"))).unwrap();
+        assert_eq!(shape.layout, Layout { segment_size_bytes: 4 << 20, segment_count: 16 });
+    }
+
+    #[test]
+    fn device_numbers_are_taken_apart_as_linux_puts_them_together() {
+        for (device, numbers) in
+            [(0x0801, (8, 1)), (0x0700, (7, 0)), (0x0010_0803, (8, 259)), (0x1000_0000_b300, (4096 + 179, 0))]
+        {
+            assert_eq!(numbers_of(device), numbers, "{device:#x}");
+        }
+    }
+}
