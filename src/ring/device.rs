@@ -129,8 +129,11 @@ impl DeviceMedium {
         if new.size_bytes() > self.length_bytes {
             return Err(RingError::NoSpace { path: self.path.clone(), size_bytes: new.size_bytes() });
         }
-        if let Held::Other { at } = held::search(&self, old.size_bytes(), new.size_bytes())? {
-            return Err(self.refused(at)?);
+        match held::search(&self, old.size_bytes(), new.size_bytes())? {
+            Held::Blank => {}
+            Held::Other { at } => return Err(self.refused(at)?),
+            // What an older ring left, say: its frames could pass for the new one's.
+            Held::Ring(_) => return Err(self.refused(old.size_bytes())?),
         }
         let kept = newest.map_or(0..0, |seq| {
             let start = old.slot_offset(seq);
