@@ -137,7 +137,8 @@ fn wait_until_drained(bench: &Bench, agent: &mut Agent, story: &Story) {
         for (uplink, exporter) in pairs(bench) {
             let (product, job) = (uplink.receiver.product, exporter.job);
             let held = uplink.pages_held(job).0;
-            let due = exporter.pages().into_iter().filter(|page| story.must_arrive(page)).map(|page| page.number);
+            let due =
+                exporter.served().pages.into_iter().filter(|page| story.must_arrive(page)).map(|page| page.number);
             let missing: Vec<_> = due.filter(|number| !held.contains(number)).collect();
             if missing.len() > uplink.failed_scrapes(job) {
                 return Err(format!("{product:?} lacks pages {missing:?} of job {job}"));
@@ -164,5 +165,5 @@ fn check_both(bench: &Bench, story: &Story, to_victoria: Delivery) {
         of_prometheus.extend(prometheus);
     }
     assert_eq!(up, 0, "after the stop, at {later_ms}, Prometheus still gives so many series up");
-    check_gaps(&bench.prometheus, odd, &of_prometheus, story);
+    check_gaps(&bench.prometheus, &odd.served(), &of_prometheus, story);
 }
