@@ -88,6 +88,10 @@ pub struct Counters {
     pub samples_accepted: Counter,
     /// Samples of a page that were refused: a duplicate of the same series with the same time.
     pub samples_duplicate: Counter,
+    /// Samples of a page that were refused: the page dated them before a sample of the same series that went ahead of them.
+    pub samples_out_of_order: Counter,
+    /// Samples of a page that were refused: the page dated them further ahead of the clock than Prometheus allows.
+    pub samples_out_of_bounds: Counter,
     /// Samples written to the ring.
     pub samples_committed: Counter,
     /// Bytes programmed to flash, padding and headers included.

@@ -20,6 +20,7 @@ pub mod codec;
 pub mod config;
 pub mod counters;
 pub mod discovery;
+pub mod http_server;
 pub mod limits;
 pub mod model;
 pub mod remote_write;

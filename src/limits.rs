@@ -30,6 +30,18 @@ pub const PAGE_LINE_BYTES_MAX: usize = 128 * 1024;
 /// Series that one page may hold.
 pub const SERIES_PER_PAGE_MAX: usize = 1 << 18;
 
+/// Samples that one page may give for one series, each with a time of its own.
+pub const PAGE_SAMPLES_PER_SERIES_MAX: usize = 256;
+
+/// How far ahead of the clock a page may date its samples, in milliseconds; Prometheus's `maxAheadTime`.
+pub const SAMPLE_AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
+
+/// Names that are resolved at once: each takes a thread until the resolver gives up.
+pub const RESOLVES_AT_ONCE_MAX: usize = 4;
+
+/// Bytes of a file with certificates to trust; a whole system's bundle is about 250 kB.
+pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Bytes of a response's status line and headers, targets and receivers alike.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -84,8 +96,52 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Bytes of a file with trusted certificates; the usual bundle of all public authorities has 230 KiB.
-pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Samples of one batch: a full page, the staleness markers of another full page, and what the agent reports of the scrape.
+pub const SAMPLES_PER_BATCH_MAX: usize = 2 * SERIES_PER_PAGE_MAX + 64;
+
+/// Samples of one frame.
+pub const FRAME_SAMPLES_MAX: usize = 1 << 21;
+
+/// Bytes of the label sets that one frame brings in.
+pub const FRAME_LABEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(STAGE_BYTES_MAX / size_of::<f64>() + SAMPLES_PER_BATCH_MAX <= FRAME_SAMPLES_MAX);
+/// Connections that one HTTP server holds at a time; what comes on top of them is closed at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 16;
+
+/// Bytes of a request's line and headers, and of what a connection has read ahead.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// Bytes of a request's body. Status pages take none; the demo's receiver takes what a sender may put into one request.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a client may take from one response to the end of its next request's headers. Longer than any usual scrape
+/// interval, so that a scraper keeps its connection.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// How long a client may take to send a request's body.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may leave a response unread before its connection is closed.
+pub const HTTP_WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server that stops gives the requests that it has begun to answer.
+pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes that the demo's exporter reads of one file under `/proc`.
+pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Network interfaces, and disks, that the demo's exporter tells of.
+pub const EXPORTER_DEVICES_MAX: usize = 8;
+
+/// Bytes of a request to the demo's receiver once it is decompressed.
+pub const RECEIVER_PLAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Samples that the demo's receiver remembers, of 16 bytes each.
+pub const RECEIVER_SAMPLES_MAX: usize = 1 << 20;
 
 const _: () = assert!(RING_BYTES_MIN >= SEGMENTS_MIN * SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);

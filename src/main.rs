@@ -1,1 +1,22 @@
-fn main() {}
+//! The `narthex` binary: arguments become a subcommand, a subcommand an exit code.
+
+use narthex::cli::{self, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match cli::parse_arguments(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => return cli::refuse(&error),
+    };
+    if let Err(error) = cli::logging::start(arguments.log_level.as_deref()) {
+        return cli::refuse(&error);
+    }
+    match arguments.command {
+        Command::Run { config } => cli::run::run(&config),
+        Command::Check { config } => cli::report(cli::check::check(&config, &mut std::io::stdout())),
+        Command::Scrape { config, format } => cli::scrape::scrape(&config, format),
+        Command::Demo { is_fast } => cli::demo::demo(is_fast),
+        Command::Help => cli::help(),
+        Command::Version => cli::version(),
+    }
+}

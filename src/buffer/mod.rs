@@ -1,6 +1,33 @@
 //! What was scraped and not yet acknowledged: the RAM stage, the ring behind it, and one cursor per endpoint.
+//!
+//! ```text
+//!  push ─► stage ─────────────────────────────────┐
+//!            │ older than commit_interval and      ├─► window(endpoint) ─► ack(endpoint)
+//!            ▼ lacked by some endpoint             │
+//!          codec ─► ring ─► codec ─► backlog ──────┘
+//! ```
+//!
+//! Records are scrape batches, numbered from the first to the last that this ring ever held. An endpoint's cursor is the
+//! number of the first record that it lacks. While every endpoint keeps up nothing is written to flash.
 
+mod backlog;
+mod commit;
+mod cursor;
+mod split;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use crate::codec::SegmentCodec;
+use crate::counters::{Counters, DropCause};
+use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
+use crate::model::{ScrapeBatch, SeriesTable, Window};
+use crate::ring::{Layout, Medium, Recovery, Ring, RingError};
+use cursor::Cursor;
+use split::Splitter;
+use stage::Stage;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// `[buffer]`.
@@ -12,4 +39,186 @@ pub struct BufferOptions {
     pub segment_size_bytes: u64,
     /// How long a batch may wait in memory for its endpoints before it is written to flash; zero: before it is sent.
     pub commit_interval: Duration,
+}
+
+impl BufferOptions {
+    /// How the ring's segments lie. Both numbers were bounded when the configuration was read.
+    pub fn layout(&self) -> Layout {
+        Layout {
+            segment_size_bytes: self.segment_size_bytes as u32,
+            segment_count: (self.size_bytes / self.segment_size_bytes) as u32,
+        }
+    }
+}
+
+/// What one endpoint has still to get from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Waiting {
+    pub samples: usize,
+    /// When the oldest of them was scraped, on the monotonic clock.
+    pub oldest: Option<Duration>,
+    /// Older ones wait on flash.
+    pub has_backlog: bool,
+}
+
+/// How full memory and flash are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Fill {
+    /// Samples that some endpoint lacks and that are in memory only.
+    pub stage_samples: usize,
+    /// Samples in segments that hold what some endpoint lacks.
+    pub ring_samples: u64,
+    /// Bytes of these segments.
+    pub ring_used_bytes: u64,
+    pub ring_size_bytes: u64,
+}
+
+/// The buffer of one agent. Calls may block on the medium.
+pub struct Buffer<M> {
+    layout: Layout,
+    commit_interval: Duration,
+    ring: Ring<M>,
+    /// State of the newest segment; `None` until it was read back, or after a failed write.
+    codec: Option<SegmentCodec>,
+    stage: Stage,
+    splitter: Splitter,
+    /// Every record before this one is on flash, or needs not be.
+    committed_until: u64,
+    acks_due: Option<Duration>,
+    cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
+    table: Rc<SeriesTable>,
+    counters: Rc<Counters>,
+}
+
+impl<M: Medium> Buffer<M> {
+    /// Opens the ring on `medium`. `endpoints` are their names, in the order of the indices used from here on.
+    pub fn open(
+        medium: M,
+        layout: Layout,
+        commit_interval: Duration,
+        endpoints: &[&str],
+        table: Rc<SeriesTable>,
+        counters: Rc<Counters>,
+    ) -> Result<(Self, Recovery), RingError> {
+        let (ring, recovery) = Ring::open(medium, layout, counters.clone())?;
+        let next_record = ring.acks().iter().map(|ack| ack.next_record).fold(ring.next_record(), u64::max);
+        let buffer = Buffer {
+            layout,
+            commit_interval,
+            cursors: cursor::restore(endpoints, &ring),
+            ring,
+            codec: None,
+            stage: Stage::starting_at(next_record),
+            splitter: Splitter::default(),
+            committed_until: next_record,
+            acks_due: None,
+            table,
+            counters,
+        };
+        Ok((buffer, recovery))
+    }
+
+    /// Takes a scrape in. It is in memory only until it is committed.
+    pub fn push(&mut self, batch: ScrapeBatch, now: Duration) {
+        if batch.is_empty() {
+            return;
+        }
+        self.counters.samples_accepted.add(batch.len() as u64);
+        let room_bytes = Ring::<M>::frame_room_bytes(self.layout);
+        let parts = self.splitter.split(batch, room_bytes);
+        for part in parts.drain(..) {
+            self.stage.push(Rc::new(part), now);
+        }
+        self.make_room();
+    }
+
+    /// Gives up the oldest batches where flash has refused writes for too long.
+    fn make_room(&mut self) {
+        while self.stage.bytes() > STAGE_BYTES_MAX {
+            let Some((record, batch)) = self.stage.pop_oldest() else { return };
+            if record >= self.committed_until {
+                self.committed_until = record + 1;
+                self.drop_record(record, batch.len() as u64, DropCause::StageFull);
+            }
+        }
+    }
+
+    fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
+        for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| cursor.lacks(record)) {
+            log::debug!("{samples} samples for endpoint {index} given up: {}", cause.name());
+            self.counters.endpoint(index).drop_samples(cause, samples);
+        }
+    }
+
+    /// What this endpoint gets next: oldest first, at most a window full. `None`: it has everything.
+    ///
+    /// The same records are handed out again until [`ack`](Self::ack) is called.
+    pub fn window(&mut self, endpoint: usize) -> Result<Option<Window>, RingError> {
+        let mut window = Window { batches: Vec::new(), next_record: self.cursors[endpoint].next_record };
+        if window.next_record < self.stage.first_record() {
+            self.read_backlog(endpoint, &mut window)?;
+        }
+        if window.next_record >= self.stage.first_record() {
+            self.cursors[endpoint].backlog = None;
+            for (record, batch) in self.stage.from(window.next_record) {
+                if !has_room(&window, batch) {
+                    break;
+                }
+                window.batches.push(batch.clone());
+                window.next_record = record + 1;
+            }
+        }
+        self.cursors[endpoint].handed_out = window.next_record;
+        if window.batches.is_empty() {
+            self.cursors[endpoint].next_record = window.next_record;
+            return Ok(None);
+        }
+        Ok(Some(window))
+    }
+
+    /// The endpoint has everything before `next_record`.
+    pub fn ack(&mut self, endpoint: usize, next_record: u64, now: Duration) {
+        let cursor = &mut self.cursors[endpoint];
+        cursor.next_record = cursor.next_record.max(next_record);
+        let needed_from = self.first_lacking();
+        self.stage.drop_before(needed_from);
+        self.plan_acks(now);
+    }
+
+    /// Number of the first record that some endpoint lacks.
+    fn first_lacking(&self) -> u64 {
+        self.cursors.iter().map(|cursor| cursor.next_record).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether batches go to flash before they are sent.
+    pub fn commits_at_once(&self) -> bool {
+        self.commit_interval.is_zero()
+    }
+
+    pub fn waiting(&self, endpoint: usize) -> Waiting {
+        let from = self.cursors[endpoint].next_record;
+        Waiting {
+            samples: self.stage.from(from).map(|(_, batch)| batch.len()).sum(),
+            oldest: self.stage.entered(from.max(self.stage.first_record())),
+            has_backlog: from < self.stage.first_record() && from < self.ring.next_record(),
+        }
+    }
+
+    pub fn fill(&self) -> Fill {
+        let needed_from = self.first_lacking();
+        let needed = || self.ring.segments().filter(|segment| self.ring.end_of(*segment) > needed_from);
+        let in_memory_only = self.stage.from(needed_from.max(self.committed_until));
+        Fill {
+            stage_samples: in_memory_only.map(|(_, batch)| batch.len()).sum(),
+            ring_samples: needed().map(|segment| self.ring.samples_in(segment)).sum(),
+            ring_used_bytes: needed().count() as u64 * u64::from(self.layout.segment_size_bytes),
+            ring_size_bytes: self.layout.size_bytes(),
+        }
+    }
+}
+
+/// Whether a window can take one more batch; the first always fits.
+fn has_room(window: &Window, batch: &ScrapeBatch) -> bool {
+    window.batches.is_empty()
+        || window.batches.len() < WINDOW_BATCHES_MAX && window.samples() + batch.len() <= WINDOW_SAMPLES_MAX
 }

@@ -1,3 +1,182 @@
-//! One file per subcommand.
+//! The command line: arguments, help, and one file per subcommand.
 
 pub mod check;
+pub mod demo;
+pub mod logging;
+pub mod run;
+pub mod scrape;
+pub mod scrape_output;
+
+use lexopt::prelude::*;
+use scrape_output::ScrapeFormat;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What one call of the binary asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    pub command: Command,
+    pub log_level: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    Run { config: PathBuf },
+    Check { config: PathBuf },
+    Scrape { config: PathBuf, format: ScrapeFormat },
+    Demo { is_fast: bool },
+    Help,
+    Version,
+}
+
+const HELP: &str = "\
+Narthex scrapes local Prometheus exporters, keeps samples in a ring on flash through outages and power cuts,
+and ships them by Remote-Write when the uplink returns.
+
+Usage: narthex COMMAND [OPTIONS]
+
+Commands:
+  run --config FILE       run the agent
+  check FILE              check a configuration and print it with all defaults, secrets masked
+  scrape --config FILE    scrape every target once and print what would be stored
+         [--format text|json]
+  demo [--fast]           the whole pipeline in this terminal: no configuration, no network, about a minute
+  help                    this text
+  version                 the version
+
+Options:
+  --log-level LEVEL       error, warn, info, debug, trace or off; also from NARTHEX_LOG; info if neither is given
+";
+
+/// Words after the name of the program, parsed. The error is a line for the user.
+pub fn parse_arguments(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
+    let Words { name, config, format, is_fast, log_level } = read_words(words).map_err(|error| error.to_string())?;
+    let name = name.as_deref().unwrap_or("help");
+    let needed = |config: Option<PathBuf>| {
+        config.ok_or_else(|| format!("narthex {name} needs a configuration: narthex {name} --config FILE"))
+    };
+    if is_fast && name != "demo" {
+        return Err("--fast belongs to narthex demo".into());
+    }
+    if format.is_some() && name != "scrape" {
+        return Err("--format belongs to narthex scrape".into());
+    }
+    let command = match name {
+        "run" => Command::Run { config: needed(config)? },
+        "check" => Command::Check { config: needed(config)? },
+        "scrape" => Command::Scrape { config: needed(config)?, format: format.unwrap_or_default() },
+        "demo" => Command::Demo { is_fast },
+        "help" => Command::Help,
+        "version" => Command::Version,
+        unknown => return Err(format!("there is no command {unknown:?}; narthex help lists them")),
+    };
+    Ok(Arguments { command, log_level })
+}
+
+/// The words as they stand, before it is known whether they go together.
+#[derive(Default)]
+struct Words {
+    name: Option<String>,
+    config: Option<PathBuf>,
+    format: Option<ScrapeFormat>,
+    is_fast: bool,
+    log_level: Option<String>,
+}
+
+fn read_words(words: impl IntoIterator<Item = OsString>) -> Result<Words, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_iter(words);
+    let mut read = Words::default();
+    while let Some(word) = parser.next()? {
+        match word {
+            Long("config") | Short('c') => read.config = Some(parser.value()?.into()),
+            Long("format") => read.format = Some(parser.value()?.parse_with(parse_format)?),
+            Long("log-level") => read.log_level = Some(parser.value()?.string()?),
+            Long("fast") => read.is_fast = true,
+            Long("help") | Short('h') => read.name = Some("help".into()),
+            Long("version") | Short('V') => read.name = Some("version".into()),
+            Value(value) if read.name.is_none() => read.name = Some(value.string()?),
+            Value(value) if read.name.as_deref() == Some("check") && read.config.is_none() => {
+                read.config = Some(value.into());
+            }
+            unknown => return Err(unknown.unexpected()),
+        }
+    }
+    Ok(read)
+}
+
+fn parse_format(name: &str) -> Result<ScrapeFormat, String> {
+    ScrapeFormat::parse(name).ok_or_else(|| "write text or json".into())
+}
+
+/// Prints an error that stopped a command before it began.
+pub fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("narthex: {error}");
+    ExitCode::FAILURE
+}
+
+/// The exit code of a command that is done, and its error to stderr.
+pub fn report<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// `narthex help`.
+pub fn help() -> ExitCode {
+    print!("{HELP}");
+    ExitCode::SUCCESS
+}
+
+/// `narthex version`.
+pub fn version() -> ExitCode {
+    println!("narthex {}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        parse_arguments(format!("narthex {line}").split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn commands_and_their_options() {
+        let config = || PathBuf::from("n.toml");
+        for (line, command) in [
+            ("run --config n.toml", Command::Run { config: config() }),
+            ("run -c n.toml", Command::Run { config: config() }),
+            ("check n.toml", Command::Check { config: config() }),
+            ("scrape --config=n.toml", Command::Scrape { config: config(), format: ScrapeFormat::Text }),
+            ("scrape --config n.toml --format json", Command::Scrape { config: config(), format: ScrapeFormat::Json }),
+            ("demo", Command::Demo { is_fast: false }),
+            ("demo --fast", Command::Demo { is_fast: true }),
+            ("", Command::Help),
+            ("--help", Command::Help),
+            ("run --help", Command::Help),
+            ("--version", Command::Version),
+        ] {
+            assert_eq!(parse(line), Ok(Arguments { command, log_level: None }), "{line}");
+        }
+        assert_eq!(parse("demo --log-level debug").unwrap().log_level.as_deref(), Some("debug"));
+    }
+
+    #[test]
+    fn mistakes_say_what_to_write_instead() {
+        for (line, expected) in [
+            ("run", "narthex run needs a configuration: narthex run --config FILE"),
+            ("fly", "there is no command \"fly\"; narthex help lists them"),
+            ("run --config", "missing argument for option '--config'"),
+            ("run --speed 3", "invalid option '--speed'"),
+            ("run --config n.toml extra", "unexpected argument \"extra\""),
+            ("scrape --config n.toml --format xml", "cannot parse argument \"xml\": write text or json"),
+            ("run --config n.toml --fast", "--fast belongs to narthex demo"),
+            ("check n.toml --format json", "--format belongs to narthex scrape"),
+        ] {
+            assert_eq!(parse(line), Err(expected.into()), "{line}");
+        }
+    }
+}

@@ -30,7 +30,8 @@ pub fn static_targets(job: &JobOptions) -> Result<Vec<Target>, LabelsError> {
     let mut targets: Vec<Target> = Vec::new();
     for (config, address) in job.static_configs.iter().flat_map(|c| c.targets.iter().map(move |address| (c, address))) {
         let mut labels: LabelsBuilder = [("job", job.job_name.as_str()), ("instance", address)].into_iter().collect();
-        for (name, value) in &config.labels {
+        // An empty value is as good as none: `job` and `instance` keep their defaults.
+        for (name, value) in config.labels.iter().filter(|(_, value)| !value.is_empty()) {
             labels.set(name, value);
         }
         let target = Target {

@@ -47,6 +47,7 @@ pub(super) struct SegmentHeader {
 
 /// What a header's place was found to hold.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub(super) enum HeaderUnit {
     Valid(SegmentHeader),
     /// All zeros or all ones: never written, or erased.

@@ -23,6 +23,7 @@ impl FramePosition {
 
 /// What is at a place.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub enum Read {
     /// A frame; its payload is `bytes[payload_at..]` of the buffer that was given.
     Frame { meta: FrameMeta, payload_at: usize, next: FramePosition },

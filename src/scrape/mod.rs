@@ -1,1 +1,120 @@
-//! (described by its own change)
+//! One target's cycle: fetch a page, read it, hand out a batch.
+//!
+//! ```text
+//!  schedule ─ when          fetch ─► text ─► cache ─► gather ─► cycle ─► ScrapeBatch
+//!  (timers are agent's)     dial     series, values   which     staleness,
+//!                                    in step with     samples   report series
+//!                                    the last page    count
+//! ```
+//!
+//! [`Scraper`] is the whole; all of it but `dial` and `fetch` is pure. It refuses to know where targets come from and who
+//! takes the batches. Formats other than text 0.0.4 get a parser beside `text`, chosen by `content_type`; relabelling
+//! goes into `sample_labels`, limits into `gather`.
+
+mod cache;
+mod content_type;
+mod cycle;
+mod dial;
+mod fetch;
+mod fetch_error;
+mod gather;
+mod go_float;
+mod sample_labels;
+mod schedule;
+mod series_text;
+mod text;
+
+#[cfg(test)]
+mod cycle_tests;
+#[cfg(test)]
+mod fetch_tests;
+#[cfg(test)]
+mod text_tests;
+
+pub use content_type::{ContentTypeError, Format};
+pub use cycle::{Cycle, CycleResult, PageError};
+pub use dial::{Dialer, Resolver};
+pub use fetch::{FetchLimits, Fetcher};
+pub use fetch_error::FetchError;
+pub use sample_labels::SampleLabelsError;
+pub use schedule::{Schedule, offset_seed};
+pub use series_text::{MetricType, SeriesText};
+pub use text::{Entry, NORMAL_NAN_BITS, Sample, TextError, TextParser};
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Why a scrape ended with `up` 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScrapeError {
+    /// No page arrived.
+    Fetch(FetchError),
+    /// It could not be taken.
+    Page(PageError),
+}
+
+impl fmt::Display for ScrapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScrapeError::Fetch(error) => error.fmt(f),
+            ScrapeError::Page(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ScrapeError {}
+
+/// What one scrape yields, failed or not.
+#[derive(Debug)]
+pub struct ScrapeResult {
+    pub batch: ScrapeBatch,
+    /// Further samples of series that stand in `batch`: pages that give one series several times, each with a time of its
+    /// own. To be taken after `batch`, in order; mostly none.
+    pub more: Vec<ScrapeBatch>,
+    pub error: Option<ScrapeError>,
+    pub duration: Duration,
+}
+
+/// Scrapes one target, again and again.
+pub struct Scraper {
+    cycle: Cycle,
+    fetcher: Fetcher,
+}
+
+impl Scraper {
+    /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
+    /// share a `dialer`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    pub fn new(
+        target: Rc<Target>,
+        number: u32,
+        table: Rc<SeriesTable>,
+        counters: Rc<Counters>,
+        dialer: Rc<Dialer>,
+    ) -> Result<Scraper, LabelsError> {
+        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), dialer);
+        Ok(Scraper { cycle: Cycle::new(number, target, table, counters)?, fetcher })
+    }
+
+    /// One scrape, whose samples get `timestamp_ms` unless the page says otherwise. Takes no longer than the target's
+    /// timeout.
+    pub async fn scrape(&mut self, clock: &dyn Clock, timestamp_ms: i64) -> ScrapeResult {
+        let started = clock.monotonic();
+        let fetched = self.fetcher.fetch().await;
+        let duration = clock.monotonic().saturating_sub(started);
+        let (page, fetch_error) = match fetched {
+            Ok((page, Format::Text)) => (Some(page), None),
+            Err(error) => (None, Some(ScrapeError::Fetch(error))),
+        };
+        let CycleResult { batch, more, error } = self.cycle.complete(page, timestamp_ms, duration);
+        ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
+    }
+
+    /// Staleness markers for all series of the target, for when it is scraped no more. `None` if there was no scrape.
+    pub fn end_of_run(&mut self, timestamp_ms: i64) -> Option<ScrapeBatch> {
+        self.cycle.end_of_run(timestamp_ms)
+    }
+}

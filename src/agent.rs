@@ -1,1 +1,0 @@
-//! The executor, the timers, the tasks: the one place where stages meet.

@@ -1,0 +1,57 @@
+//! The task that writes to flash what endpoints have not taken in time.
+
+use super::notify::Notify;
+use super::trouble::Trouble;
+use super::{Shared, unless_stopped};
+use crate::clock::Clock;
+use smol::channel::Receiver;
+use smol::future::or;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Waits between attempts while the flash refuses writes.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallible>) {
+    let mut trouble = Trouble::default();
+    let mut not_before = Duration::ZERO;
+    loop {
+        let due = shared.buffer.borrow().commit_due().map(|due| due.max(not_before));
+        let now = shared.clock.monotonic();
+        if due.is_some_and(|due| due <= now) {
+            not_before = commit(&shared, &mut trouble, now);
+            shared.senders.iter().for_each(Notify::wake);
+            continue;
+        }
+        let wait = async {
+            match due {
+                Some(due) => or(shared.sleep_until(due), shared.committer.wait()).await,
+                None => shared.committer.wait().await,
+            }
+        };
+        if unless_stopped(&stopping, wait).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// The time before which it is not to be tried again.
+fn commit(shared: &Shared, trouble: &mut Trouble, now: Duration) -> Duration {
+    match shared.buffer.borrow_mut().commit(now) {
+        Ok(()) => {
+            if let Some(line) = trouble.succeeded(now) {
+                log::info!("flash: {line}");
+            }
+            Duration::ZERO
+        }
+        Err(error) => {
+            if let Some(line) = trouble.failed(now, &error) {
+                log::error!("samples stay in memory: {line}");
+            }
+            let doublings = trouble.failures().min(16) as u32 - 1;
+            now + (BACKOFF_MIN * 2u32.pow(doublings)).min(BACKOFF_MAX)
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The executor's tasks: the one place where stages meet.
+//!
+//! ```text
+//!  a task per target     sleeps to its next scrape ─► batch ─► buffer
+//!  one task              sleeps to the next commit ─► buffer ─► flash
+//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink, on the pool ─► acknowledgement
+//! ```
+//!
+//! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
+//! this order: scrapes end with staleness markers, senders get a moment to deliver, the rest is committed.
+
+mod committing;
+mod notify;
+mod scraping;
+mod sending;
+mod trouble;
+
+use crate::buffer::{Buffer, Fill};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::discovery;
+use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
+use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
+use crate::ring::{FileMedium, Found, RingError};
+use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
+use crate::tls::TlsOptions;
+use notify::Notify;
+use scraping::Job;
+pub use scraping::scrape_once;
+use smol::channel::Receiver;
+use smol::future::or;
+use smol::{LocalExecutor, Timer};
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long senders may go on delivering after the order to stop.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Why an agent can't start.
+#[derive(Debug)]
+pub enum AgentError {
+    NoEndpoint,
+    NoTarget,
+    NoBuffer,
+    Ring(RingError),
+    Labels { job: String, cause: LabelsError },
+    Endpoint { name: String, cause: UplinkError },
+}
+
+impl fmt::Display for AgentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AgentError::NoEndpoint => {
+                write!(f, "there is nowhere to send samples to; add a [[remote_write]] with a url")
+            }
+            AgentError::NoTarget => write!(f, "there is nothing to scrape; add [[scrape_configs]] with static_configs"),
+            AgentError::NoBuffer => {
+                write!(f, "there is no [buffer]; add one with the path of the ring's file")
+            }
+            AgentError::Ring(error) => error.fmt(f),
+            AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for AgentError {}
+
+impl From<RingError> for AgentError {
+    fn from(error: RingError) -> Self {
+        AgentError::Ring(error)
+    }
+}
+
+/// An agent whose ring is open and whose targets and endpoints are known.
+pub struct Agent {
+    shared: Rc<Shared>,
+    jobs: Vec<Job>,
+    endpoints: Vec<(EndpointOptions, Uplink)>,
+}
+
+/// What the tasks share.
+struct Shared {
+    clock: SystemClock,
+    counters: Rc<Counters>,
+    buffer: RefCell<Buffer<FileMedium>>,
+    /// The time of the next commit may have changed.
+    committer: Notify,
+    /// There may be something to send, for each endpoint.
+    senders: Vec<Notify>,
+    /// Once the agent stops: when senders give up. On the monotonic clock.
+    drain_until: Cell<Option<Duration>>,
+}
+
+/// What an agent has done and holds: for whoever wants to show it.
+#[derive(Clone)]
+pub struct Monitor {
+    shared: Rc<Shared>,
+}
+
+impl Monitor {
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub fn fill(&self) -> Fill {
+        self.shared.buffer.borrow().fill()
+    }
+}
+
+impl Agent {
+    /// Opens the ring and makes ready; nothing is scraped or sent yet.
+    pub fn open(config: &Config) -> Result<Agent, AgentError> {
+        let options = config.buffer.as_ref().ok_or(AgentError::NoBuffer)?;
+        let (counters, table) = (Rc::<Counters>::default(), Rc::new(SeriesTable::new()));
+        let jobs = jobs(config, &table, &counters)?;
+        let endpoints = endpoints(config)?;
+        if endpoints.is_empty() {
+            return Err(AgentError::NoEndpoint);
+        }
+        if jobs.is_empty() {
+            return Err(AgentError::NoTarget);
+        }
+        let (medium, found) = FileMedium::open(&options.path, options.layout())?;
+        let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
+        let interval = options.commit_interval;
+        let (buffer, recovery) = Buffer::open(medium, options.layout(), interval, &names, table, counters.clone())?;
+        describe(found, &recovery, &options.path);
+        let shared = Shared {
+            clock: SystemClock::new(),
+            counters,
+            buffer: RefCell::new(buffer),
+            committer: Notify::new(),
+            senders: endpoints.iter().map(|_| Notify::new()).collect(),
+            drain_until: Cell::new(None),
+        };
+        Ok(Agent { shared: Rc::new(shared), jobs, endpoints })
+    }
+
+    pub fn monitor(&self) -> Monitor {
+        Monitor { shared: self.shared.clone() }
+    }
+
+    /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
+    pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
+        let Agent { shared, jobs, endpoints } = self;
+        let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
+        let scraping: Vec<_> = jobs
+            .into_iter()
+            .map(|job| executor.spawn(scraping::scrape_until(shared.clone(), job, stopping.clone())))
+            .collect();
+        let sending: Vec<_> = endpoints
+            .into_iter()
+            .enumerate()
+            .map(|(index, (options, uplink))| {
+                executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
+            })
+            .collect();
+        let committing = executor.spawn(committing::commit_until(shared.clone(), stopping));
+        stop.await;
+        log::info!("stopping");
+        drop(stopper);
+        for task in scraping {
+            task.await;
+        }
+        committing.await;
+        shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
+        shared.senders.iter().for_each(Notify::wake);
+        for task in sending {
+            task.await;
+        }
+        shared.buffer.borrow_mut().close()
+    }
+}
+
+impl Shared {
+    /// Takes a scrape into the buffer and tells who has to know.
+    fn take(&self, batches: impl IntoIterator<Item = ScrapeBatch>) {
+        let now = self.clock.monotonic();
+        for batch in batches {
+            self.buffer.borrow_mut().push(batch, now);
+        }
+        let commit_first = self.buffer.borrow().commits_at_once();
+        if !commit_first {
+            self.senders.iter().for_each(Notify::wake);
+        }
+        self.committer.wake();
+    }
+
+    /// Sleeps until this time of the monotonic clock.
+    async fn sleep_until(&self, at: Duration) {
+        Timer::at(self.clock.instant(at)).await;
+    }
+}
+
+/// Goes on with `work` unless the order to stop comes first.
+async fn unless_stopped<T>(stopping: &Receiver<Infallible>, work: impl Future<Output = T>) -> Option<T> {
+    let stopped = async {
+        // Nothing is ever sent: the channel closes.
+        _ = stopping.recv().await;
+        None
+    };
+    or(async { Some(work.await) }, stopped).await
+}
+
+fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Result<Vec<Job>, AgentError> {
+    let mut jobs: Vec<Job> = Vec::new();
+    let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
+    let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
+    for options in &config.jobs {
+        let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
+        for target in discovery::static_targets(options).map_err(failed)? {
+            let (target, number) = (Rc::new(target), jobs.len() as u32);
+            let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), dialer.clone());
+            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
+        }
+    }
+    Ok(jobs)
+}
+
+/// Empty where the kernel does not say.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
+}
+
+fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentError> {
+    let endpoint = |options: &EndpointOptions| match Uplink::new(options) {
+        Ok(uplink) => Ok((options.clone(), uplink)),
+        Err(cause) => Err(AgentError::Endpoint { name: options.name.clone(), cause }),
+    };
+    config.endpoints.iter().map(endpoint).collect()
+}
+
+/// Says in the log what the ring was found to be.
+fn describe(found: Found, recovery: &crate::ring::Recovery, path: &std::path::Path) {
+    let path = path.display();
+    match found {
+        Found::Made => return log::info!("{path}: a new ring was made"),
+        Found::Short { missing_bytes } => {
+            log::warn!("{path}: the ring's file was cut short by {missing_bytes} bytes; what was there is lost")
+        }
+        Found::Whole => {}
+    }
+    if recovery.damaged_slots > 0 {
+        log::warn!("{path}: {} segments are damaged; their samples are lost", recovery.damaged_slots);
+    }
+    log::info!("{path}: the ring holds {} segments", recovery.segments.len());
+}

@@ -1,0 +1,154 @@
+//! An endpoint's place in the ring: frames are read and decoded from the start of a segment on.
+
+use super::{Buffer, has_room};
+use crate::codec::SegmentCodec;
+use crate::counters::DropCause;
+use crate::model::{ScrapeBatch, Window};
+use crate::ring::{FrameMeta, FramePosition, Medium, Read, RingError};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Failed reads of one place in a row after which the rest of its segment is given up.
+const READ_ATTEMPTS: u8 = 5;
+
+pub(super) struct Backlog {
+    at: FramePosition,
+    codec: SegmentCodec,
+    /// Decoded records that were not handed out yet.
+    decoded: VecDeque<(u64, Rc<ScrapeBatch>)>,
+    /// Samples of all frames of this segment that were read so far.
+    samples_read: u64,
+    failures: u8,
+    bytes: Vec<u8>,
+    batches: Vec<ScrapeBatch>,
+}
+
+impl Backlog {
+    fn starting_at(at: FramePosition) -> Backlog {
+        Backlog {
+            at,
+            codec: SegmentCodec::new(),
+            decoded: VecDeque::new(),
+            samples_read: 0,
+            failures: 0,
+            bytes: Vec::new(),
+            batches: Vec::new(),
+        }
+    }
+
+    fn enter_segment(&mut self, at: FramePosition) {
+        self.at = at;
+        self.codec = SegmentCodec::new();
+        self.samples_read = 0;
+        self.failures = 0;
+    }
+}
+
+impl<M: Medium> Buffer<M> {
+    /// Fills the window with records from flash, up to where memory goes on.
+    pub(super) fn read_backlog(&mut self, endpoint: usize, window: &mut Window) -> Result<(), RingError> {
+        let until = self.stage.first_record();
+        let cursor = &mut self.cursors[endpoint];
+        let still_there = |b: &Backlog| self.ring.segment_at(b.at).is_some();
+        let known = cursor.backlog.take().filter(still_there);
+        let Some(mut backlog) = known.or_else(|| self.ring.find(window.next_record).map(Backlog::starting_at)) else {
+            window.next_record = until;
+            return Ok(());
+        };
+        let filled = self.fill_from(&mut backlog, endpoint, window, until);
+        self.cursors[endpoint].backlog = Some(backlog);
+        filled
+    }
+
+    fn fill_from(
+        &self,
+        backlog: &mut Backlog,
+        endpoint: usize,
+        window: &mut Window,
+        until: u64,
+    ) -> Result<(), RingError> {
+        while window.next_record < until {
+            let Some((record, batch)) = backlog.decoded.front() else {
+                if !self.read_further(backlog, endpoint)? {
+                    window.next_record = until;
+                }
+                continue;
+            };
+            let record = *record;
+            if record >= window.next_record && record < until {
+                if !has_room(window, batch) {
+                    return Ok(());
+                }
+                window.batches.push(batch.clone());
+                window.next_record = record + 1;
+            }
+            backlog.decoded.pop_front();
+        }
+        Ok(())
+    }
+
+    /// One step: a frame, or on to the next segment. False at the end of the ring.
+    fn read_further(&self, backlog: &mut Backlog, endpoint: usize) -> Result<bool, RingError> {
+        let read = match self.ring.read(backlog.at, &mut backlog.bytes) {
+            Ok(read) => read,
+            Err(error) if backlog.failures + 1 < READ_ATTEMPTS => {
+                backlog.failures += 1;
+                return Err(error);
+            }
+            Err(error) => {
+                log::error!("the rest of a segment is given up: {error}");
+                self.ring.after(backlog.at)
+            }
+        };
+        let read = match read {
+            Read::Frame { meta, payload_at, next } => match self.decode(backlog, &meta, payload_at) {
+                Ok(()) => {
+                    backlog.at = next;
+                    return Ok(true);
+                }
+                Err(error) => {
+                    log::error!("the rest of a segment is given up: {error}");
+                    self.ring.after(backlog.at)
+                }
+            },
+            end => end,
+        };
+        self.count_unread(backlog, endpoint);
+        match read {
+            Read::EndOfSegment { next } => {
+                backlog.enter_segment(next);
+                Ok(true)
+            }
+            Read::Frame { .. } | Read::EndOfRing => Ok(false),
+        }
+    }
+
+    fn decode(
+        &self,
+        backlog: &mut Backlog,
+        meta: &FrameMeta,
+        payload_at: usize,
+    ) -> Result<(), crate::codec::CodecError> {
+        backlog.failures = 0;
+        if meta.sample_counts.is_empty() {
+            return Ok(());
+        }
+        backlog.batches.clear();
+        backlog.codec.decode(&backlog.bytes[payload_at..], &self.table, &mut backlog.batches)?;
+        let batches = backlog.batches.drain(..).map(Rc::new);
+        backlog.decoded.extend((meta.first_record..meta.end_record()).zip(batches));
+        backlog.samples_read += meta.samples();
+        Ok(())
+    }
+
+    /// At the end of a segment: samples that were written to it and could not be read back.
+    fn count_unread(&self, backlog: &mut Backlog, endpoint: usize) {
+        let Some(segment) = self.ring.segment_at(backlog.at) else { return };
+        let unread = self.ring.samples_in(segment).saturating_sub(backlog.samples_read);
+        backlog.samples_read += unread;
+        if unread > 0 {
+            log::error!("{unread} samples for endpoint {} could not be read back from the ring", endpoint + 1);
+            self.counters.endpoint(endpoint).drop_samples(DropCause::RingDamaged, unread);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How far each endpoint has come.
+
+use super::backlog::Backlog;
+use crate::limits::ENDPOINTS_MAX;
+use crate::ring::{Ack, Acks, Medium, Ring};
+
+#[derive(Default)]
+pub(super) struct Cursor {
+    /// What the ring knows the endpoint by.
+    pub id: u64,
+    /// Number of the first record that it lacks.
+    pub next_record: u64,
+    /// Records before this one are with its sender, and may still be delivered even if the ring gives them up.
+    pub handed_out: u64,
+    /// Its place in the ring, while it reads from there.
+    pub backlog: Option<Backlog>,
+}
+
+impl Cursor {
+    /// Whether the endpoint neither has this record nor will get it from its sender.
+    pub fn lacks(&self, record: u64) -> bool {
+        record >= self.next_record.max(self.handed_out)
+    }
+}
+
+/// Cursors as the ring remembers them. An endpoint that it has never seen gets what any known one still lacks.
+pub(super) fn restore<M: Medium>(endpoints: &[&str], ring: &Ring<M>) -> heapless::Vec<Cursor, ENDPOINTS_MAX> {
+    let ids: heapless::Vec<u64, ENDPOINTS_MAX> = endpoints.iter().map(|name| endpoint_id(name)).collect();
+    let waiting_from = ring.acks().iter().map(|ack| ack.next_record).min().unwrap_or(0);
+    for gone in ring.acks().iter().filter(|ack| !ids.contains(&ack.endpoint)) {
+        if gone.next_record < ring.next_record() {
+            let records = ring.next_record() - gone.next_record;
+            log::warn!(
+                "the ring holds up to {records} scrapes for an endpoint that is no longer configured (id {:016x}); \
+                 endpoints that are new get them",
+                gone.endpoint
+            );
+        }
+    }
+    let known = |id: u64| ring.acks().iter().find(|ack| ack.endpoint == id).map(|ack| ack.next_record);
+    ids.iter()
+        .map(|id| Cursor { id: *id, next_record: known(*id).unwrap_or(waiting_from), ..Cursor::default() })
+        .collect()
+}
+
+/// The cursors, as the ring stores them.
+pub(super) fn acks(cursors: &[Cursor]) -> Acks {
+    cursors.iter().map(|cursor| Ack { endpoint: cursor.id, next_record: cursor.next_record }).collect()
+}
+
+/// FNV-1a of the name: the same in every version of Narthex, because rings hold it.
+fn endpoint_id(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,80 @@
+//! The RAM stage: consecutive records, oldest first.
+
+use crate::model::ScrapeBatch;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Bytes of memory that a batch is taken to need besides its values.
+const BATCH_OVERHEAD_BYTES: usize = 128;
+
+pub(super) struct Stage {
+    first_record: u64,
+    batches: VecDeque<Staged>,
+    bytes: usize,
+}
+
+struct Staged {
+    batch: Rc<ScrapeBatch>,
+    entered: Duration,
+}
+
+impl Stage {
+    pub fn starting_at(first_record: u64) -> Stage {
+        Stage { first_record, batches: VecDeque::new(), bytes: 0 }
+    }
+
+    pub fn push(&mut self, batch: Rc<ScrapeBatch>, entered: Duration) {
+        self.bytes += held_bytes(&batch);
+        self.batches.push_back(Staged { batch, entered });
+    }
+
+    /// Number of the oldest record that is, or would be, in here.
+    pub fn first_record(&self) -> u64 {
+        self.first_record
+    }
+
+    /// Number that the next record gets.
+    pub fn next_record(&self) -> u64 {
+        self.first_record + self.batches.len() as u64
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Records from this number on.
+    pub fn from(&self, record: u64) -> impl Iterator<Item = (u64, &Rc<ScrapeBatch>)> {
+        let skipped = record.saturating_sub(self.first_record).min(self.batches.len() as u64) as usize;
+        let first = self.first_record + skipped as u64;
+        (first..).zip(self.batches.range(skipped..).map(|staged| &staged.batch))
+    }
+
+    /// When this record was pushed.
+    pub fn entered(&self, record: u64) -> Option<Duration> {
+        let index = usize::try_from(record.checked_sub(self.first_record)?).ok()?;
+        self.batches.get(index).map(|staged| staged.entered)
+    }
+
+    pub fn pop_oldest(&mut self) -> Option<(u64, Rc<ScrapeBatch>)> {
+        let oldest = self.batches.pop_front()?;
+        self.bytes -= held_bytes(&oldest.batch);
+        self.first_record += 1;
+        Some((self.first_record - 1, oldest.batch))
+    }
+
+    /// Drops records before this one that were pushed no later than `entered`.
+    pub fn release(&mut self, record: u64, entered: Duration) {
+        while self.first_record < record && self.batches.front().is_some_and(|oldest| oldest.entered <= entered) {
+            self.pop_oldest();
+        }
+    }
+
+    pub fn drop_before(&mut self, record: u64) {
+        while self.first_record < record && self.pop_oldest().is_some() {}
+    }
+}
+
+fn held_bytes(batch: &ScrapeBatch) -> usize {
+    BATCH_OVERHEAD_BYTES + size_of_val(&batch.values[..]) + size_of_val(&batch.own_timestamps[..])
+}

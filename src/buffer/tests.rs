@@ -1,0 +1,266 @@
+//! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
+
+use super::*;
+use crate::model::{LabelsBuilder, Series};
+use crate::ring::Layout;
+use crate::sim::SimFlash;
+
+const LAYOUT: Layout = Layout { segment_size_bytes: 16 * 1024, segment_count: 8 };
+const SECOND: Duration = Duration::from_secs(1);
+const COMMIT: Duration = Duration::from_secs(30);
+
+/// A device: its flash, its process' memory, and one target of `series` series.
+struct Device {
+    flash: SimFlash,
+    counters: Rc<Counters>,
+    table: Rc<SeriesTable>,
+    buffer: Buffer<SimFlash>,
+    list: Rc<[Series]>,
+    now: Duration,
+    scrapes: i64,
+}
+
+impl Device {
+    fn new(endpoints: &[&str], series: usize) -> Device {
+        Device::boot(SimFlash::new(LAYOUT.size_bytes() as usize), endpoints, series, 0)
+    }
+
+    fn boot(flash: SimFlash, endpoints: &[&str], series: usize, scrapes: i64) -> Device {
+        let (counters, table) = (Rc::<Counters>::default(), Rc::<SeriesTable>::default());
+        let opened = Buffer::open(flash.clone(), LAYOUT, COMMIT, endpoints, table.clone(), counters.clone());
+        let name = |i: usize| LabelsBuilder::from_iter([("__name__", "m"), ("i", i.to_string().as_str())]);
+        let list = (0..series).map(|i| table.intern(&name(i).build().unwrap())).collect();
+        Device { flash, counters, table, buffer: opened.unwrap().0, list, now: Duration::ZERO, scrapes }
+    }
+
+    /// The power goes and comes back: memory is lost.
+    fn reboot(self, endpoints: &[&str]) -> Device {
+        self.flash.cut(&mut fastrand::Rng::with_seed(1));
+        Device::boot(self.flash, endpoints, self.list.len(), self.scrapes)
+    }
+
+    /// One scrape; its timestamp is its number, and its values follow from it.
+    fn scrape(&mut self) {
+        let values = (0..self.list.len()).map(|i| value(self.scrapes, i)).collect();
+        let series = self.list.clone();
+        let batch = ScrapeBatch { target: 0, timestamp_ms: self.scrapes, series, values, own_timestamps: vec![] };
+        self.scrapes += 1;
+        self.buffer.push(batch, self.now);
+    }
+
+    /// Scrapes once a second for a while; commits whenever it is due.
+    fn run(&mut self, seconds: u32) {
+        for _ in 0..seconds {
+            self.now += SECOND;
+            self.scrape();
+            self.commit_if_due().unwrap();
+        }
+    }
+
+    fn commit_if_due(&mut self) -> Result<(), RingError> {
+        match self.buffer.commit_due() {
+            Some(due) if due <= self.now => self.buffer.commit(self.now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that an endpoint lacks: the scrapes' numbers, their values checked. Acknowledged as it is taken.
+    fn drain(&mut self, endpoint: usize) -> Vec<i64> {
+        let mut scrapes = Vec::new();
+        while let Some(window) = self.buffer.window(endpoint).unwrap() {
+            for batch in &window.batches {
+                for (series, found) in batch.series.iter().zip(&batch.values) {
+                    let i: usize = series.get("i").unwrap().parse().unwrap();
+                    assert_eq!(*found, value(batch.timestamp_ms, i), "{series} at {}", batch.timestamp_ms);
+                }
+                if scrapes.last() != Some(&batch.timestamp_ms) {
+                    scrapes.push(batch.timestamp_ms);
+                }
+            }
+            self.buffer.ack(endpoint, window.next_record, self.now);
+        }
+        scrapes
+    }
+
+    fn flash_bytes(&self) -> u64 {
+        self.counters.flash_bytes_written.get()
+    }
+}
+
+/// Nothing that a codec could make small: a sample takes about eight bytes.
+fn value(scrape: i64, i: usize) -> f64 {
+    ((scrape * 7919 + i as i64 * 104_729) as f64).sin()
+}
+
+#[test]
+fn while_every_endpoint_keeps_up_nothing_is_written_to_flash() {
+    let mut device = Device::new(&["a", "b"], 100);
+    for round in 0..100 {
+        device.run(1);
+        assert_eq!((device.drain(0), device.drain(1)), (vec![round], vec![round]));
+    }
+    device.buffer.close().unwrap();
+    assert_eq!((device.flash_bytes(), device.counters.samples_accepted.get()), (0, 10_000));
+    assert_eq!(device.buffer.fill().stage_samples, 0);
+}
+
+#[test]
+fn what_is_not_acknowledged_within_the_commit_interval_survives_a_power_cut() {
+    let mut device = Device::new(&["a"], 100);
+    device.run(20);
+    assert_eq!(device.drain(0).len(), 20);
+    device.run(100);
+    let mut device = device.reboot(&["a"]);
+    let found = device.drain(0);
+    assert_eq!(
+        found,
+        (20..20 + found.len() as i64).collect::<Vec<_>>(),
+        "from the first that was lacking, without a gap"
+    );
+    assert!(found.len() >= 70, "at most the last commit interval is lost: {}", found.len());
+    device.run(1);
+    assert_eq!(device.drain(0), [120]);
+}
+
+#[test]
+fn a_clean_stop_keeps_everything_and_an_acknowledged_backlog_is_not_sent_again() {
+    let mut device = Device::new(&["a"], 100);
+    device.run(95);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&["a"]);
+    assert_eq!(device.drain(0), (0..95).collect::<Vec<_>>());
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&["a"]);
+    assert_eq!(device.drain(0), Vec::<i64>::new());
+}
+
+#[test]
+fn an_endpoint_that_is_down_holds_back_none_of_the_others() {
+    let mut device = Device::new(&["up", "down"], 50);
+    for round in 0..200 {
+        device.run(1);
+        assert_eq!(device.drain(0), [round]);
+    }
+    assert_eq!(device.drain(1), (0..200).collect::<Vec<_>>());
+    assert_eq!(device.counters.endpoint(0).dropped_total() + device.counters.endpoint(1).dropped_total(), 0);
+}
+
+#[test]
+fn every_sample_that_a_full_ring_gives_up_is_counted_for_the_endpoint_that_lacked_it() {
+    let mut device = Device::new(&["up", "down"], 200);
+    for _ in 0..300 {
+        device.run(1);
+        device.drain(0);
+    }
+    let delivered = device.drain(1).len() as u64 * 200;
+    let dropped = device.counters.endpoint(1).dropped(DropCause::RingFull);
+    assert!(dropped > 0, "the ring was meant to be too small");
+    assert_eq!(delivered + dropped, 300 * 200);
+    assert_eq!(device.counters.endpoint(0).dropped_total(), 0);
+}
+
+#[test]
+fn the_count_of_what_was_given_up_holds_over_restarts() {
+    let mut device = Device::new(&["a"], 200);
+    let mut dropped = 0;
+    for _ in 0..10 {
+        device.run(60);
+        device.buffer.close().unwrap();
+        dropped += device.counters.endpoint(0).dropped_total();
+        device = device.reboot(&["a"]);
+    }
+    let delivered = device.drain(0).len() as u64 * 200;
+    assert!(dropped > 0);
+    assert_eq!(delivered + dropped, 600 * 200);
+}
+
+#[test]
+fn a_commit_that_fails_loses_nothing_and_is_made_again() {
+    for calls in 0..6 {
+        let mut device = Device::new(&["a"], 100);
+        device.run(40);
+        device.flash.fail_after(calls);
+        for _ in 0..40 {
+            device.now += SECOND;
+            device.scrape();
+            // Whether it fails depends on how many calls were left; what counts is that nothing is lost.
+            if let Err(error) = device.commit_if_due() {
+                assert!(matches!(error, RingError::Device { .. }), "{error}");
+            }
+        }
+        device.flash.mend();
+        device.buffer.close().unwrap();
+        let mut device = device.reboot(&["a"]);
+        assert_eq!(device.drain(0), (0..80).collect::<Vec<_>>(), "after {calls} calls");
+    }
+}
+
+#[test]
+fn flash_that_refuses_for_too_long_costs_the_oldest_samples_and_they_are_counted() {
+    let mut device = Device::new(&["a"], 2000);
+    device.flash.fail_after(0);
+    let scrapes = 2 * STAGE_BYTES_MAX as i64 / (2000 * 8);
+    for _ in 0..scrapes {
+        device.now += SECOND;
+        device.scrape();
+    }
+    assert!(matches!(device.commit_if_due(), Err(RingError::Device { .. })));
+    let delivered = device.drain(0).len() as u64 * 2000;
+    let dropped = device.counters.endpoint(0).dropped(DropCause::StageFull);
+    assert!(dropped > 0 && delivered + dropped >= scrapes as u64 * 2000, "{delivered} + {dropped}");
+}
+
+#[test]
+fn a_page_larger_than_a_segment_is_kept_in_parts() {
+    let mut device = Device::new(&["a"], 3000);
+    device.run(3);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&["a"]);
+    let (mut samples, mut records) = (0, 0);
+    while let Some(window) = device.buffer.window(0).unwrap() {
+        samples += window.samples();
+        records += window.batches.len();
+        device.buffer.ack(0, window.next_record, device.now);
+    }
+    assert_eq!(samples, 3 * 3000);
+    assert!(records > 3 * 2, "{records} records");
+}
+
+#[test]
+fn damage_in_one_segment_costs_that_segment_and_is_counted() {
+    let mut device = Device::new(&["a"], 200);
+    device.run(60);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&["a"]);
+    let segments = device.buffer.ring.segments().count();
+    assert!(segments >= 3, "{segments}");
+    let victim = device.buffer.ring.segments().nth(1).unwrap();
+    let expected_loss = device.buffer.ring.samples_in(victim);
+    let slot = (victim.seq % u64::from(LAYOUT.segment_count)) as usize * LAYOUT.segment_size_bytes as usize;
+    device.flash.damage(slot + 512 + 30, b"oops");
+    let dropped_before = device.counters.endpoint(0).dropped_total();
+    assert_eq!(dropped_before, 0);
+    let delivered = device.drain(0).len() as u64 * 200;
+    assert_eq!(device.counters.endpoint(0).dropped(DropCause::RingDamaged), expected_loss);
+    assert_eq!(delivered + expected_loss, 60 * 200);
+}
+
+#[test]
+fn an_endpoint_that_is_new_gets_what_is_still_waiting() {
+    let mut device = Device::new(&["old"], 50);
+    device.run(100);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&["new"]);
+    assert_eq!(device.drain(0), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn series_that_come_back_from_flash_are_the_same_as_those_scraped_now() {
+    let mut device = Device::new(&["a"], 5);
+    device.run(60);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&["a"]);
+    let window = device.buffer.window(0).unwrap().unwrap();
+    assert_eq!(window.batches[0].series[3], device.list[3]);
+    assert_eq!(device.table.len(), 5);
+}

@@ -1,0 +1,263 @@
+//! The series of one target's last page, walked in step with the next page.
+//!
+//! ```text
+//!  last page     a{x="1"}   a{x="2"}   b   c          list:  up .. scrape_series_added | a1 a2 b c
+//!  this page     a{x="1"}   a{x="2"}   b   c          every line as expected: the same list, nothing parsed
+//!  this page     a{x="1"}   n          b   c          from `n` on lines are looked up by their text; a new list
+//! ```
+//!
+//! A list starts with the target's report series, which are there on each scrape. Knows which texts are which series;
+//! refuses to know values, times and staleness.
+
+use super::series_text::SeriesText;
+use crate::model::Series;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+pub struct Cache {
+    /// Of the last page that was taken whole.
+    lines: Lines,
+    /// Report series, then each series of `lines` once, in order.
+    list: Rc<[Series]>,
+    /// Series that were first seen on pages that then failed; when they come again, they are not new.
+    strays: HashMap<Box<[u8]>, Series>,
+    report_len: usize,
+}
+
+/// Lines of a page: the text of the series, and its position in the list.
+#[derive(Default)]
+struct Lines {
+    text: Vec<u8>,
+    ends: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+/// A walk over one page, in step with the page before.
+pub struct Walk<'c> {
+    cache: &'c Cache,
+    /// The line of the last page that should come next.
+    next_line: usize,
+    /// What the new page consists of, from the moment it differs.
+    changed: Option<Changed<'c>>,
+}
+
+struct Changed<'c> {
+    lines: Lines,
+    list: Vec<Series>,
+    positions: HashMap<Series, u32>,
+    known: HashMap<&'c [u8], u32>,
+    /// New series and their texts' places in `lines`.
+    added: Vec<usize>,
+}
+
+/// Where a sample belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In the page's list. Positions are given out in order: a series that has come before has a smaller one.
+    pub position: u32,
+    /// The text has been seen on an earlier page.
+    pub known: bool,
+}
+
+/// What a walk found out, to be handed to [`Cache::replace`] or [`Cache::remember`].
+pub struct ChangedPage {
+    lines: Lines,
+    list: Vec<Series>,
+    added: Vec<usize>,
+}
+
+impl Cache {
+    /// A cache that knows of no page yet.
+    pub fn new(report: Rc<[Series]>) -> Self {
+        Cache { lines: Lines::default(), report_len: report.len(), list: report, strays: HashMap::new() }
+    }
+
+    /// Report series, then the series of the last page that was taken whole.
+    pub fn list(&self) -> &Rc<[Series]> {
+        &self.list
+    }
+
+    pub fn walk(&self) -> Walk<'_> {
+        Walk { cache: self, next_line: 0, changed: None }
+    }
+
+    /// A page was taken whole: it is what the next one is compared with.
+    pub fn replace(&mut self, page: Option<ChangedPage>) {
+        self.strays = HashMap::new();
+        let Some(mut page) = page else { return };
+        page.lines.shrink();
+        self.lines = page.lines;
+        if *self.list != *page.list {
+            self.list = page.list.into();
+        }
+    }
+
+    /// A page failed: its new series are remembered, unless they are so many that the target must be making them up.
+    pub fn remember(&mut self, page: Option<ChangedPage>) {
+        let Some(page) = page else { return };
+        for line in page.added {
+            let series = page.list[page.lines.positions[line] as usize].clone();
+            self.strays.insert(page.lines.get(line).into(), series);
+        }
+        // Prometheus's bound: twice the last good page, and a thousand more.
+        if self.strays.len() > self.lines.len() + 1000 {
+            self.strays = HashMap::new();
+        }
+    }
+}
+
+impl<'c> Walk<'c> {
+    /// The text of the series that comes next if the page has not changed.
+    pub fn expected(&self) -> Option<&'c [u8]> {
+        (self.next_line < self.cache.lines.len()).then(|| self.cache.lines.get(self.next_line))
+    }
+
+    /// Takes the page's next series. `as_expected` tells that its text is [`Walk::expected`]; `positions_taken` are the
+    /// positions given out so far, report series included; `make` is called for a series that was never seen.
+    pub fn take<E>(
+        &mut self,
+        text: &SeriesText<'_>,
+        as_expected: bool,
+        positions_taken: usize,
+        make: impl FnOnce() -> Result<Series, E>,
+    ) -> Result<Place, E> {
+        let as_expected = as_expected || self.expected() == Some(text.raw);
+        if as_expected && self.changed.is_none() {
+            let position = self.cache.lines.positions[self.next_line];
+            self.next_line += 1;
+            return Ok(Place { position, known: true });
+        }
+        let (cache, next_line) = (self.cache, self.next_line);
+        let changed = self.changed.get_or_insert_with(|| Changed::after(cache, next_line, positions_taken));
+        let line = if as_expected { Some(next_line) } else { changed.known.get(text.raw).map(|line| *line as usize) };
+        let (series, known) = match (line, cache.strays.get(text.raw)) {
+            (Some(line), _) => {
+                self.next_line = line + 1;
+                (cache.list[cache.lines.positions[line] as usize].clone(), true)
+            }
+            (None, Some(stray)) => (stray.clone(), true),
+            (None, None) => (make()?, false),
+        };
+        Ok(Place { position: changed.push(text.raw, series, !known), known })
+    }
+
+    /// The series at a place that was given out.
+    pub fn series(&self, place: Place) -> &Series {
+        let list = self.changed.as_ref().map_or(&self.cache.list[..], |changed| &changed.list);
+        &list[place.position as usize]
+    }
+
+    /// `None` if the page is the last one again.
+    pub fn finish(mut self, positions_taken: usize) -> Option<ChangedPage> {
+        if self.changed.is_none() && self.next_line < self.cache.lines.len() {
+            self.changed = Some(Changed::after(self.cache, self.next_line, positions_taken));
+        }
+        self.changed.map(|Changed { lines, list, added, .. }| ChangedPage { lines, list, added })
+    }
+
+    /// What is new on a page that failed before its end.
+    pub fn abandon(self) -> Option<ChangedPage> {
+        self.changed.map(|Changed { lines, list, added, .. }| ChangedPage { lines, list, added })
+    }
+}
+
+impl ChangedPage {
+    /// Report series, then each series of the page once.
+    pub fn list(&self) -> &[Series] {
+        &self.list
+    }
+}
+
+impl<'c> Changed<'c> {
+    /// The page was the last one up to this line.
+    fn after(cache: &'c Cache, line: usize, positions_taken: usize) -> Self {
+        let list = cache.list[..positions_taken.max(cache.report_len)].to_vec();
+        let positions = list.iter().cloned().zip(0..).collect();
+        let known = (0..cache.lines.len()).map(|line| (cache.lines.get(line), line as u32)).collect();
+        Changed { lines: cache.lines.up_to(line), list, positions, known, added: Vec::new() }
+    }
+
+    fn push(&mut self, text: &[u8], series: Series, is_new: bool) -> u32 {
+        let position = *self.positions.entry(series).or_insert_with_key(|series| {
+            self.list.push(series.clone());
+            self.list.len() as u32 - 1
+        });
+        if is_new {
+            self.added.push(self.lines.len());
+        }
+        self.lines.push(text, position);
+        position
+    }
+}
+
+impl Lines {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn get(&self, line: usize) -> &[u8] {
+        let start = if line == 0 { 0 } else { self.ends[line - 1] as usize };
+        &self.text[start..self.ends[line] as usize]
+    }
+
+    fn push(&mut self, text: &[u8], position: u32) {
+        self.text.extend_from_slice(text);
+        self.ends.push(self.text.len() as u32);
+        self.positions.push(position);
+    }
+
+    fn up_to(&self, line: usize) -> Lines {
+        let end = if line == 0 { 0 } else { self.ends[line - 1] as usize };
+        Lines {
+            text: self.text[..end].to_vec(),
+            ends: self.ends[..line].to_vec(),
+            positions: self.positions[..line].to_vec(),
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.positions.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LabelsBuilder, SeriesTable};
+    use std::convert::Infallible;
+
+    /// Walks a page of bare names. The answer: which lines came as expected, and which series had to be made.
+    fn walk(cache: &mut Cache, table: &SeriesTable, page: &[&str]) -> (Vec<bool>, Vec<String>) {
+        let (mut as_expected, mut made) = (Vec::new(), Vec::new());
+        let mut walk = cache.walk();
+        let mut taken = 0;
+        for name in page {
+            let text = SeriesText { raw: name.as_bytes(), metric_type: Default::default() };
+            as_expected.push(walk.expected() == Some(text.raw));
+            let make = || {
+                made.push(name.to_string());
+                Ok::<_, Infallible>(table.intern(&LabelsBuilder::from_iter([("__name__", *name)]).build().unwrap()))
+            };
+            let place = walk.take(&text, false, taken, make).unwrap();
+            taken = taken.max(place.position as usize + 1);
+        }
+        let changed = walk.finish(taken);
+        cache.replace(changed);
+        (as_expected, made)
+    }
+
+    #[test]
+    fn only_what_is_new_is_made_and_the_walk_falls_into_step_again() {
+        let (table, mut cache) = (SeriesTable::new(), Cache::new(Rc::new([])));
+        assert_eq!(walk(&mut cache, &table, &["a", "b", "c", "d"]).1, ["a", "b", "c", "d"]);
+        let list = cache.list().clone();
+        assert_eq!(walk(&mut cache, &table, &["a", "b", "c", "d"]), (vec![true; 4], vec![]));
+        assert!(Rc::ptr_eq(&list, cache.list()));
+        // One comes in between, one goes: only the lines at these places are looked up.
+        assert_eq!(walk(&mut cache, &table, &["a", "x", "b", "c"]), (vec![true, false, true, true], vec!["x".into()]));
+        assert_eq!(walk(&mut cache, &table, &["x", "b", "c"]), (vec![false, true, true], vec![]));
+        assert_eq!(cache.list().iter().map(|series| series.to_string()).collect::<Vec<_>>(), ["x", "b", "c"]);
+    }
+}

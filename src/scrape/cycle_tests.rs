@@ -1,0 +1,378 @@
+//! What each kind of page makes of a target's series; the figures are Prometheus's (`scrapeAndReport`, `append`).
+
+use super::{Cycle, CycleResult, PageError, SampleLabelsError};
+use crate::counters::Counters;
+use crate::limits::{LABEL_VALUE_BYTES_MAX, PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
+use crate::model::{LabelsBuilder, LabelsError, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+const INTERVAL_MS: i64 = 15_000;
+
+/// A target that is scraped every 15 s, from 100 s on; each scrape takes half a second.
+struct Scrapes {
+    cycle: Cycle,
+    counters: Rc<Counters>,
+    timestamp_ms: i64,
+}
+
+impl Scrapes {
+    fn new() -> Self {
+        let labels = [("job", "node"), ("instance", "h:1")].into_iter().collect::<LabelsBuilder>().build().unwrap();
+        let target = Target {
+            scheme: Scheme::Http,
+            address: "h:1".into(),
+            metrics_path: "/metrics".into(),
+            labels,
+            interval: Duration::from_millis(INTERVAL_MS as u64),
+            timeout: Duration::from_secs(10),
+        };
+        let counters = Rc::new(Counters::default());
+        let cycle = Cycle::new(7, Rc::new(target), Rc::new(SeriesTable::new()), counters.clone()).unwrap();
+        Scrapes { cycle, counters, timestamp_ms: 100_000 - INTERVAL_MS }
+    }
+
+    fn complete(&mut self, page: Option<&str>) -> CycleResult {
+        self.timestamp_ms += INTERVAL_MS;
+        let result = self.cycle.complete(page.map(str::as_bytes), self.timestamp_ms, Duration::from_millis(500));
+        for batch in result.more.iter().chain([&result.batch]) {
+            assert_eq!(batch.series.len(), batch.values.len());
+            assert_eq!(
+                batch.series.iter().collect::<HashSet<_>>().len(),
+                batch.len(),
+                "a series stands twice in {batch:?}"
+            );
+            assert_eq!(batch.target, 7);
+        }
+        result
+    }
+
+    /// The scrape of a page, and what it says about it.
+    fn page(&mut self, page: &str) -> (Vec<String>, [f64; 5]) {
+        let result = self.complete(Some(page));
+        (samples(&result.batch), report(&result.batch))
+    }
+
+    fn good(&mut self, page: &str) -> ScrapeBatch {
+        let result = self.complete(Some(page));
+        assert_eq!(result.error, None);
+        assert!(result.more.is_empty());
+        result.batch
+    }
+
+    fn failure(&mut self) -> ScrapeBatch {
+        self.complete(None).batch
+    }
+}
+
+fn show(series: &Series, value: f64) -> String {
+    let labels = series
+        .to_string()
+        .replace(r#"{instance="h:1", job="node"}"#, "")
+        .replace(r#"instance="h:1", job="node""#, "..");
+    if is_stale(value) { format!("{labels} stale") } else { format!("{labels} {value}") }
+}
+
+/// Samples of the page, with their time where it is not the batch's.
+fn samples(batch: &ScrapeBatch) -> Vec<String> {
+    let all = (0..batch.len()).filter(|index| !is_report(&batch.series[*index]));
+    let shown = all.map(|index| {
+        let own = batch.timestamp_ms_at(index);
+        let at = if own == batch.timestamp_ms { String::new() } else { format!(" @{own}") };
+        show(&batch.series[index], batch.values[index]) + &at
+    });
+    shown.collect()
+}
+
+fn is_report(series: &Series) -> bool {
+    series.get("__name__").is_some_and(|name| name == "up" || name.starts_with("scrape_"))
+}
+
+/// `up`, duration, scraped, after relabelling, added.
+fn report(batch: &ScrapeBatch) -> [f64; 5] {
+    let names = [
+        "up",
+        "scrape_duration_seconds",
+        "scrape_samples_scraped",
+        "scrape_samples_post_metric_relabeling",
+        "scrape_series_added",
+    ];
+    names.map(|name| {
+        let found = batch
+            .series
+            .iter()
+            .position(|series| series.to_string() == format!("{name}{{instance=\"h:1\", job=\"node\"}}"));
+        batch.values[found.unwrap_or_else(|| panic!("no {name}"))]
+    })
+}
+
+#[test]
+fn a_page_becomes_samples_and_a_report() {
+    let mut scrapes = Scrapes::new();
+    let (samples, report) = scrapes.page("a 1\nb{c=\"d\"} 2\n");
+    assert_eq!(samples, ["a 1", r#"b{c="d", ..} 2"#]);
+    assert_eq!(report, [1.0, 0.5, 2.0, 2.0, 2.0]);
+    let (samples, report) = scrapes.page("a 3\nb{c=\"d\"} 4\n");
+    assert_eq!(samples, ["a 3", r#"b{c="d", ..} 4"#]);
+    assert_eq!(report, [1.0, 0.5, 2.0, 2.0, 0.0], "no series is new");
+    assert_eq!(scrapes.counters.scrapes.get(), 2);
+    assert_eq!(scrapes.counters.scrapes_failed.get(), 0);
+}
+
+#[test]
+fn an_unchanged_page_shares_the_list_of_the_last() {
+    let mut scrapes = Scrapes::new();
+    let first = scrapes.good("# TYPE a gauge\na 1\nb{c=\"d\"} 2\nb{c=\"d\"} 3\n");
+    let second = scrapes.good("# TYPE a gauge\na 5\n\nb{c=\"d\"}  2\nb{c=\"d\"} 3\n");
+    assert!(Rc::ptr_eq(&first.series, &second.series));
+    let reworded = scrapes.good("a 5\nb{c=\"d\",} 2\n");
+    assert!(Rc::ptr_eq(&first.series, &reworded.series), "other texts for the same series");
+}
+
+#[test]
+fn a_series_that_comes_goes_or_moves_is_noticed() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\nb 1\nc 1\nd 1\n");
+    for (page, expected, added) in [
+        ("a 1\nx 9\nb 1\nc 1\nd 1\n", vec!["a 1", "x 9", "b 1", "c 1", "d 1"], 1.0),
+        ("a 1\nb 1\nc 1\nd 1\n", vec!["a 1", "b 1", "c 1", "d 1", "x stale"], 0.0),
+        ("d 1\nc 1\nb 1\na 1\n", vec!["d 1", "c 1", "b 1", "a 1"], 0.0),
+        ("d 1\nc 1\n", vec!["d 1", "c 1", "b stale", "a stale"], 0.0),
+        ("d 1\nc 1\ny 1\n", vec!["d 1", "c 1", "y 1"], 1.0),
+        ("n 1\n", vec!["n 1", "d stale", "c stale", "y stale"], 1.0),
+        ("# nothing\n", vec!["n stale"], 0.0),
+        ("n 1\n", vec!["n 1"], 1.0),
+    ] {
+        let (samples, report) = scrapes.page(page);
+        assert_eq!(samples, expected, "{page:?}");
+        assert_eq!(report[4], added, "{page:?}");
+    }
+}
+
+#[test]
+fn a_list_settles_after_a_change() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\nb 1\n");
+    scrapes.good("a 1\n");
+    let settled = scrapes.good("a 1\n");
+    assert!(Rc::ptr_eq(&settled.series, &scrapes.good("a 2\n").series));
+}
+
+#[test]
+fn a_failed_scrape_makes_all_series_stale_once() {
+    let mut scrapes = Scrapes::new();
+    let good = scrapes.good("a 1\nb 2\n");
+    let failed = scrapes.failure();
+    assert_eq!(samples(&failed), ["a stale", "b stale"]);
+    assert_eq!(report(&failed), [0.0, 0.5, 0.0, 0.0, 0.0]);
+    assert!(Rc::ptr_eq(&good.series, &failed.series), "the same list, with markers for values");
+    let again = scrapes.failure();
+    assert_eq!(samples(&again), [""; 0]);
+    assert!(Rc::ptr_eq(&again.series, &scrapes.failure().series));
+    let back = scrapes.good("a 1\nb 2\n");
+    assert!(Rc::ptr_eq(&good.series, &back.series));
+    assert_eq!(report(&back), [1.0, 0.5, 2.0, 2.0, 0.0], "as Prometheus has it, they are not new");
+    assert_eq!(scrapes.counters.scrapes_failed.get(), 3);
+}
+
+#[test]
+fn an_empty_page_is_a_good_one_without_series() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\n");
+    let (samples, report) = scrapes.page("");
+    assert_eq!(samples, ["a stale"]);
+    assert_eq!(report, [1.0, 0.5, 0.0, 0.0, 0.0]);
+    assert_eq!(scrapes.page("a 1\n").1[4], 0.0, "an empty page leaves the cache as it is");
+}
+
+#[test]
+fn a_page_that_breaks_counts_for_nothing_but_its_report() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\nb 2\n");
+    let result = scrapes.complete(Some("a 1\nnew 1\nnew 1\n<oops>\nb 2\n"));
+    assert_eq!(samples(&result.batch), ["a stale", "b stale"]);
+    assert_eq!(report(&result.batch), [0.0, 0.5, 3.0, 3.0, 1.0], "counted up to the break");
+    let Some(PageError::Text(error)) = result.error else { panic!("{:?}", result.error) };
+    assert_eq!(error.line, 4);
+    assert_eq!(scrapes.counters.samples_duplicate.get(), 0, "nothing was taken, so nothing was refused");
+    assert_eq!(scrapes.counters.scrapes_failed.get(), 1);
+    let (samples, report) = scrapes.page("a 1\nnew 1\nb 2\n");
+    assert_eq!(samples, ["a 1", "new 1", "b 2"]);
+    assert_eq!(report[4], 0.0, "seen on the broken page");
+}
+
+#[test]
+fn duplicates_are_refused_and_counted() {
+    let mut scrapes = Scrapes::new();
+    for _ in 0..2 {
+        let (samples, report) = scrapes.page("a 1\na 2\nb{c=\"d\"} 3\nb{c=\"d\",} 4\n");
+        assert_eq!(samples, ["a 1", r#"b{c="d", ..} 3"#]);
+        assert_eq!(report[..4], [1.0, 0.5, 4.0, 4.0]);
+    }
+    assert_eq!(scrapes.counters.samples_duplicate.get(), 4);
+}
+
+#[test]
+fn a_page_can_not_speak_for_up() {
+    let mut scrapes = Scrapes::new();
+    for _ in 0..2 {
+        let result = scrapes.complete(Some("up 0\na 1\nup 0 200000\n"));
+        assert_eq!(samples(&result.batch), ["a 1"]);
+        assert_eq!(report(&result.batch)[0], 1.0);
+        assert!(result.more.is_empty());
+    }
+    assert_eq!(scrapes.counters.samples_duplicate.get(), 4);
+    assert_eq!(report(&scrapes.failure())[0], 0.0);
+}
+
+#[test]
+fn series_with_times_of_their_own_never_go_stale() {
+    let mut scrapes = Scrapes::new();
+    assert_eq!(samples(&scrapes.good("a 1 99000\nb 2\n")), ["a 1 @99000", "b 2"]);
+    assert_eq!(samples(&scrapes.good("a 1 100000\nb 2\n")), ["a 1 @100000", "b 2"]);
+    assert_eq!(samples(&scrapes.failure()), ["b stale"]);
+    assert_eq!(samples(&scrapes.good("a 1 131000\nb 2\n")), ["a 1 @131000", "b 2"]);
+    assert_eq!(samples(&scrapes.good("b 2\n")), ["b 2"], "a is gone without a marker");
+}
+
+#[test]
+fn own_times_must_go_forward() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1 99000\nb 2\n");
+    let result = scrapes.complete(Some("a 1 99000\nb 2\n"));
+    assert_eq!(samples(&result.batch), ["b 2"], "the target has nothing newer");
+    assert_eq!(report(&result.batch), [1.0, 0.5, 2.0, 2.0, 0.0]);
+    assert_eq!(samples(&scrapes.good("b 2\na 1 98000\nc 3 98000\n")), ["b 2", "c 3 @98000"]);
+    assert_eq!(samples(&scrapes.good("b 2\na 1 99001\nc 3 98001\n")), ["b 2", "a 1 @99001", "c 3 @98001"]);
+    assert_eq!((scrapes.counters.samples_duplicate.get(), scrapes.counters.samples_out_of_order.get()), (1, 1));
+}
+
+#[test]
+fn times_far_ahead_are_refused() {
+    let mut scrapes = Scrapes::new();
+    // The first scrape is complete at 100.5 s; ten minutes ahead of that is the most.
+    assert_eq!(samples(&scrapes.good("a 1 700500\nb 1 700501\n")), ["a 1 @700500"]);
+    assert_eq!(scrapes.counters.samples_out_of_bounds.get(), 1);
+}
+
+#[test]
+fn several_samples_of_one_series_become_several_batches() {
+    let mut scrapes = Scrapes::new();
+    let result = scrapes.complete(Some("a 1 1000\nb 9\na 2 2000\na 3 2000\na 4 1500\na 5 3000\na 6\n"));
+    assert_eq!(samples(&result.batch), ["a 1 @1000", "b 9"]);
+    let more: Vec<_> = result.more.iter().map(|batch| (samples(batch), batch.timestamp_ms_at(0))).collect();
+    assert_eq!(more, [(vec!["a 2".into()], 2000), (vec!["a 5".into()], 3000)]);
+    assert_eq!(report(&result.batch), [1.0, 0.5, 7.0, 7.0, 2.0]);
+    assert_eq!((scrapes.counters.samples_duplicate.get(), scrapes.counters.samples_out_of_order.get()), (2, 1));
+    let next = scrapes.complete(Some("a 7 2500\na 8 3001\n"));
+    assert_eq!(samples(&next.batch), ["b stale"]);
+    assert_eq!((samples(&next.more[0]), next.more[0].timestamp_ms_at(0)), (vec!["a 8".into()], 3001));
+
+    let many: String = (0..PAGE_SAMPLES_PER_SERIES_MAX as i64 + 2).map(|i| format!("m 1 {}\n", 5000 + i)).collect();
+    assert_eq!(scrapes.complete(Some(&many)).error, Some(PageError::TooManyRepeats));
+}
+
+#[test]
+fn a_series_that_gets_a_time_of_its_own_is_marked_stale_behind_that() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\n");
+    let result = scrapes.complete(Some("a 2 110000\n"));
+    assert_eq!(samples(&result.batch), ["a 2 @110000"]);
+    assert_eq!(samples(&result.more[0]), ["a stale"]);
+    assert_eq!(result.more[0].timestamp_ms_at(0), 115_000);
+    assert!(scrapes.complete(Some("a 2 120000\n")).more.is_empty());
+}
+
+#[test]
+fn pages_past_the_limits_fail() {
+    let mut scrapes = Scrapes::new();
+    let long = format!("a 1\nb{{c=\"{}\"}} 1\n", "x".repeat(LABEL_VALUE_BYTES_MAX + 1));
+    let result = scrapes.complete(Some(&long));
+    let Some(PageError::Labels { cause: SampleLabelsError::Limit(LabelsError::TooLong { label, .. }), .. }) =
+        &result.error
+    else {
+        panic!("{:?}", result.error)
+    };
+    assert_eq!(label, "c");
+    assert_eq!(report(&result.batch), [0.0, 0.5, 2.0, 1.0, 1.0]);
+    assert!(result.error.unwrap().to_string().len() < 300);
+
+    let many: String = (0..=SERIES_PER_PAGE_MAX).map(|i| format!("m{i} 1\n")).collect();
+    assert_eq!(scrapes.complete(Some(&many)).error, Some(PageError::TooManySeries));
+}
+
+#[test]
+fn a_page_that_makes_up_series_and_fails_does_not_fill_the_memory() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\n");
+    let broken = |round: u32| (0..300).map(|i| format!("x{{n=\"{round}-{i}\"}} 1\n")).collect::<String>() + "<";
+    for round in 0..20 {
+        scrapes.complete(Some(&broken(round)));
+    }
+    assert_eq!(scrapes.page(&broken(0).replace('<', "")).1[4], 300.0, "forgotten, so they are new again");
+}
+
+#[test]
+fn the_end_of_a_run_marks_everything_stale() {
+    let mut scrapes = Scrapes::new();
+    assert!(scrapes.cycle.end_of_run(1).is_none(), "never scraped");
+    let good = scrapes.good("a 1\nb 1\n");
+    let end = scrapes.cycle.end_of_run(130_000).unwrap();
+    assert!(Rc::ptr_eq(&good.series, &end.series));
+    assert_eq!((end.len(), end.timestamp_ms), (7, 130_000));
+    assert!(end.values.iter().all(|value| is_stale(*value)));
+    assert!(scrapes.cycle.end_of_run(145_000).is_none(), "once is enough");
+
+    let mut failing = Scrapes::new();
+    failing.failure();
+    assert_eq!(failing.cycle.end_of_run(1).unwrap().len(), 5, "the report series");
+}
+
+mod against_a_plain_model {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// What a page says, and what is alive, without a cache: texts to values.
+    fn model(page: &[(u8, u8)]) -> BTreeMap<String, f64> {
+        let mut model = BTreeMap::new();
+        for (series, value) in page {
+            model.entry(format!("m{series}")).or_insert(f64::from(*value));
+        }
+        model
+    }
+
+    proptest! {
+        #[test]
+        fn any_sequence_of_pages(
+            pages in proptest::collection::vec(
+                prop_oneof![
+                    4 => proptest::collection::vec((0u8..6, any::<u8>()), 1..10).prop_map(|page| (page, "")),
+                    1 => Just((vec![], "failed")),
+                    1 => proptest::collection::vec((0u8..6, any::<u8>()), 0..10).prop_map(|page| (page, "<broken")),
+                ],
+                1..12,
+            )
+        ) {
+            let mut scrapes = Scrapes::new();
+            let mut alive = BTreeMap::new();
+            for (page, kind) in pages {
+                let text: String = page.iter().map(|(series, value)| format!("m{series} {value}\n")).collect();
+                let batch = match kind {
+                    "failed" => scrapes.failure(),
+                    tail => scrapes.complete(Some(&(text + tail))).batch,
+                };
+                let now = if kind.is_empty() { model(&page) } else { BTreeMap::new() };
+                let mut expected: Vec<String> = now.iter().map(|(series, value)| format!("{series} {value}")).collect();
+                expected.extend(alive.keys().filter(|series| !now.contains_key(*series)).map(|series| format!("{series} stale")));
+                let mut seen = samples(&batch);
+                seen.sort();
+                expected.sort();
+                prop_assert_eq!(seen, expected);
+                prop_assert_eq!(report(&batch)[0], if kind.is_empty() { 1.0 } else { 0.0 });
+                alive = now;
+            }
+        }
+    }
+}

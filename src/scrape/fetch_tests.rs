@@ -1,0 +1,347 @@
+//! Fetching from servers that behave, and from servers that don't.
+
+use super::{ContentTypeError, Dialer, FetchError, FetchLimits, Fetcher, Resolver, ScrapeError, Scraper};
+use crate::clock::SystemClock;
+use crate::counters::Counters;
+use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::model::{LabelsBuilder, Scheme, SeriesTable, Target};
+use crate::tls::TlsOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n";
+
+/// Takes one connection after the other; the handler is told how many came before.
+fn server(handle: impl Fn(usize, TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for (number, connection) in listener.incoming().enumerate() {
+            handle(number, connection.unwrap());
+        }
+    });
+    address
+}
+
+/// Answers each request on each connection with the same bytes, then closes if told to; requests can be read back.
+fn answering(answer: impl Into<Vec<u8>>, keep_open: bool) -> (String, Receiver<(usize, String)>) {
+    let answer = answer.into();
+    let (seen, requests) = channel();
+    let address = server(move |number, connection| {
+        let mut reader = BufReader::new(connection.try_clone().unwrap());
+        let mut connection = connection;
+        while let Some(request) = request(&mut reader) {
+            seen.send((number, request)).unwrap_or_default();
+            // Who asked may have heard enough before the end.
+            if connection.write_all(&answer).is_err() || !keep_open {
+                return;
+            }
+        }
+    });
+    (address, requests)
+}
+
+/// The head of a request; `None` when there are no more.
+fn request(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+fn sized(body: &str) -> String {
+    format!("{OK}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn fetcher(url: String) -> Fetcher {
+    fetcher_within(url, Duration::from_secs(5), FetchLimits::default(), TlsOptions::default())
+}
+
+fn fetcher_within(url: String, timeout: Duration, limits: FetchLimits, tls: TlsOptions) -> Fetcher {
+    Fetcher::new(url, timeout, limits, Rc::new(Dialer::new(Resolver::new(), tls)))
+}
+
+fn fetch(fetcher: &mut Fetcher) -> Result<String, FetchError> {
+    let page = smol::block_on(fetcher.fetch());
+    page.map(|(page, _)| String::from_utf8(page.to_vec()).unwrap())
+}
+
+fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<String, FetchError> {
+    let (address, _requests) = answering(answer, false);
+    fetch(&mut fetcher(format!("http://{address}/metrics")))
+}
+
+#[test]
+fn pages_arrive_however_they_are_framed() {
+    let chunked = "5\r\na 1\nb\r\n5;x=y\r\n 2\nc \r\n2\r\n3\n\r\n0\r\n\r\n";
+    for (answer, page) in [
+        (sized("a 1\n"), "a 1\n"),
+        (format!("{OK}\r\na 1\n"), "a 1\n"),
+        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n{chunked}"), "a 1\nb 2\nc 3\n"),
+        (format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", sized("a 1\n")), "a 1\n"),
+        ("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n".into(), "a 1\n"),
+        (sized(&"m{l=\"v\"} 1\n".repeat(20_000)), &"m{l=\"v\"} 1\n".repeat(20_000)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into(), ""),
+    ] {
+        assert_eq!(fetch_once(answer.as_bytes()).as_deref(), Ok(page));
+    }
+}
+
+#[test]
+fn requests_look_like_those_of_prometheus() {
+    let (address, requests) = answering(sized("a 1\n"), true);
+    fetch(&mut fetcher(format!("http://{address}/metrics?x=y"))).unwrap();
+    let request = requests.recv().unwrap().1;
+    assert!(request.starts_with("GET /metrics?x=y HTTP/1.1\r\n"), "{request}");
+    for header in [
+        format!("host: {address}"),
+        "accept: text/plain;version=0.0.4;q=0.6,*/*;q=0.5".into(),
+        "accept-encoding: identity".into(),
+        format!("user-agent: Narthex/{}", env!("CARGO_PKG_VERSION")),
+        "x-prometheus-scrape-timeout-seconds: 5".into(),
+    ] {
+        assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} is not in {request}");
+    }
+}
+
+#[test]
+fn the_connection_is_kept_from_scrape_to_scrape() {
+    let (address, requests) = answering(sized("a 1\n"), true);
+    let mut fetcher = fetcher(format!("http://{address}/metrics"));
+    for _ in 0..3 {
+        assert_eq!(fetch(&mut fetcher).as_deref(), Ok("a 1\n"));
+        assert_eq!(requests.recv().unwrap().0, 0, "on the first connection");
+    }
+}
+
+#[test]
+fn a_kept_connection_that_died_is_replaced() {
+    let (address, requests) = answering(sized("a 1\n"), false);
+    let mut fetcher = fetcher(format!("http://{address}/metrics"));
+    for connection in 0..3 {
+        assert_eq!(fetch(&mut fetcher).as_deref(), Ok("a 1\n"));
+        assert_eq!(requests.recv().unwrap().0, connection);
+    }
+}
+
+#[test]
+fn a_connection_is_not_kept_when_the_target_closes_it_or_says_too_much() {
+    for answer in [format!("{OK}Connection: close\r\nContent-Length: 4\r\n\r\na 1\n"), sized("a 1\n") + "HTTP/1.1 200"]
+    {
+        let (address, requests) = answering(answer, true);
+        let mut fetcher = fetcher(format!("http://{address}/metrics"));
+        fetch(&mut fetcher).unwrap();
+        drop(requests.recv());
+        // The server serves one connection at a time: it turns to the second when the first is closed.
+        fetch(&mut fetcher).unwrap();
+        assert_eq!(requests.recv().unwrap().0, 1);
+    }
+}
+
+#[test]
+fn answers_that_are_no_page_say_why() {
+    let status = |status: &str| format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\noops");
+    let typed = |header: &str| format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 4\r\n\r\na 1\n");
+    let blank = FetchError::ContentType(ContentTypeError::Blank);
+    let unsupported = |text: &str| FetchError::ContentType(ContentTypeError::Unsupported(text.into()));
+    let html = unsupported("text/html; charset=utf-8");
+    let cases = [
+        (status("500 Internal Server Error"), FetchError::Status("500 Internal Server Error".into())),
+        (status("404 Not Found"), FetchError::Status("404 Not Found".into())),
+        (status("302 Found"), FetchError::Status("302 Found".into())),
+        ("HTTP/1.1 204 No Content\r\n\r\n".into(), FetchError::Status("204 No Content".into())),
+        (typed(""), blank),
+        (typed("Content-Type: text/html; charset=utf-8\r\n"), html),
+        (typed("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n"), FetchError::ContentEncoding("gzip".into())),
+        (format!("{OK}Content-Length: 9\r\n\r\na 1\n"), FetchError::Truncated),
+        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n5\r\na 1\n"), FetchError::Truncated),
+        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n"), FetchError::Truncated),
+        (OK.into(), FetchError::Truncated),
+        (String::new(), FetchError::Truncated),
+    ];
+    for (answer, error) in cases {
+        assert_eq!(fetch_once(answer.as_bytes()), Err(error), "{answer}");
+    }
+    assert_eq!(
+        FetchError::Status("500 Internal Server Error".into()).to_string(),
+        "server returned HTTP status 500 Internal Server Error"
+    );
+}
+
+#[test]
+fn garbage_is_refused() {
+    for answer in [b"\x00\xff\xfe\x80garbage".to_vec(), b"SSH-2.0-dropbear\r\n".to_vec(), vec![0x16; 5000]] {
+        assert!(matches!(fetch_once(answer), Err(FetchError::Protocol(_))));
+    }
+    let chunked = format!("{OK}Transfer-Encoding: chunked\r\n\r\nxyz\r\n");
+    assert!(matches!(fetch_once(chunked), Err(FetchError::Protocol(_))));
+    let endless_head = format!("{OK}X: {}", "x".repeat(2 * RESPONSE_HEAD_BYTES_MAX));
+    assert_eq!(fetch_once(endless_head), Err(FetchError::HeadTooLarge));
+}
+
+#[test]
+fn endless_pages_and_lines_are_cut_short() {
+    let limits = FetchLimits { page_bytes_max: 50_000, line_bytes_max: 1000 };
+    let endless = |line: &'static [u8]| {
+        server(move |_, mut connection| {
+            connection.write_all(format!("{OK}\r\n").as_bytes()).unwrap();
+            while connection.write_all(line).is_ok() {}
+        })
+    };
+    for (line, error) in [
+        (&b"a 1\n"[..], FetchError::PageTooLarge { bytes_max: 50_000 }),
+        (&b"a"[..], FetchError::LineTooLong { bytes_max: 1000 }),
+    ] {
+        let url = format!("http://{}/metrics", endless(line));
+        let mut fetcher = fetcher_within(url, Duration::from_secs(5), limits, TlsOptions::default());
+        assert_eq!(fetch(&mut fetcher), Err(error));
+    }
+    let (address, _requests) = answering(sized(&format!("{}\n{}\n", "a".repeat(1000), "b".repeat(1000))), true);
+    let mut fetcher =
+        fetcher_within(format!("http://{address}/"), Duration::from_secs(5), limits, TlsOptions::default());
+    assert!(fetch(&mut fetcher).is_ok(), "lines of just the longest length");
+}
+
+#[test]
+fn redirects_are_followed_to_a_point() {
+    let (last, _last_requests) = answering(sized("a 1\n"), true);
+    let redirect = |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 5\r\n\r\nthere");
+    let (first, requests) = answering(redirect(&format!("http://{last}/m")), true);
+    assert_eq!(fetch(&mut fetcher(format!("http://{first}/metrics"))).as_deref(), Ok("a 1\n"));
+    drop(requests);
+
+    let (looping, requests) = answering(redirect("/metrics"), true);
+    assert_eq!(fetch(&mut fetcher(format!("http://{looping}/metrics"))), Err(FetchError::TooManyRedirects));
+    let connections: Vec<_> = requests.try_iter().map(|(connection, _)| connection).collect();
+    assert_eq!(connections, vec![0; REDIRECTS_MAX + 1], "all on the same connection");
+
+    let (bad, _requests) = answering(redirect("ftp://user:secret@x/"), true);
+    let error = fetch(&mut fetcher(format!("http://{bad}/metrics"))).unwrap_err();
+    assert!(matches!(error, FetchError::Url(_)));
+    assert!(!error.to_string().contains("secret"));
+}
+
+#[test]
+fn unreachable_targets_say_why() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = fetch(&mut fetcher(format!("http://{free}/metrics"))).unwrap_err();
+    assert_eq!(error.to_string(), format!("connection refused at {free}; is the exporter running?"));
+    for url in ["http://a b/metrics", "http:///metrics", "http://h:1/metr ics"] {
+        assert!(matches!(fetch(&mut fetcher(url.into())), Err(FetchError::Url(_))), "{url}");
+    }
+}
+
+#[test]
+fn a_target_that_hangs_delays_no_other() {
+    let hanging = server(|_, connection| std::mem::forget(connection));
+    let (fine, _requests) = answering(sized("a 1\n"), true);
+    let timeout = Duration::from_millis(400);
+    let within = |address: &str| {
+        fetcher_within(format!("http://{address}/metrics"), timeout, FetchLimits::default(), TlsOptions::default())
+    };
+    let (mut hanging, mut fine) = (within(&hanging), within(&fine));
+    let started = Instant::now();
+    let executor = smol::LocalExecutor::new();
+    smol::block_on(executor.run(async {
+        let hung = executor.spawn(async move { hanging.fetch().await.map(|_| ()) });
+        for _ in 0..5 {
+            assert!(fine.fetch().await.is_ok());
+        }
+        assert!(started.elapsed() < timeout, "five pages while the other target was waited for");
+        let error = hung.await.unwrap_err();
+        assert_eq!(error.to_string(), "timed out after 400ms");
+        assert!(started.elapsed() >= timeout);
+    }));
+}
+
+#[test]
+fn a_trickle_is_no_excuse() {
+    let trickling = server(|_, mut connection| {
+        connection.write_all(format!("{OK}Content-Length: 1000\r\n\r\n").as_bytes()).unwrap();
+        while connection.write_all(b"a").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let timeout = Duration::from_millis(200);
+    let url = format!("http://{trickling}/metrics");
+    let mut fetcher = fetcher_within(url, timeout, FetchLimits::default(), TlsOptions::default());
+    assert_eq!(fetch(&mut fetcher), Err(FetchError::TimedOut(timeout)));
+}
+
+#[test]
+fn https_targets_need_a_certificate_that_is_trusted() {
+    let own = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    let mut ca_file = tempfile::NamedTempFile::new().unwrap();
+    ca_file.write_all(own.cert.pem().as_bytes()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let (config, served) = (Arc::new(config), Arc::new(Mutex::new(0)));
+    let count = served.clone();
+    let address = server(move |_, mut connection| {
+        let mut session = rustls::ServerConnection::new(config.clone()).unwrap();
+        let mut reader = BufReader::new(rustls::Stream::new(&mut session, &mut connection));
+        while request(&mut reader).is_some() {
+            *count.lock().unwrap() += 1;
+            reader.get_mut().write_all(sized("a 1\n").as_bytes()).unwrap();
+        }
+        drop(connection.read(&mut [0; 16]));
+    });
+    let url = format!("https://localhost:{}/metrics", address.rsplit(':').next().unwrap());
+    let with = |tls| fetcher_within(url.clone(), Duration::from_secs(5), FetchLimits::default(), tls);
+    let trusting = TlsOptions { ca_file: Some(ca_file.path().into()), insecure_skip_verify: false };
+    let careless = TlsOptions { ca_file: None, insecure_skip_verify: true };
+    for tls in [trusting, careless] {
+        let mut fetcher = with(tls);
+        assert_eq!(fetch(&mut fetcher).as_deref(), Ok("a 1\n"));
+        assert_eq!(fetch(&mut fetcher).as_deref(), Ok("a 1\n"), "on the kept connection");
+    }
+    assert_eq!(*served.lock().unwrap(), 4);
+    let error = fetch(&mut with(TlsOptions::default())).unwrap_err();
+    assert!(matches!(error, FetchError::Handshake { .. }), "{error}");
+    let missing = TlsOptions { ca_file: Some("/nonexistent".into()), insecure_skip_verify: false };
+    assert!(matches!(fetch(&mut with(missing)), Err(FetchError::Tls(_))));
+}
+
+#[test]
+fn a_scraper_joins_it_all() {
+    let (address, _requests) = answering(sized("a 1\n"), false);
+    let labels = [("job", "node")].into_iter().collect::<LabelsBuilder>().build().unwrap();
+    let target = Target {
+        scheme: Scheme::Http,
+        address: address.clone(),
+        metrics_path: "/metrics".into(),
+        labels,
+        interval: Duration::from_secs(15),
+        timeout: Duration::from_secs(5),
+    };
+    let counters = Rc::new(Counters::default());
+    let scraper = |target: Target| {
+        let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
+        Scraper::new(Rc::new(target), 3, Rc::new(SeriesTable::new()), counters.clone(), dialer).unwrap()
+    };
+    let clock = SystemClock::new();
+    let result = smol::block_on(scraper(target.clone()).scrape(&clock, 1000));
+    assert_eq!(result.error, None);
+    assert_eq!(result.batch.series.len(), 6);
+    assert_eq!(result.batch.values[0], 1.0);
+    assert!(result.duration > Duration::ZERO && result.duration.as_secs_f64() == result.batch.values[1]);
+
+    let refused = Target { metrics_path: "/a b".into(), ..target };
+    let result = smol::block_on(scraper(refused).scrape(&clock, 2000));
+    assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Url(_)))));
+    assert_eq!(result.batch.values[0], 0.0);
+    assert_eq!((counters.scrapes.get(), counters.scrapes_failed.get()), (2, 1));
+}

@@ -1,0 +1,168 @@
+//! The samples of one page, in order, until it is known whether the page can be taken.
+//!
+//! Decides which samples of a page count: the first of each series, and of those that carry times of their own, all
+//! that are newer than what went before. What it refuses is counted by cause.
+
+use super::cache::Place;
+use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SAMPLE_AHEAD_MAX_MS};
+use crate::model::OwnTimestamp;
+use std::collections::HashMap;
+
+/// What a scrape reports of the samples on its page, with Prometheus's meaning of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleCounts {
+    /// `scrape_samples_scraped`.
+    pub scraped: u64,
+    /// `scrape_samples_post_metric_relabeling`: refused samples are still counted here.
+    pub after_relabeling: u64,
+    /// `scrape_series_added`.
+    pub series_added: u64,
+    pub duplicate: u64,
+    pub out_of_order: u64,
+    pub out_of_bounds: u64,
+}
+
+/// A further sample of a series that the batch already has one of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Repeat {
+    pub position: u32,
+    pub value: f64,
+    pub timestamp_ms: i64,
+}
+
+pub struct Gathered {
+    /// One for each position given out, those of the report series first.
+    pub values: Vec<f64>,
+    pub own_timestamps: Vec<OwnTimestamp>,
+    /// Positions in `values` whose sample was refused, in order.
+    pub refused: Vec<u32>,
+    /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
+    pub repeats: Vec<Vec<Repeat>>,
+    pub counts: SampleCounts,
+    /// Newest sample and number of samples of the series in `repeats`.
+    repeated: HashMap<u32, (i64, usize)>,
+    /// Of all samples to which the page gives no time.
+    pub timestamp_ms: i64,
+    newest_allowed_ms: i64,
+    /// Positions below are the report series': what the page says of them is refused.
+    report_len: usize,
+}
+
+/// One series comes more than [`PAGE_SAMPLES_PER_SERIES_MAX`] times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyRepeats;
+
+impl Gathered {
+    /// For a page scraped at `timestamp_ms` and complete at `now_ms`, with about `capacity` series.
+    pub fn new(report_len: usize, capacity: usize, timestamp_ms: i64, now_ms: i64) -> Self {
+        let mut values = Vec::with_capacity(capacity);
+        values.resize(report_len, 0.0);
+        Gathered {
+            values,
+            own_timestamps: Vec::new(),
+            refused: Vec::new(),
+            repeats: Vec::new(),
+            counts: SampleCounts::default(),
+            repeated: HashMap::new(),
+            timestamp_ms,
+            newest_allowed_ms: now_ms.saturating_add(SAMPLE_AHEAD_MAX_MS),
+            report_len,
+        }
+    }
+
+    /// A sample without a time of its own.
+    pub fn add(&mut self, place: Place, value: f64) {
+        self.counts.after_relabeling += 1;
+        if self.is_first(place) {
+            self.accept(place, value);
+        } else {
+            self.counts.duplicate += 1;
+        }
+    }
+
+    /// A sample to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
+    pub fn add_at(
+        &mut self,
+        place: Place,
+        sample: f64,
+        at_ms: i64,
+        newest_ms: Option<i64>,
+    ) -> Result<(), TooManyRepeats> {
+        self.counts.after_relabeling += 1;
+        if (place.position as usize) < self.report_len {
+            self.counts.duplicate += 1;
+            return Ok(());
+        }
+        let first = self.is_first(place);
+        let newest_ms = if first { newest_ms } else { self.newest_on_page(place.position).max(newest_ms) };
+        let cause = if at_ms > self.newest_allowed_ms {
+            Some(&mut self.counts.out_of_bounds)
+        } else if newest_ms == Some(at_ms) {
+            Some(&mut self.counts.duplicate)
+        } else if newest_ms.is_some_and(|newest_ms| at_ms < newest_ms) {
+            Some(&mut self.counts.out_of_order)
+        } else {
+            None
+        };
+        match cause {
+            Some(count) => {
+                *count += 1;
+                if first {
+                    self.refused.push(place.position);
+                    self.values.push(sample);
+                }
+            }
+            None if first => {
+                self.own_timestamps.push(OwnTimestamp { index: place.position, timestamp_ms: at_ms });
+                self.accept(place, sample);
+            }
+            None => self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms })?,
+        }
+        Ok(())
+    }
+
+    /// Puts another sample behind those of the same series.
+    pub fn repeat(&mut self, sample: Repeat) -> Result<(), TooManyRepeats> {
+        let (newest_ms, count) = self.repeated.entry(sample.position).or_default();
+        if *count == PAGE_SAMPLES_PER_SERIES_MAX {
+            return Err(TooManyRepeats);
+        }
+        if self.repeats.len() == *count {
+            self.repeats.push(Vec::new());
+        }
+        self.repeats[*count].push(sample);
+        (*newest_ms, *count) = (sample.timestamp_ms, *count + 1);
+        Ok(())
+    }
+
+    /// Whether the sample at this position has a time of its own, or had one and was refused: such a series is not
+    /// followed for staleness.
+    pub fn is_untracked(&self, position: u32) -> bool {
+        self.own_index(position).is_some() || self.refused.binary_search(&position).is_ok()
+    }
+
+    /// The time of the newest sample taken at this position, if any was.
+    pub fn newest_on_page(&self, position: u32) -> Option<i64> {
+        if let Some((newest_ms, _)) = self.repeated.get(&position) {
+            return Some(*newest_ms);
+        }
+        match self.own_index(position) {
+            Some(index) => Some(self.own_timestamps[index].timestamp_ms),
+            None if self.refused.binary_search(&position).is_ok() => None,
+            None => Some(self.timestamp_ms),
+        }
+    }
+
+    fn accept(&mut self, place: Place, value: f64) {
+        self.counts.series_added += u64::from(!place.known);
+        self.values.push(value);
+    }
+
+    fn is_first(&self, place: Place) -> bool {
+        place.position as usize == self.values.len()
+    }
+
+    fn own_index(&self, position: u32) -> Option<usize> {
+        self.own_timestamps.binary_search_by_key(&position, |own| own.index).ok()
+    }
+}
