@@ -150,6 +150,12 @@ odd_value{{kind="tenths"}} {tenths}
 odd_value{{kind="small"}} {number}e-300
 odd_value{{kind="large"}} {number}e+300
 odd_value{{kind="whole"}} 9007199254740991
+# TYPE odd_histogram histogram
+odd_histogram_bucket{{le="0.005"}} 1
+odd_histogram_bucket{{le="1"}} {number}
+odd_histogram_bucket{{le="+Inf"}} {number}
+odd_histogram_sum {tenths}
+odd_histogram_count {number}
 # TYPE odd_label untyped
 odd_label{{text="quote \" backslash \\ line \n umlaut ä comma , brace }}"}} {number}
 odd_label{{empty="",text="beside an empty one"}} {number}

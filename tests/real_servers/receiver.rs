@@ -101,7 +101,6 @@ impl Receiver {
                 }
             }
             Product::VictoriaMetrics => {
-                self.get("/internal/force_flush", &[]).unwrap();
                 let start = ((now_ms() - LOOK_BACK_MS) / 1000).to_string();
                 let query = [("match[]", selector), ("start", start.as_str())];
                 for line in self.get("/api/v1/export", &query).unwrap().lines() {
@@ -142,7 +141,8 @@ fn prometheus_point(point: &Value) -> Point {
     Point { at_ms: (point[0].as_f64().unwrap() * 1000.0).round() as i64, held: Held::Value(value) }
 }
 
-/// `{"metric":{..},"values":[1,+Inf,null],"timestamps":[..]}`: JSON but for the infinities of some versions.
+/// `{"metric":{..},"values":[1,+Inf,null],"timestamps":[..]}`: JSON but for the infinities of some versions, and for NaN
+/// where it stands alone. Every NaN is a stale marker, as no other is kept.
 fn victoria_line(line: &str) -> (Series, Vec<Point>) {
     let (metric, points) = line.rsplit_once(r#","values":["#).unwrap();
     let (values, timestamps) = points.trim_end_matches("]}").split_once(r#"],"timestamps":["#).unwrap();
@@ -150,7 +150,7 @@ fn victoria_line(line: &str) -> (Series, Vec<Point>) {
     let points = values.split(',').zip(timestamps.split(',')).map(|(value, at)| Point {
         at_ms: at.parse().unwrap(),
         held: match value.trim_matches('"') {
-            "null" => Held::StaleMarker,
+            "null" | "NaN" => Held::StaleMarker,
             number => Held::Value(number.parse().unwrap()),
         },
     });
