@@ -132,7 +132,7 @@ fn what_a_receiver_answers_is_taken_down() {
     assert_eq!(broken.to_string(), "HTTP 500: only a part");
 
     let moved = outcome_of("HTTP/1.1 308 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(classify(&moved.result), Verdict::Refused { halve: false });
+    assert_eq!(classify(&moved.result), Verdict::Retry { after: Duration::ZERO }, "and it is not followed");
 }
 
 #[test]
