@@ -165,12 +165,14 @@ fn receivers_that_fail_for_a_while_get_everything_in_the_end() {
         let refused = Arc::new(AtomicUsize::new(0));
         let count = refused.clone();
         receiver.answer_with(move |_| (count.fetch_add(1, Ordering::SeqCst) < 3).then(|| refusal.clone()));
-        let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url(&receiver)], ""));
+        let url = url(&receiver) + "?token=hunter2";
+        let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url], ""));
         wait_until_arrived(&receiver, 15);
         let arrived = arrived(&receiver);
         assert!((0..=15).all(|n| arrived.contains(&n)), "{name}: {arrived:?}");
         assert!(refused.load(Ordering::SeqCst) >= 3, "{name}");
         assert!(agent.log().contains(said), "{name}: {said:?} is not in the log:\n{}", agent.log());
+        assert!(!agent.log().contains("hunter2"), "{name}: a url's query may hold a token:\n{}", agent.log());
         assert!(agent.stop().0.success(), "{name}");
     }
 }
