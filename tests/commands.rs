@@ -160,3 +160,25 @@ fn every_configuration_in_the_documents_is_valid() {
         }
     }
 }
+
+#[test]
+fn what_a_url_asks_for_is_in_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n.toml");
+    for url in [
+        "host/write?token=hunter2",
+        "https://ho st/write?token=hunter2",
+        "https://host:99999/write?token=hunter2",
+        "https://host/write?token=hunter2#",
+        "https://user:hunter2@host/write",
+        "https://host/write?token=hunter2\" twice",
+    ] {
+        fs::write(&file, format!("[buffer]\npath = 'ring'\n[[remote_write]]\nurl = \"{url}\"\n")).unwrap();
+        for command in [&["check"][..], &["run", "--config"]] {
+            let output = narthex(&[command, &[file.to_str().unwrap()]].concat());
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{url}: {error}");
+            assert!(error.contains(":4:") && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -55,6 +55,9 @@ pub struct Ring<M> {
     /// Oldest first.
     pub(super) segments: VecDeque<SegmentInfo>,
     pub(super) write_offset: u32,
+    /// The newest segment takes no further frame: the space after its last one can't be programmed again, or a newer
+    /// segment was begun, failed, and may be on the medium all the same.
+    is_closed: bool,
     acks: Acks,
     next_record: u64,
     samples_total: u64,
@@ -75,6 +78,7 @@ impl<M: Medium> Ring<M> {
             program_unit_bytes: recovery.program_unit_bytes,
             segments: recovery.segments.iter().copied().collect(),
             write_offset: recovery.write_offset,
+            is_closed: !recovery.tail_is_programmable,
             acks: recovery.acks.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
@@ -108,7 +112,7 @@ impl<M: Medium> Ring<M> {
         let unit = self.program_unit_bytes as usize;
         let reserve = if frame.meta.sample_counts.is_empty() { 0 } else { unit };
         let start = match placement {
-            Placement::Current if self.segments.is_empty() => return false,
+            Placement::Current if self.segments.is_empty() || self.is_closed => return false,
             Placement::Current => self.write_offset as usize,
             Placement::NewSegment => unit,
         };
@@ -117,15 +121,24 @@ impl<M: Medium> Ring<M> {
 
     /// The segment that an append to a new one would give up.
     pub fn next_evicted(&self) -> Option<SegmentInfo> {
-        let next_seq = self.segments.back()?.seq + 1;
         let oldest = *self.segments.front()?;
-        (next_seq - oldest.seq >= u64::from(self.layout.segment_count)).then_some(oldest)
+        (self.next_seq() - oldest.seq >= u64::from(self.layout.segment_count)).then_some(oldest)
+    }
+
+    /// Number of the next segment to be started. One that holds no frame, because its first append was interrupted, is
+    /// started again: else each boot of a device whose power fails at its first append would give up one more segment.
+    fn next_seq(&self) -> u64 {
+        self.segments.back().map_or(1, |newest| newest.seq + u64::from(!self.is_newest_empty()))
+    }
+
+    fn is_newest_empty(&self) -> bool {
+        self.write_offset == self.program_unit_bytes
     }
 
     /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
     ///
-    /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up;
-    /// the next append writes over it.
+    /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up.
+    /// Ask again where the next frame [`fits`](Self::fits): not every place can be written a second time.
     pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
         if !self.fits(frame, placement) {
             return Err(RingError::Bug("a frame was appended where it does not fit"));
@@ -146,7 +159,9 @@ impl<M: Medium> Ring<M> {
         let offset = self.write_offset;
         self.scratch.clear();
         frame.encode(newest.seq, offset, self.program_unit_bytes, &mut self.scratch);
-        self.program(self.layout.slot_offset(newest.seq) + u64::from(offset))?;
+        let programmed = self.program(self.layout.slot_offset(newest.seq) + u64::from(offset));
+        self.is_closed = programmed.is_err() && !self.medium.overwrites();
+        programmed?;
         self.took(frame);
         Ok(Appended { evicted: None })
     }
@@ -156,12 +171,13 @@ impl<M: Medium> Ring<M> {
             segment_size_bytes: self.layout.segment_size_bytes,
             segment_count: self.layout.segment_count,
             program_unit_bytes: self.program_unit_bytes,
-            segment_seq: self.segments.back().map_or(1, |newest| newest.seq + 1),
+            segment_seq: self.next_seq(),
             first_record: frame.meta.first_record,
             samples_before: self.samples_total,
             acks: acks.clone(),
         };
         let evicted = self.next_evicted();
+        self.is_closed = true;
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
         let unit = self.program_unit_bytes;
@@ -172,9 +188,11 @@ impl<M: Medium> Ring<M> {
             .erase(slot, u64::from(self.layout.segment_size_bytes))
             .map_err(RingError::device("erasing a segment"))?;
         self.program(slot)?;
+        self.is_closed = false;
         if evicted.is_some() {
             self.segments.pop_front();
         }
+        self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
         self.write_offset = unit;
         self.acks = header.acks;
