@@ -12,6 +12,8 @@ pub enum DropCause {
     RingDamaged,
     /// The flash refused writes for so long that the memory set aside was full.
     StageFull,
+    /// The ring was given another size or segment size, and not everything that it held has room in the new one.
+    Resized,
     /// One series' labels do not fit into a segment of the ring.
     TooLarge,
     /// The receiver refused the sample for good (a 4xx other than 429).
@@ -19,8 +21,14 @@ pub enum DropCause {
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 5] =
-        [DropCause::RingFull, DropCause::RingDamaged, DropCause::StageFull, DropCause::TooLarge, DropCause::Rejected];
+    pub const ALL: [DropCause; 6] = [
+        DropCause::RingFull,
+        DropCause::RingDamaged,
+        DropCause::StageFull,
+        DropCause::Resized,
+        DropCause::TooLarge,
+        DropCause::Rejected,
+    ];
 
     /// The value of the label `cause` in metrics, and the word in logs.
     pub fn name(self) -> &'static str {
@@ -28,6 +36,7 @@ impl DropCause {
             DropCause::RingFull => "ring_full",
             DropCause::RingDamaged => "ring_damaged",
             DropCause::StageFull => "stage_full",
+            DropCause::Resized => "resized",
             DropCause::TooLarge => "too_large",
             DropCause::Rejected => "rejected",
         }

@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{FileMedium, Found, RingError};
+use crate::ring::{Found, RingError, Storage};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use notify::Notify;
@@ -88,7 +88,7 @@ pub struct Agent {
 struct Shared {
     clock: SystemClock,
     counters: Rc<Counters>,
-    buffer: RefCell<Buffer<FileMedium>>,
+    buffer: RefCell<Buffer<Storage>>,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each endpoint.
@@ -126,10 +126,8 @@ impl Agent {
         if jobs.is_empty() {
             return Err(AgentError::NoTarget);
         }
-        let (medium, found) = FileMedium::open(&options.path, options.layout())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
-        let interval = options.commit_interval;
-        let (buffer, recovery) = Buffer::open(medium, options.layout(), interval, &names, table, counters.clone())?;
+        let (buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         describe(found, &recovery, &options.path);
         let shared = Shared {
             clock: SystemClock::new(),
@@ -244,7 +242,7 @@ fn describe(found: Found, recovery: &crate::ring::Recovery, path: &std::path::Pa
         Found::Short { missing_bytes } => {
             log::warn!("{path}: the ring's file was cut short by {missing_bytes} bytes; what was there is lost")
         }
-        Found::Whole => {}
+        Found::Whole | Found::Other => {}
     }
     if recovery.damaged_slots > 0 {
         log::warn!("{path}: {} segments are damaged; their samples are lost", recovery.damaged_slots);

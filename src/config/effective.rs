@@ -102,6 +102,9 @@ struct Buffer {
     path: String,
     size: String,
     segment_size: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erase_block: Option<String>,
+    program_unit: String,
     commit_interval: String,
 }
 
@@ -183,6 +186,8 @@ impl From<&BufferOptions> for Buffer {
             path: shown_path(&buffer.path),
             size: format_size(buffer.size_bytes),
             segment_size: format_size(buffer.segment_size_bytes),
+            erase_block: buffer.erase_block_bytes.map(format_size),
+            program_unit: format_size(u64::from(buffer.program_unit_bytes)),
             commit_interval: format_duration(buffer.commit_interval),
         }
     }
