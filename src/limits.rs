@@ -87,6 +87,14 @@ pub const SEGMENTS_MAX: u64 = 4096;
 /// Bytes that are programmed at once on a file or block device.
 pub const PROGRAM_UNIT_BYTES: usize = 512;
 
+/// Bytes that `write_budget` may allow for each day or hour: a quarter of it has to hold a commit.
+pub const WRITE_BUDGET_BYTES_MIN: u64 = 64 * 1024;
+/// See [`WRITE_BUDGET_BYTES_MIN`].
+pub const WRITE_BUDGET_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
+
+/// Erase cycles that flash can be rated for.
+pub const RATED_CYCLES_MAX: usize = 10_000_000;
+
 /// Records of one frame.
 pub const FRAME_RECORDS_MAX: usize = 4096;
 

@@ -129,7 +129,10 @@ impl Agent {
         let (medium, found) = FileMedium::open(&options.path, options.layout())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let interval = options.commit_interval;
-        let (buffer, recovery) = Buffer::open(medium, options.layout(), interval, &names, table, counters.clone())?;
+        let (mut buffer, recovery) = Buffer::open(medium, options.layout(), interval, &names, table, counters.clone())?;
+        if let Some(budget) = options.write_budget {
+            buffer.limit_writes(budget, options.commit_interval_max);
+        }
         describe(found, &recovery, &options.path);
         let shared = Shared {
             clock: SystemClock::new(),
@@ -185,7 +188,7 @@ impl Shared {
         for batch in batches {
             self.buffer.borrow_mut().push(batch, now);
         }
-        let commit_first = self.buffer.borrow().commits_at_once();
+        let commit_first = self.buffer.borrow().commits_at_once(now);
         if !commit_first {
             self.senders.iter().for_each(Notify::wake);
         }

@@ -1,5 +1,7 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
+mod budget;
+
 use super::*;
 use crate::model::{LabelsBuilder, Series};
 use crate::ring::Layout;

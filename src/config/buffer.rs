@@ -2,15 +2,19 @@
 
 use super::error::ConfigError;
 use super::keys;
-use super::reader::{Table, Value, quoted};
-use crate::buffer::BufferOptions;
-use crate::limits::{RING_BYTES_MAX, RING_BYTES_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_MAX, SEGMENTS_MIN};
+use super::reader::{Table, Value, quoted, quoted_duration};
+use crate::buffer::{BufferOptions, WriteBudget};
+use crate::limits::{
+    RATED_CYCLES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_MAX, SEGMENTS_MIN,
+};
 use crate::model::format_size;
 use std::time::Duration;
 
 const PATH_EXAMPLE: &str = "\"/var/lib/narthex/ring\"";
 const SIZE_BYTES: u64 = 64 * 1024 * 1024;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(30);
+const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(600);
+const WRITE_BUDGET_EXAMPLE: &str = "\"50MiB/day\"";
 
 /// Segments that a default segment size aims at, and the sizes it keeps to.
 const SEGMENTS_AIM: u64 = 64;
@@ -32,7 +36,36 @@ pub(super) fn read_buffer(document: &Table) -> Result<Option<BufferOptions>, Con
     let path = table.require("path", PATH_EXAMPLE)?.path(PATH_EXAMPLE)?;
     let (size_bytes, segment_size_bytes) = read_geometry(&table)?;
     let commit_interval = table.get_or("commit_interval", COMMIT_INTERVAL, Value::duration)?;
-    Ok(Some(BufferOptions { path, size_bytes, segment_size_bytes, commit_interval }))
+    let (write_budget, commit_interval_max) = read_write_budget(&table, commit_interval)?;
+    let erase_block_bytes = table.get("erase_block").map(|value| value.size()).transpose()?;
+    let rated_cycles = table.get("rated_cycles").map(|value| value.count(RATED_CYCLES_MAX)).transpose()?;
+    Ok(Some(BufferOptions {
+        path,
+        size_bytes,
+        segment_size_bytes,
+        commit_interval,
+        commit_interval_max,
+        write_budget,
+        erase_block_bytes,
+        rated_cycles: rated_cycles.map(|cycles| cycles as u32),
+    }))
+}
+
+/// The budget, and how long it may put off a commit.
+fn read_write_budget(table: &Table, commit_interval: Duration) -> Result<(Option<WriteBudget>, Duration), ConfigError> {
+    let read = |value: Value| {
+        let text = value.text(WRITE_BUDGET_EXAMPLE)?;
+        WriteBudget::parse(text).map_err(|problem| value.error(format_args!("{} is {problem}", quoted(text))))
+    };
+    let budget = table.get("write_budget").map(read).transpose()?;
+    let longest =
+        table.get_or("commit_interval_max", COMMIT_INTERVAL_MAX.max(commit_interval), Value::nonzero_duration)?;
+    if longest < commit_interval {
+        let (longest, interval) = (quoted_duration(longest), quoted_duration(commit_interval));
+        let problem = format!("{longest} is less than the commit_interval {interval}; write {interval} or more");
+        return Err(table.error("commit_interval_max", problem));
+    }
+    Ok((budget, longest))
 }
 
 /// The sizes of ring and segment, or the relation between them that does not hold.

@@ -6,7 +6,7 @@ use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
 use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
 use crate::counters::Counters;
-use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES};
+use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -67,16 +67,19 @@ impl<M: Medium> Ring<M> {
             return Err(RingError::Bug("the layout is larger than the medium"));
         }
         let recovery = recovery::recover(&medium, layout)?;
+        let mut segments = VecDeque::with_capacity(layout.segment_count as usize + 1);
+        segments.extend(&recovery.segments);
         let ring = Ring {
             medium,
             layout,
-            segments: recovery.segments.iter().copied().collect(),
+            segments,
             write_offset: recovery.write_offset,
             acks: recovery.acks.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
             counters,
-            scratch: Vec::new(),
+            // What any usual frame fits into, so that no append allocates. Memory that no frame reaches is never touched.
+            scratch: Vec::with_capacity((layout.segment_size_bytes as usize).min(SCRATCH_BYTES_MAX)),
         };
         Ok((ring, recovery))
     }
@@ -160,6 +163,7 @@ impl<M: Medium> Ring<M> {
         self.medium
             .erase(slot, u64::from(self.layout.segment_size_bytes))
             .map_err(RingError::device("erasing a segment"))?;
+        self.counters.flash_erases.add(1);
         self.program(slot)?;
         if evicted.is_some() {
             self.segments.pop_front();
@@ -182,6 +186,7 @@ impl<M: Medium> Ring<M> {
     fn took(&mut self, frame: &Frame) {
         self.write_offset += frame.padded_bytes() as u32;
         self.next_record = self.next_record.max(frame.meta.end_record());
+        self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
         self.samples_total += frame.meta.samples();
         recovery::merge_acks(&mut self.acks, &frame.meta.acks);
     }
@@ -203,6 +208,9 @@ impl<M: Medium> Ring<M> {
         layout.segment_size_bytes as usize - HEADER_BYTES - ACK_RESERVE_BYTES - PROGRAM_UNIT_BYTES
     }
 }
+
+/// A full RAM stage of values that nothing makes smaller, and room for labels.
+const SCRATCH_BYTES_MAX: usize = 2 * STAGE_BYTES_MAX;
 
 /// A frame that carries the acknowledgements of every endpoint and nothing else.
 const ACK_RESERVE_BYTES: usize = PROGRAM_UNIT_BYTES;
