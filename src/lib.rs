@@ -29,3 +29,4 @@ pub mod scrape;
 #[cfg(test)]
 mod sim;
 pub mod tls;
+pub mod wear;

@@ -139,6 +139,9 @@ pub const HTTP_WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server that stops gives the requests that it has begun to answer.
 pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Bytes that are read of one file under `/sys` or `/proc` about the storage.
+pub const SYSTEM_FILE_BYTES_MAX: u64 = 256 * 1024;
+
 /// Bytes that the demo's exporter reads of one file under `/proc`.
 pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;
 
