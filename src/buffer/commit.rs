@@ -112,7 +112,9 @@ impl<M: Medium> Buffer<M> {
 
     fn commit_frame(&mut self) -> Result<(), RingError> {
         let from = self.uncommitted_from();
-        let batches: Vec<_> = self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()).collect();
+        let mut batches = std::mem::take(&mut self.gathered);
+        batches.clear();
+        batches.extend(self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()));
         let Some(Encoded { frame, placement, codec }) = self.encode(from, &batches)? else {
             self.committed_until = from + 1;
             self.drop_record(from, batches[0].len() as u64, DropCause::TooLarge);
@@ -123,13 +125,16 @@ impl<M: Medium> Buffer<M> {
         self.codec = Some(codec);
         self.committed_until = records;
         self.counters.samples_committed.add(samples);
+        batches.clear();
+        (self.frame, self.gathered) = (frame, batches);
         Ok(())
     }
 
     /// As many of these batches as fit into one frame. `None`: not even the first fits into an empty segment.
     fn encode(&mut self, first_record: u64, batches: &[Rc<ScrapeBatch>]) -> Result<Option<Encoded>, RingError> {
+        let mut frame = std::mem::take(&mut self.frame);
         if let Some(mut codec) = self.take_codec()? {
-            let frame = frame_of(&mut codec, first_record, batches, self.changed_acks());
+            fill(&mut frame, &mut codec, first_record, batches, self.changed_acks());
             if self.ring.fits(&frame, Placement::Current) {
                 return Ok(Some(Encoded { frame, placement: Placement::Current, codec }));
             }
@@ -137,7 +142,7 @@ impl<M: Medium> Buffer<M> {
         let mut count = batches.len();
         while count > 0 {
             let mut codec = SegmentCodec::new();
-            let frame = frame_of(&mut codec, first_record, &batches[..count], Acks::new());
+            fill(&mut frame, &mut codec, first_record, &batches[..count], Acks::new());
             if self.ring.fits(&frame, Placement::NewSegment) {
                 return Ok(Some(Encoded { frame, placement: Placement::NewSegment, codec }));
             }
@@ -267,9 +272,11 @@ struct Loss {
     unreadable: u64,
 }
 
-fn frame_of(codec: &mut SegmentCodec, first_record: u64, batches: &[Rc<ScrapeBatch>], acks: Acks) -> Frame {
-    let mut payload = Vec::new();
-    codec.encode(batches, &mut payload);
-    let sample_counts = batches.iter().map(|batch| batch.len() as u32).collect();
-    Frame { meta: FrameMeta { first_record, sample_counts, acks }, payload }
+fn fill(frame: &mut Frame, codec: &mut SegmentCodec, first_record: u64, batches: &[Rc<ScrapeBatch>], acks: Acks) {
+    frame.payload.clear();
+    codec.encode(batches, &mut frame.payload);
+    frame.meta.first_record = first_record;
+    frame.meta.acks = acks;
+    frame.meta.sample_counts.clear();
+    frame.meta.sample_counts.extend(batches.iter().map(|batch| batch.len() as u32));
 }

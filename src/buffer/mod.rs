@@ -14,6 +14,8 @@ mod backlog;
 mod budget;
 mod commit;
 mod cursor;
+#[cfg(test)]
+mod measure;
 mod split;
 mod stage;
 #[cfg(test)]
@@ -23,7 +25,7 @@ use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
-use crate::ring::{Layout, Medium, Recovery, Ring, RingError};
+use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError};
 use budget::Bucket;
 pub use budget::WriteBudget;
 use cursor::Cursor;
@@ -96,6 +98,9 @@ pub struct Buffer<M> {
     committed_until: u64,
     acks_due: Option<Duration>,
     budget: Option<Bucket>,
+    /// The last commit's, for the next one to fill.
+    frame: Frame,
+    gathered: Vec<Rc<ScrapeBatch>>,
     cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
@@ -124,6 +129,8 @@ impl<M: Medium> Buffer<M> {
             committed_until: next_record,
             acks_due: None,
             budget: None,
+            frame: Frame::default(),
+            gathered: Vec::new(),
             table,
             counters,
         };
