@@ -120,7 +120,8 @@ impl<M: Medium> Ring<M> {
     /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
     ///
     /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up;
-    /// the next append writes over it.
+    /// the next append writes over it. Once a new segment was tried, the one before it takes no more, as the new one may be
+    /// on the medium after all.
     pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
         if !self.fits(frame, placement) {
             return Err(RingError::Bug("a frame was appended where it does not fit"));
@@ -156,6 +157,7 @@ impl<M: Medium> Ring<M> {
             acks: acks.clone(),
         };
         let evicted = self.next_evicted();
+        self.write_offset = self.layout.segment_size_bytes;
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
         frame.encode(header.segment_seq, HEADER_BYTES as u32, &mut self.scratch);

@@ -55,12 +55,15 @@ impl<M: Medium> Ring<M> {
     }
 
     /// Reads the frame at a place into `bytes`.
+    ///
+    /// An append that failed can have left a whole frame at a segment's end, whose records went to the next segment then.
+    /// It reaches into that one's numbers, and so it is told apart.
     pub fn read(&self, at: FramePosition, bytes: &mut Vec<u8>) -> Result<Read, RingError> {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
         let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
-        if self.segment_at(at).is_some() && at.offset < end {
+        if let Some(segment) = self.segment_at(at).filter(|_| at.offset < end) {
             let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, at.offset, bytes)?;
-            if let Some((meta, payload_at)) = read {
+            if let Some((meta, payload_at)) = read.filter(|(meta, _)| meta.end_record() <= self.end_of(segment)) {
                 let next = FramePosition { offset: at.offset + frame::padded(bytes.len()) as u32, ..at };
                 return Ok(Read::Frame { meta, payload_at, next });
             }

@@ -18,6 +18,8 @@ struct State {
     unsynced: BTreeSet<usize>,
     /// Calls that still succeed before every further one fails.
     calls_left: Option<u32>,
+    /// Reads that still succeed before every further one fails.
+    reads_left: Option<u32>,
     reads_bytes: u64,
 }
 
@@ -28,6 +30,7 @@ impl SimFlash {
             visible: vec![0; size_bytes],
             unsynced: BTreeSet::new(),
             calls_left: None,
+            reads_left: None,
             reads_bytes: 0,
         })))
     }
@@ -37,8 +40,14 @@ impl SimFlash {
         self.0.borrow_mut().calls_left = Some(calls);
     }
 
+    /// Lets this many reads succeed, and every one after them fail.
+    pub fn fail_reads_after(&self, reads: u32) {
+        self.0.borrow_mut().reads_left = Some(reads);
+    }
+
     pub fn mend(&self) {
-        self.0.borrow_mut().calls_left = None;
+        let state = &mut *self.0.borrow_mut();
+        (state.calls_left, state.reads_left) = (None, None);
     }
 
     /// The power goes: each unsynced unit keeps its new bytes, its old ones, or (one of them) some of both.
@@ -80,14 +89,18 @@ impl SimFlash {
 
 impl State {
     fn spend_call(&mut self) -> io::Result<()> {
-        match &mut self.calls_left {
-            Some(0) => Err(io::Error::other("simulated failure")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
+        spend(&mut self.calls_left)
+    }
+}
+
+fn spend(left: &mut Option<u32>) -> io::Result<()> {
+    match left {
+        Some(0) => Err(io::Error::other("simulated failure")),
+        Some(left) => {
+            *left -= 1;
+            Ok(())
         }
+        None => Ok(()),
     }
 }
 
@@ -100,6 +113,7 @@ impl Medium for SimFlash {
 
     fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
+        spend(&mut state.reads_left)?;
         let bytes = state.visible.get(offset as usize..offset as usize + into.len());
         into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         state.reads_bytes += into.len() as u64;
