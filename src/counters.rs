@@ -12,6 +12,8 @@ pub enum DropCause {
     RingDamaged,
     /// The flash refused writes for so long that the memory set aside was full.
     StageFull,
+    /// The ring was given another size or segment size, and not everything that it held has room in the new one.
+    Resized,
     /// One series' labels do not fit into a segment of the ring.
     TooLarge,
     /// `write_budget` left no room to write the sample within `commit_interval_max`.
@@ -21,10 +23,11 @@ pub enum DropCause {
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 6] = [
+    pub const ALL: [DropCause; 7] = [
         DropCause::RingFull,
         DropCause::RingDamaged,
         DropCause::StageFull,
+        DropCause::Resized,
         DropCause::TooLarge,
         DropCause::WriteBudget,
         DropCause::Rejected,
@@ -36,6 +39,7 @@ impl DropCause {
             DropCause::RingFull => "ring_full",
             DropCause::RingDamaged => "ring_damaged",
             DropCause::StageFull => "stage_full",
+            DropCause::Resized => "resized",
             DropCause::TooLarge => "too_large",
             DropCause::WriteBudget => "write_budget",
             DropCause::Rejected => "rejected",

@@ -84,8 +84,13 @@ pub const SEGMENTS_MIN: u64 = 4;
 /// Segments of a ring, at the most: opening reads each one's header.
 pub const SEGMENTS_MAX: u64 = 4096;
 
-/// Bytes that are programmed at once on a file or block device.
+/// Bytes that are programmed at once on a file or block device, unless it asks for more.
 pub const PROGRAM_UNIT_BYTES: usize = 512;
+/// Most that it may ask for.
+pub const PROGRAM_UNIT_BYTES_MAX: usize = 4096;
+
+/// Program units of a segment, at the least: a header, acknowledgements, and two for samples.
+pub const SEGMENT_UNITS_MIN: u64 = 4;
 
 /// Bytes that `write_budget` may allow for each day or hour: a quarter of it has to hold a commit.
 pub const WRITE_BUDGET_BYTES_MIN: u64 = 64 * 1024;

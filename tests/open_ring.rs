@@ -1,6 +1,6 @@
 //! What opening a full ring of 1 GiB reads, and what it takes in time and memory.
 //!
-//! `cargo test --release --test open_ring -- --ignored --nocapture`
+//! `cargo test --test open_ring -- --ignored --nocapture`
 
 use narthex::buffer::Buffer;
 use narthex::config;

@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{FileMedium, Found, RingError};
+use crate::ring::{Found, RingError, Storage};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
@@ -89,7 +89,7 @@ pub struct Agent {
 struct Shared {
     clock: SystemClock,
     counters: Rc<Counters>,
-    buffer: RefCell<Buffer<FileMedium>>,
+    buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
     /// The time of the next commit may have changed.
     committer: Notify,
@@ -133,10 +133,8 @@ impl Agent {
         if jobs.is_empty() {
             return Err(AgentError::NoTarget);
         }
-        let (medium, found) = FileMedium::open(&options.path, options.layout())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
-        let interval = options.commit_interval;
-        let (mut buffer, recovery) = Buffer::open(medium, options.layout(), interval, &names, table, counters.clone())?;
+        let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
@@ -275,7 +273,7 @@ fn describe(found: Found, recovery: &crate::ring::Recovery, path: &std::path::Pa
         Found::Short { missing_bytes } => {
             log::warn!("{path}: the ring's file was cut short by {missing_bytes} bytes; what was there is lost")
         }
-        Found::Whole => {}
+        Found::Whole | Found::Other => {}
     }
     if recovery.damaged_slots > 0 {
         log::warn!("{path}: {} segments are damaged; their samples are lost", recovery.damaged_slots);

@@ -6,7 +6,7 @@ use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
 use crate::limits::FRAME_RECORDS_MAX;
 use crate::model::ScrapeBatch;
-use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, RingError, SegmentInfo};
+use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -115,7 +115,9 @@ impl<M: Medium> Buffer<M> {
         let mut batches = std::mem::take(&mut self.gathered);
         batches.clear();
         batches.extend(self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()));
-        let Some(Encoded { frame, placement, codec }) = self.encode(from, &batches)? else {
+        let (frame, codec) = (std::mem::take(&mut self.frame), self.take_codec()?);
+        let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
+        let Some(Encoded { frame, placement, codec }) = encoded else {
             self.committed_until = from + 1;
             self.drop_record(from, batches[0].len() as u64, DropCause::TooLarge);
             return Ok(());
@@ -128,27 +130,6 @@ impl<M: Medium> Buffer<M> {
         batches.clear();
         (self.frame, self.gathered) = (frame, batches);
         Ok(())
-    }
-
-    /// As many of these batches as fit into one frame. `None`: not even the first fits into an empty segment.
-    fn encode(&mut self, first_record: u64, batches: &[Rc<ScrapeBatch>]) -> Result<Option<Encoded>, RingError> {
-        let mut frame = std::mem::take(&mut self.frame);
-        if let Some(mut codec) = self.take_codec()? {
-            fill(&mut frame, &mut codec, first_record, batches, self.changed_acks());
-            if self.ring.fits(&frame, Placement::Current) {
-                return Ok(Some(Encoded { frame, placement: Placement::Current, codec }));
-            }
-        }
-        let mut count = batches.len();
-        while count > 0 {
-            let mut codec = SegmentCodec::new();
-            fill(&mut frame, &mut codec, first_record, &batches[..count], Acks::new());
-            if self.ring.fits(&frame, Placement::NewSegment) {
-                return Ok(Some(Encoded { frame, placement: Placement::NewSegment, codec }));
-            }
-            count /= 2;
-        }
-        Ok(None)
     }
 
     /// State of the newest segment, read back from flash where it is not at hand. `None`: it can't be continued.
@@ -259,10 +240,38 @@ impl<M: Medium> Buffer<M> {
 }
 
 /// A frame, where it goes, and the state of its segment once it is there.
-struct Encoded {
-    frame: Frame,
-    placement: Placement,
-    codec: SegmentCodec,
+pub(super) struct Encoded {
+    pub frame: Frame,
+    pub placement: Placement,
+    pub codec: SegmentCodec,
+}
+
+/// As many of these batches as fit into one frame, written over `frame`: with `acks` after what `codec` has written, else in a new segment.
+/// `None`: not even the first fits into an empty segment.
+pub(super) fn encode<M: Medium>(
+    ring: &Ring<M>,
+    mut frame: Frame,
+    codec: Option<SegmentCodec>,
+    first_record: u64,
+    batches: &[Rc<ScrapeBatch>],
+    acks: Acks,
+) -> Option<Encoded> {
+    if let Some(mut codec) = codec {
+        fill(&mut frame, &mut codec, first_record, batches, acks);
+        if ring.fits(&frame, Placement::Current) {
+            return Some(Encoded { frame, placement: Placement::Current, codec });
+        }
+    }
+    let mut count = batches.len();
+    while count > 0 {
+        let mut codec = SegmentCodec::new();
+        fill(&mut frame, &mut codec, first_record, &batches[..count], Acks::new());
+        if ring.fits(&frame, Placement::NewSegment) {
+            return Some(Encoded { frame, placement: Placement::NewSegment, codec });
+        }
+        count /= 2;
+    }
+    None
 }
 
 /// Samples that one endpoint loses with a segment.

@@ -12,10 +12,10 @@
 
 mod backlog;
 mod budget;
+mod carry;
 mod commit;
 mod cursor;
-#[cfg(test)]
-mod measure;
+mod resize;
 mod split;
 mod stage;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
-use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError};
+use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use budget::Bucket;
 pub use budget::WriteBudget;
 use cursor::Cursor;
@@ -38,17 +38,19 @@ use std::time::Duration;
 /// `[buffer]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferOptions {
-    /// The ring's file.
+    /// The ring's file, or the block device that it has.
     pub path: PathBuf,
     pub size_bytes: u64,
     pub segment_size_bytes: u64,
+    /// What the flash erases together, where that is known.
+    pub erase_block_bytes: Option<u64>,
+    /// What is written at once.
+    pub program_unit_bytes: u32,
     /// How long a batch may wait in memory for its endpoints before it is written to flash; zero: before it is sent.
     pub commit_interval: Duration,
     /// How long a batch may wait for a commit that would exceed the write budget; not less than `commit_interval`.
     pub commit_interval_max: Duration,
     pub write_budget: Option<WriteBudget>,
-    /// What the flash erases at once, where that is known.
-    pub erase_block_bytes: Option<u64>,
     /// How often the flash is rated to be erased, where that is known.
     pub rated_cycles: Option<u32>,
 }
@@ -59,6 +61,15 @@ impl BufferOptions {
         Layout {
             segment_size_bytes: self.segment_size_bytes as u32,
             segment_count: (self.size_bytes / self.segment_size_bytes) as u32,
+        }
+    }
+
+    /// The same, and what is written and erased at once.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            layout: self.layout(),
+            program_unit_bytes: self.program_unit_bytes,
+            erase_block_bytes: self.erase_block_bytes.map(|bytes| bytes as u32),
         }
     }
 }
@@ -148,7 +159,7 @@ impl<M: Medium> Buffer<M> {
             return;
         }
         self.counters.samples_accepted.add(batch.len() as u64);
-        let room_bytes = Ring::<M>::frame_room_bytes(self.layout);
+        let room_bytes = self.ring.frame_room_bytes();
         let parts = self.splitter.split(batch, room_bytes);
         for part in parts.drain(..) {
             self.stage.push(Rc::new(part), now);

@@ -19,17 +19,23 @@
 //!
 //! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
 
+mod device;
 mod error;
 mod file;
 mod frame;
 mod header;
+mod held;
 mod log;
 mod medium;
 mod reader;
 mod recovery;
+mod shape;
+mod signature;
+mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use device::{DeviceMedium, format_device, is_block_device};
 pub use error::RingError;
 pub use file::{FileMedium, Found};
 pub use frame::{Frame, FrameMeta};
@@ -38,3 +44,5 @@ pub use log::{Appended, Placement, Ring, SegmentInfo};
 pub use medium::{Geometry, Medium};
 pub use reader::{FramePosition, Read};
 pub use recovery::{Layout, Recovery};
+pub use shape::{Place, RingSizes, Shape, ShapeError};
+pub use storage::Storage;

@@ -11,6 +11,7 @@ use super::recovery;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePosition {
     pub segment_seq: u64,
+    /// Within the segment; within the header's program unit: the first frame after it.
     offset: u32,
 }
 
@@ -61,10 +62,12 @@ impl<M: Medium> Ring<M> {
     pub fn read(&self, at: FramePosition, bytes: &mut Vec<u8>) -> Result<Read, RingError> {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
         let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
-        if let Some(segment) = self.segment_at(at).filter(|_| at.offset < end) {
-            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, at.offset, bytes)?;
+        let offset = at.offset.max(self.program_unit_bytes);
+        if let Some(segment) = self.segment_at(at).filter(|_| offset < end) {
+            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, offset, bytes)?;
             if let Some((meta, payload_at)) = read.filter(|(meta, _)| meta.end_record() <= self.end_of(segment)) {
-                let next = FramePosition { offset: at.offset + frame::padded(bytes.len()) as u32, ..at };
+                let len = frame::padded(bytes.len(), self.program_unit_bytes);
+                let next = FramePosition { offset: offset + len as u32, ..at };
                 return Ok(Read::Frame { meta, payload_at, next });
             }
         }

@@ -43,6 +43,8 @@ impl Layout {
 pub struct Recovery {
     /// Oldest first; `segment_seq` ascending, gaps where segments were lost.
     pub segments: Vec<SegmentInfo>,
+    /// What the ring was made with; where it is empty, the medium's own.
+    pub program_unit_bytes: u32,
     /// Offset in the newest segment at which the next frame goes.
     pub write_offset: u32,
     /// Number that no record in the ring has reached.
@@ -59,13 +61,15 @@ pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, R
     let (mut headers, damaged_slots) = read_headers(medium, layout)?;
     headers.sort_unstable_by_key(|header| header.segment_seq);
     let Some(newest) = headers.last().cloned() else {
-        return Ok(Recovery::default());
+        let program_unit_bytes = medium.geometry().program_unit_bytes;
+        return Ok(Recovery { program_unit_bytes, ..Recovery::default() });
     };
     headers.retain(|h| newest.segment_seq - h.segment_seq < u64::from(layout.segment_count));
     let segments = headers.iter().map(SegmentInfo::from_header).collect();
     let mut recovery = Recovery {
         segments,
-        write_offset: HEADER_BYTES as u32,
+        program_unit_bytes: newest.program_unit_bytes,
+        write_offset: newest.program_unit_bytes,
         next_record: newest.first_record,
         samples_total: newest.samples_before,
         acks: newest.acks.clone(),
@@ -82,7 +86,7 @@ fn read_headers(medium: &dyn Medium, layout: Layout) -> Result<(Vec<SegmentHeade
         medium.read(layout.slot_offset(slot), &mut unit).map_err(RingError::device("reading a segment header"))?;
         match SegmentHeader::decode(&unit) {
             HeaderUnit::Valid(header) => {
-                check_layout(&header, layout)?;
+                check_layout(&header, layout, medium.geometry().program_unit_bytes)?;
                 if header.segment_seq % u64::from(layout.segment_count) == slot {
                     headers.push(header);
                 } else {
@@ -114,9 +118,10 @@ fn starts_blank(medium: &dyn Medium) -> Result<bool, RingError> {
     Ok(start.iter().all(|byte| *byte == 0) || start.iter().all(|byte| *byte == 0xff))
 }
 
-fn check_layout(header: &SegmentHeader, layout: Layout) -> Result<(), RingError> {
+fn check_layout(header: &SegmentHeader, layout: Layout, medium_unit_bytes: u32) -> Result<(), RingError> {
     let found = Layout { segment_size_bytes: header.segment_size_bytes, segment_count: header.segment_count };
-    if found == layout {
+    // What the medium can't write at once the ring may not be made of.
+    if found == layout && header.program_unit_bytes >= medium_unit_bytes {
         return Ok(());
     }
     Err(RingError::OtherGeometry {
@@ -133,7 +138,7 @@ fn read_newest(
 ) -> Result<(), RingError> {
     let mut bytes = Vec::new();
     while let Some((meta, _)) = read_frame(medium, layout, segment_seq, recovery.write_offset, &mut bytes)? {
-        recovery.write_offset += frame::padded(bytes.len()) as u32;
+        recovery.write_offset += frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
         recovery.next_record = recovery.next_record.max(meta.end_record());
         recovery.samples_total += meta.samples();
         if !meta.acks.is_empty() {

@@ -35,7 +35,7 @@ fn keys_that_are_not_read_are_refused() {
         ("[globl]", "n.toml:1: globl: unknown key; did you mean global?"),
         (
             "[buffer]\ndirectory = 'x'",
-            "n.toml:2: buffer.directory: unknown key; the keys here are path, size, segment_size, commit_interval, commit_interval_max, write_budget, erase_block, rated_cycles",
+            "n.toml:2: buffer.directory: unknown key; the keys here are path, size, segment_size, erase_block, program_unit, commit_interval, commit_interval_max, write_budget, rated_cycles",
         ),
         ("b = 1\na = 1", "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer"),
         (
@@ -467,6 +467,27 @@ fn rings_that_can_not_be_are_refused_by_the_relation_that_fails() {
         (
             "size = '68KiB'",
             "2: buffer.size: \"68KiB\" is not a multiple of the segment_size \"16KiB\"; write \"64KiB\"",
+        ),
+        (
+            "size = '32MiB'\nsegment_size = '1MiB'\nerase_block = '384KiB'",
+            "3: buffer.segment_size: \"1MiB\" is not a multiple of the erase_block \"384KiB\"; write \"1152KiB\"",
+        ),
+        (
+            "size = '4MiB'\nerase_block = '2MiB'",
+            "3: buffer.erase_block: \"2MiB\" leaves \"4MiB\" fewer than 4 of them; write at most \"1MiB\"",
+        ),
+        ("erase_block = '128MiB'", "2: buffer.erase_block: \"128MiB\" is out of range; write \"512B\" to \"64MiB\""),
+        (
+            "erase_block = '5KiB'\nprogram_unit = '2KiB'",
+            "2: buffer.erase_block: \"5KiB\" is not a multiple of the program_unit \"2KiB\"; write \"6KiB\"",
+        ),
+        (
+            "program_unit = '8KiB'",
+            "2: buffer.program_unit: \"8KiB\" can not be; write \"512B\", \"1KiB\", \"2KiB\" or \"4KiB\"",
+        ),
+        (
+            "segment_size = '8KiB'\nsize = '1MiB'\nprogram_unit = '4KiB'",
+            "2: buffer.segment_size: \"8KiB\" is too small for a program_unit of \"4KiB\"; write at least \"16KiB\"",
         ),
         ("commit_interval = 30", "2: buffer.commit_interval: is the integer 30; write a duration such as \"15s\""),
         (

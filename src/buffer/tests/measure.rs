@@ -1,17 +1,12 @@
 //! Bytes on flash per buffered sample, everything in: frame and segment headers, record tables, acknowledgements, padding,
 //! and each segment's own dictionary. Nothing is asserted but the figures that the project promises.
 //!
-//! `NARTHEX_PAGES=directory cargo test --release --lib buffer::measure -- --ignored --nocapture`
+//! `NARTHEX_PAGES=directory cargo test --lib buffer::tests::measure -- --ignored --nocapture`
 //!
 //! The pages are those of `codec::measure`; each batch has the scrape's own five report series added, as in the agent.
 
-use super::Buffer;
+use super::*;
 use crate::codec::measure::recorded_batches;
-use crate::counters::Counters;
-use crate::model::SeriesTable;
-use crate::ring::Layout;
-use std::rc::Rc;
-use std::time::Duration;
 
 const COMMIT_INTERVAL: Duration = Duration::from_secs(30);
 const ENDPOINTS: [&str; 2] = ["behind", "further behind"];
@@ -36,7 +31,7 @@ fn bytes_on_flash_per_buffered_sample() {
 /// With the uplink down all the time; scrapes at their recorded times, commits when they are due.
 fn bytes_per_sample(targets: usize, layout: Layout) -> f64 {
     let (counters, table) = (Rc::<Counters>::default(), Rc::<SeriesTable>::default());
-    let flash = crate::sim::SimFlash::new(layout.size_bytes() as usize);
+    let flash = SimFlash::new(layout.size_bytes() as usize);
     let opened = Buffer::open(flash, layout, COMMIT_INTERVAL, &ENDPOINTS, table.clone(), counters.clone());
     let mut buffer = opened.unwrap().0;
     let batches = recorded_batches(targets, &table);
