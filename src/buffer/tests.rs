@@ -1,5 +1,8 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
+mod budget;
+mod measure;
+
 use super::*;
 use crate::model::{LabelsBuilder, Series};
 use crate::ring::Layout;
