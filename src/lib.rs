@@ -26,6 +26,7 @@ pub mod model;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;
-#[cfg(test)]
-mod sim;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod tls;
+pub mod wear;

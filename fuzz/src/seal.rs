@@ -11,6 +11,7 @@ pub fn seal(image: &mut [u8]) {
         segment[8..10].copy_from_slice(&1u16.to_le_bytes());
         segment[12..16].copy_from_slice(&LAYOUT.segment_size_bytes.to_le_bytes());
         segment[16..20].copy_from_slice(&LAYOUT.segment_count.to_le_bytes());
+        segment[20..24].copy_from_slice(&(UNIT as u32).to_le_bytes());
         let crc = crc32fast::hash(&segment[..UNIT - 4]);
         segment[UNIT - 4..UNIT].copy_from_slice(&crc.to_le_bytes());
         let segment_seq: [u8; 8] = segment[24..32].try_into().expect("eight bytes");

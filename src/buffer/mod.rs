@@ -11,8 +11,11 @@
 //! number of the first record that it lacks. While every endpoint keeps up nothing is written to flash.
 
 mod backlog;
+mod budget;
+mod carry;
 mod commit;
 mod cursor;
+mod resize;
 mod split;
 mod stage;
 #[cfg(test)]
@@ -22,7 +25,9 @@ use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
-use crate::ring::{Layout, Medium, Recovery, Ring, RingError};
+use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
+use budget::Bucket;
+pub use budget::WriteBudget;
 use cursor::Cursor;
 pub use cursor::endpoint_id;
 use split::Splitter;
@@ -34,12 +39,21 @@ use std::time::Duration;
 /// `[buffer]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferOptions {
-    /// The ring's file.
+    /// The ring's file, or the block device that it has.
     pub path: PathBuf,
     pub size_bytes: u64,
     pub segment_size_bytes: u64,
+    /// What the flash erases together, where that is known.
+    pub erase_block_bytes: Option<u64>,
+    /// What is written at once.
+    pub program_unit_bytes: u32,
     /// How long a batch may wait in memory for its endpoints before it is written to flash; zero: before it is sent.
     pub commit_interval: Duration,
+    /// How long a batch may wait for a commit that would exceed the write budget; not less than `commit_interval`.
+    pub commit_interval_max: Duration,
+    pub write_budget: Option<WriteBudget>,
+    /// How often the flash is rated to be erased, where that is known.
+    pub rated_cycles: Option<u32>,
 }
 
 impl BufferOptions {
@@ -48,6 +62,15 @@ impl BufferOptions {
         Layout {
             segment_size_bytes: self.segment_size_bytes as u32,
             segment_count: (self.size_bytes / self.segment_size_bytes) as u32,
+        }
+    }
+
+    /// The same, and what is written and erased at once.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            layout: self.layout(),
+            program_unit_bytes: self.program_unit_bytes,
+            erase_block_bytes: self.erase_block_bytes.map(|bytes| bytes as u32),
         }
     }
 }
@@ -86,6 +109,10 @@ pub struct Buffer<M> {
     /// Every record before this one is on flash, or needs not be.
     committed_until: u64,
     acks_due: Option<Duration>,
+    budget: Option<Bucket>,
+    /// The last commit's, for the next one to fill.
+    frame: Frame,
+    gathered: Vec<Rc<ScrapeBatch>>,
     cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
@@ -113,10 +140,18 @@ impl<M: Medium> Buffer<M> {
             splitter: Splitter::default(),
             committed_until: next_record,
             acks_due: None,
+            budget: None,
+            frame: Frame::default(),
+            gathered: Vec::new(),
             table,
             counters,
         };
         Ok((buffer, recovery))
+    }
+
+    /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is given up.
+    pub fn limit_writes(&mut self, budget: WriteBudget, interval_max: Duration) {
+        self.budget = Some(Bucket::new(budget, interval_max));
     }
 
     /// Takes a scrape in. It is in memory only until it is committed.
@@ -125,7 +160,7 @@ impl<M: Medium> Buffer<M> {
             return;
         }
         self.counters.samples_accepted.add(batch.len() as u64);
-        let room_bytes = Ring::<M>::frame_room_bytes(self.layout);
+        let room_bytes = self.ring.frame_room_bytes();
         let parts = self.splitter.split(batch, room_bytes);
         for part in parts.drain(..) {
             self.stage.push(Rc::new(part), now);
@@ -191,9 +226,14 @@ impl<M: Medium> Buffer<M> {
         self.cursors.iter().map(|cursor| cursor.next_record).min().unwrap_or(u64::MAX)
     }
 
-    /// Whether batches go to flash before they are sent.
-    pub fn commits_at_once(&self) -> bool {
-        self.commit_interval.is_zero()
+    /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.
+    pub fn commits_at_once(&self, now: Duration) -> bool {
+        self.commit_interval.is_zero() && self.commit_due().is_some_and(|due| due <= now)
+    }
+
+    /// Segments that were ever opened in this ring: laps over it, times its segments.
+    pub fn segments_opened(&self) -> u64 {
+        self.ring.segments().next_back().map_or(0, |newest| newest.seq)
     }
 
     pub fn waiting(&self, endpoint: usize) -> Waiting {

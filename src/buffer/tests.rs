@@ -1,5 +1,8 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
+mod budget;
+mod measure;
+
 use super::*;
 use crate::model::{LabelsBuilder, Series};
 use crate::ring::Layout;
@@ -193,6 +196,39 @@ fn a_commit_that_fails_loses_nothing_and_is_made_again() {
         let mut device = device.reboot(&["a"]);
         assert_eq!(device.drain(0), (0..80).collect::<Vec<_>>(), "after {calls} calls");
     }
+}
+
+#[test]
+fn reads_that_fail_in_the_middle_of_a_window_lose_nothing() {
+    for reads in 0..40 {
+        let mut device = Device::new(&["a"], 100);
+        device.run(80);
+        device.buffer.close().unwrap();
+        let mut device = device.reboot(&["a"]);
+        device.flash.fail_reads_after(reads);
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            while let Ok(Some(window)) = device.buffer.window(0) {
+                found.extend(window.batches.iter().map(|batch| batch.timestamp_ms));
+                device.buffer.ack(0, window.next_record, device.now);
+            }
+        }
+        device.flash.mend();
+        found.extend(device.drain(0));
+        assert_eq!(found, (0..80).collect::<Vec<_>>(), "after {reads} reads");
+        assert_eq!(device.counters.endpoint(0).dropped_total(), 0);
+    }
+}
+
+#[test]
+fn a_window_that_is_not_acknowledged_is_handed_out_again() {
+    let mut device = Device::new(&["a"], 2);
+    let scrapes = 3 * WINDOW_BATCHES_MAX as i64;
+    device.run(scrapes as u32);
+    let first = device.buffer.window(0).unwrap().unwrap();
+    let again = device.buffer.window(0).unwrap().unwrap();
+    assert_eq!(first.batches[0].timestamp_ms, again.batches[0].timestamp_ms);
+    assert_eq!(device.drain(0), (0..scrapes).collect::<Vec<_>>());
 }
 
 #[test]

@@ -16,7 +16,7 @@
 //! The salt makes a frame that an earlier lap left, or that stands in another place, fail its checksum.
 
 use super::header::{Acks, acks_bytes, put_acks, take_acks, u16_at, u32_at, u64_at};
-use crate::limits::{COUNT_MAX, FRAME_RECORDS_MAX, PROGRAM_UNIT_BYTES};
+use crate::limits::{COUNT_MAX, FRAME_RECORDS_MAX};
 
 pub(super) const FRAME_HEADER_BYTES: usize = 24;
 
@@ -56,12 +56,12 @@ pub struct Frame {
 
 impl Frame {
     /// Bytes in a segment, padding included.
-    pub fn padded_bytes(&self) -> usize {
-        padded(self.meta.overhead_bytes() + self.payload.len())
+    pub fn padded_bytes(&self, program_unit_bytes: u32) -> usize {
+        padded(self.meta.overhead_bytes() + self.payload.len(), program_unit_bytes)
     }
 
     /// Adds the padded frame to `out`, for this place.
-    pub(super) fn encode(&self, segment_seq: u64, offset: u32, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, segment_seq: u64, offset: u32, program_unit_bytes: u32, out: &mut Vec<u8>) {
         let start = out.len();
         let meta = &self.meta;
         let len = meta.overhead_bytes() + self.payload.len();
@@ -80,7 +80,7 @@ impl Frame {
         out.extend_from_slice(&self.payload);
         let crc = checksum(segment_seq, offset, &out[start + 4..]);
         out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
-        out.resize(start + padded(len), 0);
+        out.resize(start + padded(len, program_unit_bytes), 0);
     }
 }
 
@@ -123,8 +123,8 @@ fn checksum(segment_seq: u64, offset: u32, rest: &[u8]) -> u32 {
     crc.finalize()
 }
 
-pub(super) fn padded(len: usize) -> usize {
-    len.next_multiple_of(PROGRAM_UNIT_BYTES)
+pub(super) fn padded(len: usize, program_unit_bytes: u32) -> usize {
+    len.next_multiple_of(program_unit_bytes as usize)
 }
 
 #[cfg(test)]
@@ -145,8 +145,8 @@ mod tests {
 
     fn encoded() -> Vec<u8> {
         let mut out = Vec::new();
-        frame().encode(3, 512, &mut out);
-        assert_eq!(out.len(), frame().padded_bytes());
+        frame().encode(3, 512, 512, &mut out);
+        assert_eq!(out.len(), frame().padded_bytes(512));
         let len = claimed_bytes(out[..FRAME_HEADER_BYTES].try_into().unwrap(), out.len()).unwrap();
         out.truncate(len);
         out
@@ -172,7 +172,7 @@ mod tests {
         for (first_record, is_taken) in [(COUNT_MAX, true), (COUNT_MAX + 1, false), (u64::MAX, false)] {
             let mut out = Vec::new();
             let meta = FrameMeta { first_record, sample_counts: vec![1], ..FrameMeta::default() };
-            Frame { meta, payload: Vec::new() }.encode(3, 512, &mut out);
+            Frame { meta, payload: Vec::new() }.encode(3, 512, 512, &mut out);
             assert_eq!(decode(&out[..28], 3, 512).is_some(), is_taken, "{first_record}");
         }
     }

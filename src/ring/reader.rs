@@ -11,7 +11,8 @@ use super::recovery;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePosition {
     pub segment_seq: u64,
-    pub(super) offset: u32,
+    /// Within the segment; within the header's program unit: the first frame after it.
+    offset: u32,
 }
 
 impl FramePosition {
@@ -60,17 +61,31 @@ impl<M: Medium> Ring<M> {
     }
 
     /// Reads the frame at a place into `bytes`.
+    ///
+    /// An append that failed can have left a whole frame at a segment's end, whose records went to the next segment then.
+    /// It reaches into that one's numbers, and so it is told apart.
     pub fn read(&self, at: FramePosition, bytes: &mut Vec<u8>) -> Result<Read, RingError> {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
         let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
-        if self.segment_at(at).is_some() && at.offset < end {
-            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, at.offset, bytes)?;
-            if let Some((meta, payload_at)) = read {
-                let next = FramePosition { offset: at.offset + frame::padded(bytes.len()) as u32, ..at };
+        let offset = at.offset.max(self.program_unit_bytes);
+        if self.segment_at(at).is_some() && offset < end {
+            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, offset, bytes)?;
+            if let Some((meta, payload_at)) = read
+                && self.belongs(at, &meta)
+            {
+                let len = frame::padded(bytes.len(), self.program_unit_bytes);
+                let next = FramePosition { offset: offset + len as u32, ..at };
                 return Ok(Read::Frame { meta, payload_at, next });
             }
         }
         Ok(self.after(at))
+    }
+
+    /// Whether this frame is not what a failed append left behind: its records would be in another segment as well.
+    fn belongs(&self, at: FramePosition, meta: &FrameMeta) -> bool {
+        let starts_too_early = self.segment_at(at).is_some_and(|segment| meta.first_record < segment.first_record);
+        let following = self.segments.iter().find(|segment| segment.seq > at.segment_seq);
+        !starts_too_early && following.is_none_or(|following| meta.end_record() <= following.first_record)
     }
 
     /// What follows the segment that this place is in.

@@ -1,10 +1,10 @@
 //! A ring's file or device to look at: never written, not locked, so that its agent may be running.
 
 use super::error::RingError;
-use super::file::read_at;
+use super::file::FixedFile;
+use super::held::probe;
 use super::log::Ring;
 use super::medium::{Geometry, Medium};
-use super::probe::probe;
 use super::recovery::Recovery;
 use crate::limits::PROGRAM_UNIT_BYTES;
 use std::fs::File;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 /// A medium that refuses to be written.
 #[derive(Debug)]
 pub struct FileView {
-    file: File,
+    file: FixedFile,
     size_bytes: u64,
 }
 
@@ -40,7 +40,7 @@ impl FileView {
         }
         let mut file = File::open(path).map_err(failed("opening"))?;
         let size_bytes = file.seek(SeekFrom::End(0)).map_err(failed("asking for the size of"))?;
-        Ok(FileView { file, size_bytes })
+        Ok(FileView { file: FixedFile(file), size_bytes })
     }
 }
 
@@ -50,7 +50,8 @@ impl View {
     /// What an agent does to the ring from here on is not part of the view, but for what it gives up: that can't be read.
     pub fn open(path: &Path) -> Result<Option<View>, RingError> {
         let mut medium = FileView::open(path)?;
-        let Some(layout) = probe(&medium)? else { return Ok(None) };
+        let Some(shape) = probe(&medium)? else { return Ok(None) };
+        let layout = shape.layout;
         let missing_bytes = layout.size_bytes().saturating_sub(medium.size_bytes);
         medium.size_bytes += missing_bytes;
         let (ring, recovery) = Ring::open(medium, layout, Rc::default())?;
@@ -65,7 +66,7 @@ impl Medium for FileView {
     }
 
     fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        read_at(&self.file, offset, into)
+        self.file.read(offset, into)
     }
 
     fn program(&mut self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {

@@ -11,8 +11,6 @@ pub struct Sample {
     pub timestamp_ms: i64,
 }
 
-const UNIT: usize = 512;
-
 /// Every sample of an image as a JSON line.
 pub fn dump(image: &[u8]) -> String {
     let size = (0..)
@@ -20,7 +18,7 @@ pub fn dump(image: &[u8]) -> String {
         .find(|at| image[*at..].starts_with(b"NARTHEX\n"))
         .map(|at| u32_at(image, at + 12));
     let size = size.unwrap() as usize;
-    let mut segments: Vec<&[u8]> = image.chunks(size).filter(|segment| is_header(&segment[..UNIT])).collect();
+    let mut segments: Vec<&[u8]> = image.chunks(size).filter(|segment| is_header(&segment[..512])).collect();
     segments.sort_by_key(|segment| u64_at(segment, 24));
     segments.into_iter().flat_map(batches).flatten().map(|sample| json(&sample)).collect()
 }
@@ -30,7 +28,8 @@ fn is_header(unit: &[u8]) -> bool {
 }
 
 fn batches(segment: &[u8]) -> Vec<Batch> {
-    let (mut decoder, mut batches, mut offset) = (Segment::new(), Vec::new(), UNIT);
+    let (mut decoder, mut batches, mut offset) = (Segment::new(), Vec::new(), u32_at(segment, 20) as usize);
+    let unit = offset;
     while offset < segment.len() {
         let frame = &segment[offset..];
         let len = u32_at(frame, 4) as usize;
@@ -49,7 +48,7 @@ fn batches(segment: &[u8]) -> Vec<Batch> {
             assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), counts);
             batches.extend(decoded);
         }
-        offset += len.next_multiple_of(UNIT);
+        offset += len.next_multiple_of(unit);
     }
     batches
 }

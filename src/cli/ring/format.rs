@@ -1,9 +1,8 @@
 //! `narthex ring format`: an empty ring, unless something of worth would be lost by it.
 
 use super::error::ToolError;
-use crate::config::{self, ConfigError};
 use crate::model::{format_size, parse_size};
-use crate::ring::{Formatter, Layout, RingError, View};
+use crate::ring::{Formatter, Place, RingError, RingSizes, Shape, ShapeError, View, format_device, is_block_device};
 use std::io::Write;
 use std::path::Path;
 
@@ -16,16 +15,22 @@ pub fn format(
     is_forced: bool,
     out: &mut impl Write,
 ) -> Result<(), ToolError> {
-    let layout = layout(size, segment_size)?;
+    let shape = shape(file, size, segment_size)?;
     if file.exists() && !is_forced {
         refuse_loss(file)?;
     }
-    let formatter = Formatter::open(file).map_err(|cause| ToolError::Open { file: file.to_path_buf(), cause })?;
-    // Once more, now that nobody else can write to it.
-    if !formatter.is_new() && !is_forced {
-        refuse_loss(file)?;
+    let failed = |cause| ToolError::Open { file: file.to_path_buf(), cause };
+    if is_block_device(file) {
+        format_device(file, shape.layout).map_err(failed)?;
+    } else {
+        let formatter = Formatter::open(file, shape).map_err(failed)?;
+        // Once more, now that no agent can write to it.
+        if !formatter.is_new() && !is_forced {
+            refuse_loss(file)?;
+        }
+        formatter.make_blank()?;
     }
-    formatter.make_blank(layout)?;
+    let layout = shape.layout;
     writeln!(
         out,
         "{} is an empty ring of {} in {} segments of {}",
@@ -62,21 +67,16 @@ fn refuse_loss(file: &Path) -> Result<(), ToolError> {
 }
 
 /// Held to the relations that the same sizes in a configuration are held to, with the same defaults.
-fn layout(size: &str, segment_size: Option<&str>) -> Result<Layout, ToolError> {
-    let checked = |option: &str, text: &str| match parse_size(text) {
-        Ok(bytes) => Ok(format_size(bytes)),
-        Err(error) => Err(ToolError::Sizes(format!("{option} {text:?}: {error}"))),
+fn shape(file: &Path, size: &str, segment_size: Option<&str>) -> Result<Shape, ToolError> {
+    let bytes = |option: &str, text: &str| {
+        parse_size(text).map_err(|error| ToolError::Sizes(format!("{option} {text:?}: {error}")))
     };
-    let mut text = format!("[buffer]\npath = \"/ring\"\nsize = \"{}\"\n", checked("--size", size)?);
-    if let Some(segment_size) = segment_size {
-        text += &format!("segment_size = \"{}\"\n", checked("--segment-size", segment_size)?);
-    }
-    match config::parse(&text, Path::new("/")) {
-        Ok(config) => Ok(config.buffer.expect("the text has a buffer").layout()),
-        Err(ConfigError::Key { key, problem, .. }) => {
-            let option = if key.ends_with("segment_size") { "--segment-size" } else { "--size" };
-            Err(ToolError::Sizes(format!("{option}: {problem}")))
-        }
-        Err(error) => Err(ToolError::Config(error)),
-    }
+    let sizes = RingSizes {
+        size_bytes: Some(bytes("--size", size)?),
+        segment_size_bytes: segment_size.map(|text| bytes("--segment-size", text)).transpose()?,
+        ..RingSizes::default()
+    };
+    sizes.shape(&Place::of(file)).map_err(|ShapeError { key, problem }| {
+        ToolError::Sizes(format!("{}: {problem}", if key == "segment_size" { "--segment-size" } else { "--size" }))
+    })
 }
