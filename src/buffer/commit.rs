@@ -1,5 +1,6 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
+use super::stage::Stage;
 use super::{Buffer, cursor};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
@@ -27,10 +28,16 @@ impl<M: Medium> Buffer<M> {
     ///
     /// After an error nothing is lost; the call may be made again.
     pub fn commit(&mut self, now: Duration) -> Result<(), RingError> {
+        let committed = self.commit_all(now);
+        self.flash_refuses = committed.is_err();
+        committed
+    }
+
+    fn commit_all(&mut self, now: Duration) -> Result<(), RingError> {
         while self.uncommitted_from() < self.stage.next_record() {
             self.commit_frame()?;
         }
-        self.stage.release(self.committed_until, now.saturating_sub(self.commit_interval.max(RETAINED)));
+        self.release(now.saturating_sub(self.commit_interval.max(RETAINED)));
         if self.acks_due.is_some_and(|due| due <= now) {
             self.write_acks()?;
         }
@@ -43,7 +50,15 @@ impl<M: Medium> Buffer<M> {
         if self.acks_behind() { self.write_acks() } else { Ok(()) }
     }
 
-    fn uncommitted_from(&self) -> u64 {
+    /// Lets committed batches go that came no later than `entered`.
+    fn release(&mut self, entered: Duration) {
+        let may_go = |stage: &Stage| stage.entered(stage.first_record()).is_some_and(|oldest| oldest <= entered);
+        while self.stage.first_record() < self.committed_until && may_go(&self.stage) {
+            self.forget_oldest();
+        }
+    }
+
+    pub(super) fn uncommitted_from(&self) -> u64 {
         self.committed_until.max(self.first_lacking()).max(self.stage.first_record())
     }
 
@@ -52,7 +67,7 @@ impl<M: Medium> Buffer<M> {
         let batches: Vec<_> = self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()).collect();
         let Some(Encoded { frame, placement, codec }) = self.encode(from, &batches)? else {
             self.committed_until = from + 1;
-            self.drop_record(from, batches[0].len() as u64, DropCause::TooLarge);
+            self.stage.mark_too_large(from);
             return Ok(());
         };
         let (records, samples) = (frame.meta.end_record(), frame.meta.samples());
@@ -124,25 +139,29 @@ impl<M: Medium> Buffer<M> {
         Ok(())
     }
 
-    /// What giving up this segment costs each endpoint.
+    /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.
     fn losses(&self, segment: SegmentInfo) -> Vec<Loss> {
         let mut losses = vec![Loss::default(); self.cursors.len()];
         let end_record = self.ring.end_of(segment);
         if !self.cursors.iter().any(|cursor| cursor.lacks(end_record.saturating_sub(1))) {
             return losses;
         }
-        let mut readable = 0;
+        let (mut readable, mut read_until) = (0, segment.first_record);
         let (mut at, mut bytes) = (FramePosition::start_of(segment), Vec::new());
         while let Ok(Read::Frame { meta, next, .. }) = self.ring.read(at, &mut bytes) {
             readable += meta.samples();
-            for (record, samples) in (meta.first_record..).zip(&meta.sample_counts) {
+            read_until = meta.end_record();
+            let in_memory_from = self.stage.first_record();
+            for (record, samples) in (meta.first_record..in_memory_from).zip(&meta.sample_counts) {
                 for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
                     loss.readable += if cursor.lacks(record) { u64::from(*samples) } else { 0 };
                 }
             }
             at = next;
         }
-        let unreadable = self.ring.samples_in(segment).saturating_sub(readable);
+        let in_memory = self.stage.from(read_until).take_while(|(record, _)| *record < end_record);
+        let in_memory: u64 = in_memory.map(|(_, batch)| batch.len() as u64).sum();
+        let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
         for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
             let was_read_past = cursor.next_record.max(cursor.handed_out) >= end_record;
             loss.unreadable = if was_read_past { 0 } else { unreadable };
