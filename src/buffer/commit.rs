@@ -6,7 +6,7 @@ use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
 use crate::limits::FRAME_RECORDS_MAX;
 use crate::model::ScrapeBatch;
-use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, RingError, SegmentInfo};
+use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,9 +44,12 @@ impl<M: Medium> Buffer<M> {
         Ok(())
     }
 
-    /// Before the process ends: as [`commit`](Self::commit), and the acknowledgements are written wherever they are due.
+    /// Before the process ends, and the last call of all: as [`commit`](Self::commit), and the acknowledgements are written wherever they are due.
     pub fn close(&mut self) -> Result<(), RingError> {
         self.commit(Duration::ZERO)?;
+        // Nothing is handed out any more, and what only memory has is lost.
+        self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
+        while self.forget_oldest() {}
         if self.acks_behind() { self.write_acks() } else { Ok(()) }
     }
 
@@ -64,18 +67,29 @@ impl<M: Medium> Buffer<M> {
 
     fn commit_frame(&mut self) -> Result<(), RingError> {
         let from = self.uncommitted_from();
-        let batches: Vec<_> = self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()).collect();
+        let batches: Vec<_> = self.stage.from(from).take(self.frame_records).map(|(_, batch)| batch.clone()).collect();
         let Some(Encoded { frame, placement, codec }) = self.encode(from, &batches)? else {
             self.committed_until = from + 1;
             self.stage.mark_too_large(from);
             return Ok(());
         };
+        self.expect_like(frame.meta.sample_counts.len(), batches.len());
         let (records, samples) = (frame.meta.end_record(), frame.meta.samples());
         self.append(&frame, placement)?;
         self.codec = Some(codec);
         self.committed_until = records;
         self.counters.samples_committed.add(samples);
         Ok(())
+    }
+
+    /// Frames after this one are tried with about as many records: where segments are small beside what memory holds, all of
+    /// it would be encoded for each of them.
+    fn expect_like(&mut self, fitted: usize, tried: usize) {
+        if fitted < tried {
+            self.frame_records = 2 * fitted;
+        } else if tried == self.frame_records {
+            self.frame_records = (2 * tried).min(FRAME_RECORDS_MAX);
+        }
     }
 
     /// As many of these batches as fit into one frame. `None`: not even the first fits into an empty segment.
@@ -93,7 +107,7 @@ impl<M: Medium> Buffer<M> {
             if self.ring.fits(&frame, Placement::NewSegment) {
                 return Ok(Some(Encoded { frame, placement: Placement::NewSegment, codec }));
             }
-            count /= 2;
+            count = fewer(count, frame.padded_bytes(), Ring::<M>::frame_room_bytes(self.layout));
         }
         Ok(None)
     }
@@ -221,6 +235,13 @@ struct Encoded {
 struct Loss {
     readable: u64,
     unreadable: u64,
+}
+
+/// How many records to try after so many took more bytes than there is room for. Fewer take a little more than their
+/// share, as the first one brings in the labels.
+fn fewer(records: usize, bytes: usize, room_bytes: usize) -> usize {
+    let share = records as u64 * room_bytes as u64 * 15 / (bytes as u64 * 16);
+    (share as usize).max(1).min(records - 1)
 }
 
 fn frame_of(codec: &mut SegmentCodec, first_record: u64, batches: &[Rc<ScrapeBatch>], acks: Acks) -> Frame {

@@ -20,7 +20,7 @@ mod tests;
 
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
-use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
 use crate::ring::{Layout, Medium, Recovery, Ring, RingError};
 use cursor::Cursor;
@@ -84,6 +84,8 @@ pub struct Buffer<M> {
     splitter: Splitter,
     /// Every record before this one is on flash, or needs not be.
     committed_until: u64,
+    /// How many records the next frame is tried with.
+    frame_records: usize,
     /// The last commit failed.
     flash_refuses: bool,
     acks_due: Option<Duration>,
@@ -113,6 +115,7 @@ impl<M: Medium> Buffer<M> {
             stage: Stage::starting_at(next_record),
             splitter: Splitter::default(),
             committed_until: next_record,
+            frame_records: FRAME_RECORDS_MAX,
             flash_refuses: false,
             acks_due: None,
             table,
