@@ -173,15 +173,18 @@ impl<M: Medium> Buffer<M> {
         self.make_room(now);
     }
 
-    /// Keeps memory within its bound: commits ahead of time, and gives up the oldest batches where flash refuses writes.
+    /// Keeps memory within its bound: commits ahead of time, and gives up the oldest batches where flash refuses writes or the
+    /// budget has no room for them.
     fn make_room(&mut self, now: Duration) {
         while self.stage.bytes() > STAGE_BYTES_MAX {
             let oldest_is_uncommitted = self.uncommitted_from() == self.stage.first_record();
-            if oldest_is_uncommitted && !self.flash_refuses {
-                if let Err(error) = self.commit(now) {
-                    log::debug!("a commit ahead of time failed, and will be made again when it is due: {error}");
-                }
-            } else if !self.forget_oldest() {
+            if oldest_is_uncommitted
+                && !self.flash_refuses
+                && let Err(error) = self.commit(now)
+            {
+                log::debug!("a commit ahead of time failed, and will be made again when it is due: {error}");
+            }
+            if !self.forget_oldest() {
                 return;
             }
         }
