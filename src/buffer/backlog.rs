@@ -1,6 +1,7 @@
 //! An endpoint's place in the ring: frames are read and decoded from the start of a segment on.
 
 use super::{Buffer, has_room};
+use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
 use crate::model::{ScrapeBatch, Window};
@@ -49,9 +50,11 @@ impl<M: Medium> Buffer<M> {
     pub(super) fn read_backlog(&mut self, endpoint: usize, window: &mut Window) -> Result<(), RingError> {
         let until = self.stage.first_record();
         let cursor = &mut self.cursors[endpoint];
-        let still_there = |b: &Backlog| self.ring.segment_at(b.at).is_some();
+        let still_there = |b: &Box<Backlog>| self.ring.segment_at(b.at).is_some();
         let known = cursor.backlog.take().filter(still_there);
-        let Some(mut backlog) = known.or_else(|| self.ring.find(window.next_record).map(Backlog::starting_at)) else {
+        let Some(mut backlog) =
+            known.or_else(|| self.ring.find(window.next_record).map(Backlog::starting_at).map(Box::new))
+        else {
             window.next_record = until;
             return Ok(());
         };
@@ -146,7 +149,7 @@ impl<M: Medium> Buffer<M> {
         let Some(segment) = self.ring.segment_at(backlog.at) else { return };
         let unread = self.ring.samples_in(segment).saturating_sub(backlog.samples_read);
         backlog.samples_read += unread;
-        if unread > 0 {
+        if unread > 0 && !planted(Bug::UnreadNotCounted) {
             log::error!("{unread} samples for endpoint {} could not be read back from the ring", endpoint + 1);
             self.counters.endpoint(endpoint).drop_samples(DropCause::RingDamaged, unread);
         }

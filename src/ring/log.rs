@@ -5,6 +5,7 @@ use super::frame::{FRAME_HEADER_BYTES, Frame};
 use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
 use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
+use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
 use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES};
 use std::collections::VecDeque;
@@ -114,13 +115,19 @@ impl<M: Medium> Ring<M> {
     /// The segment that an append to a new one would give up.
     pub fn next_evicted(&self) -> Option<SegmentInfo> {
         let oldest = *self.segments.front()?;
-        (self.next_seq() - oldest.seq >= u64::from(self.layout.segment_count)).then_some(oldest)
+        let slots = u64::from(self.layout.segment_count) + u64::from(planted(Bug::EvictionOffByOne));
+        (self.next_seq() - oldest.seq >= slots).then_some(oldest)
     }
 
     /// Number of the next segment to be started. One that holds no frame, because its first append was interrupted, is
     /// started again: else each boot of a device whose power fails at its first append would give up one more segment.
     fn next_seq(&self) -> u64 {
-        self.segments.back().map_or(1, |newest| newest.seq + u64::from(!self.is_newest_empty()))
+        let Some(newest) = self.segments.back() else { return 1 };
+        if self.is_newest_empty() && !planted(Bug::EmptySegmentPassedOver) {
+            return newest.seq;
+        }
+        let is_lap_over = (newest.seq + 1).is_multiple_of(u64::from(self.layout.segment_count));
+        if planted(Bug::ReusedSegmentNumber) && is_lap_over { newest.seq } else { newest.seq + 1 }
     }
 
     fn is_newest_empty(&self) -> bool {
@@ -148,6 +155,9 @@ impl<M: Medium> Ring<M> {
         let Some(newest) = self.segments.back().copied() else {
             return Err(RingError::Bug("there is no segment to append to"));
         };
+        if planted(Bug::AckBeforeSync) {
+            recovery::merge_acks(&mut self.acks, &frame.meta.acks);
+        }
         let offset = self.write_offset;
         self.scratch.clear();
         frame.encode(newest.seq, offset, &mut self.scratch);
@@ -165,10 +175,10 @@ impl<M: Medium> Ring<M> {
             segment_seq: self.next_seq(),
             first_record: frame.meta.first_record,
             samples_before: self.samples_total,
-            acks: acks.clone(),
+            acks: if planted(Bug::AcksNotCarriedForward) { Acks::new() } else { acks.clone() },
         };
         let evicted = self.next_evicted();
-        self.is_closed = true;
+        self.is_closed = !planted(Bug::BegunSegmentForgotten);
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
         frame.encode(header.segment_seq, HEADER_BYTES as u32, &mut self.scratch);
@@ -179,7 +189,7 @@ impl<M: Medium> Ring<M> {
         self.program(slot)?;
         self.is_closed = false;
         if evicted.is_some() {
-            self.segments.pop_front();
+            self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
         }
         self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
@@ -198,7 +208,8 @@ impl<M: Medium> Ring<M> {
     }
 
     fn took(&mut self, frame: &Frame) {
-        self.write_offset += frame.padded_bytes() as u32;
+        let forgotten_bytes = if planted(Bug::PaddingForgotten) { PROGRAM_UNIT_BYTES } else { 0 };
+        self.write_offset += (frame.padded_bytes() - forgotten_bytes) as u32;
         self.next_record = self.next_record.max(frame.meta.end_record());
         self.samples_total += frame.meta.samples();
         recovery::merge_acks(&mut self.acks, &frame.meta.acks);
