@@ -3,9 +3,10 @@
 use super::budget::FlashUse;
 use super::stage::Stage;
 use super::{Buffer, cursor};
+use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::FRAME_RECORDS_MAX;
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -139,8 +140,14 @@ impl<M: Medium> Buffer<M> {
         };
         self.expect_like(frame.meta.sample_counts.len(), batches.len());
         let (records, samples) = (frame.meta.end_record(), frame.meta.samples());
-        self.append(&frame, placement)?;
-        self.codec = Some(codec);
+        if planted(Bug::CommittedBeforeSync) {
+            self.committed_until = records;
+        }
+        let appended = self.append(&frame, placement);
+        if appended.is_ok() || planted(Bug::StaleDictionary) {
+            self.codec = Some(codec);
+        }
+        appended?;
         self.committed_until = records;
         self.counters.samples_committed.add(samples);
         batches.clear();
@@ -184,7 +191,11 @@ impl<M: Medium> Buffer<M> {
         let acks = cursor::acks(&self.cursors);
         self.ring.append(frame, placement, &acks)?;
         self.acks_due = None;
-        for (index, loss) in losses.into_iter().flatten().enumerate() {
+        if planted(Bug::DropNotCounted) {
+            return Ok(());
+        }
+        let counted = if planted(Bug::DropCountedOnce) { 1 } else { ENDPOINTS_MAX };
+        for (index, loss) in losses.into_iter().flatten().enumerate().take(counted) {
             let counters = self.counters.endpoint(index);
             counters.drop_samples(DropCause::RingFull, loss.readable);
             counters.drop_samples(DropCause::RingDamaged, loss.unreadable);
@@ -263,7 +274,9 @@ impl<M: Medium> Buffer<M> {
         let needed_from = self.first_lacking();
         if self.ring.next_evicted().is_none_or(|oldest| self.ring.end_of(oldest) <= needed_from) {
             self.append(&frame, Placement::NewSegment)?;
-            self.codec = Some(SegmentCodec::new());
+            if !planted(Bug::DictionaryKeptOverSegments) {
+                self.codec = Some(SegmentCodec::new());
+            }
         }
         Ok(())
     }

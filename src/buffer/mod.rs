@@ -21,6 +21,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
@@ -233,11 +234,10 @@ impl<M: Medium> Buffer<M> {
             }
         }
         self.cursors[endpoint].handed_out = window.next_record;
-        if window.batches.is_empty() {
+        if window.batches.is_empty() || planted(Bug::CursorPastUnread) {
             self.cursors[endpoint].next_record = window.next_record;
-            return Ok(None);
         }
-        Ok(Some(window))
+        Ok(if window.batches.is_empty() { None } else { Some(window) })
     }
 
     /// The endpoint has everything before `next_record`.
