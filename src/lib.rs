@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod buffer;
+mod bugs;
 pub mod cli;
 pub mod clock;
 pub mod codec;

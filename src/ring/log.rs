@@ -5,6 +5,7 @@ use super::frame::{FRAME_HEADER_BYTES, Frame};
 use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
 use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
+use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
 use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
 use std::collections::VecDeque;
@@ -130,13 +131,19 @@ impl<M: Medium> Ring<M> {
     /// The segment that an append to a new one would give up.
     pub fn next_evicted(&self) -> Option<SegmentInfo> {
         let oldest = *self.segments.front()?;
-        (self.next_seq() - oldest.seq >= u64::from(self.layout.segment_count)).then_some(oldest)
+        let slots = u64::from(self.layout.segment_count) + u64::from(planted(Bug::EvictionOffByOne));
+        (self.next_seq() - oldest.seq >= slots).then_some(oldest)
     }
 
     /// Number of the next segment to be started. One that holds no frame, because its first append was interrupted, is
     /// started again: else each boot of a device whose power fails at its first append would give up one more segment.
     fn next_seq(&self) -> u64 {
-        self.segments.back().map_or(1, |newest| newest.seq + u64::from(!self.is_newest_empty()))
+        let Some(newest) = self.segments.back() else { return 1 };
+        if self.is_newest_empty() && !planted(Bug::EmptySegmentPassedOver) {
+            return newest.seq;
+        }
+        let is_lap_over = (newest.seq + 1).is_multiple_of(u64::from(self.layout.segment_count));
+        if planted(Bug::ReusedSegmentNumber) && is_lap_over { newest.seq } else { newest.seq + 1 }
     }
 
     fn is_newest_empty(&self) -> bool {
@@ -164,6 +171,9 @@ impl<M: Medium> Ring<M> {
         let Some(newest) = self.segments.back().copied() else {
             return Err(RingError::Bug("there is no segment to append to"));
         };
+        if planted(Bug::AckBeforeSync) {
+            recovery::merge_acks(&mut self.acks, &frame.meta.acks);
+        }
         let offset = self.write_offset;
         self.scratch.clear();
         frame.encode(newest.seq, offset, self.program_unit_bytes, &mut self.scratch);
@@ -182,10 +192,10 @@ impl<M: Medium> Ring<M> {
             segment_seq: self.next_seq(),
             first_record: frame.meta.first_record,
             samples_before: self.samples_total,
-            acks: acks.clone(),
+            acks: if planted(Bug::AcksNotCarriedForward) { Acks::new() } else { acks.clone() },
         };
         let evicted = self.next_evicted();
-        self.is_closed = true;
+        self.is_closed = !planted(Bug::BegunSegmentForgotten);
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
         let unit = self.program_unit_bytes;
@@ -199,7 +209,7 @@ impl<M: Medium> Ring<M> {
         self.program(slot)?;
         self.is_closed = false;
         if evicted.is_some() {
-            self.segments.pop_front();
+            self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
         }
         self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
@@ -218,7 +228,8 @@ impl<M: Medium> Ring<M> {
     }
 
     fn took(&mut self, frame: &Frame) {
-        self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32;
+        let forgotten_bytes = if planted(Bug::PaddingForgotten) { self.program_unit_bytes } else { 0 };
+        self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32 - forgotten_bytes;
         self.next_record = self.next_record.max(frame.meta.end_record());
         self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
         self.samples_total += frame.meta.samples();

@@ -23,6 +23,7 @@ use super::frame::{self, FRAME_HEADER_BYTES};
 use super::header::{Acks, FORMAT_VERSION, HEADER_BYTES, HeaderUnit, SegmentHeader};
 use super::log::SegmentInfo;
 use super::medium::Medium;
+use crate::bugs::{Bug, planted};
 
 /// How segments lie on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub struct Layout {
 impl Layout {
     /// Offset on the medium of the slot of this segment.
     pub(super) fn slot_offset(&self, segment_seq: u64) -> u64 {
-        (segment_seq % u64::from(self.segment_count)) * u64::from(self.segment_size_bytes)
+        let slots = self.segment_count - u32::from(planted(Bug::WrapOffByOne));
+        (segment_seq % u64::from(slots)) * u64::from(self.segment_size_bytes)
     }
 
     pub fn size_bytes(&self) -> u64 {
@@ -66,6 +68,9 @@ pub struct Recovery {
 pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, RingError> {
     let (mut headers, damaged_slots) = read_headers(medium, layout)?;
     headers.sort_unstable_by_key(|header| header.segment_seq);
+    if planted(Bug::OldLapTakenForNew) {
+        headers.sort_unstable_by_key(|header| header.segment_seq % u64::from(layout.segment_count));
+    }
     let Some(newest) = headers.last().cloned() else {
         let program_unit_bytes = medium.geometry().program_unit_bytes;
         return Ok(Recovery { program_unit_bytes, ..Recovery::default() });
@@ -83,8 +88,9 @@ pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, R
         damaged_slots,
     };
     read_newest(medium, layout, newest.segment_seq, &mut recovery)?;
-    recovery.tail_is_programmable =
-        medium.overwrites() || is_tail_erased(medium, layout, newest.segment_seq, recovery.write_offset)?;
+    recovery.tail_is_programmable = medium.overwrites()
+        || planted(Bug::DirtyTailReused)
+        || is_tail_erased(medium, layout, newest.segment_seq, recovery.write_offset)?;
     Ok(recovery)
 }
 
@@ -154,10 +160,14 @@ fn read_newest(
         if meta.first_record < recovery.next_record {
             break;
         }
-        recovery.write_offset += frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
-        recovery.next_record = recovery.next_record.max(meta.end_record());
+        let end = recovery.write_offset + frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
+        if planted(Bug::RecoveryStopsEarly) && read_frame(medium, layout, segment_seq, end, &mut bytes)?.is_none() {
+            break;
+        }
+        recovery.write_offset = end;
+        recovery.next_record = meta.end_record() - u64::from(planted(Bug::ReusedRecordNumber));
         recovery.samples_total += meta.samples();
-        if !meta.acks.is_empty() {
+        if !planted(Bug::AcksInFramesIgnored) {
             merge_acks(&mut recovery.acks, &meta.acks);
         }
     }

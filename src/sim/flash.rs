@@ -4,6 +4,7 @@
 //! unit is programmed once until the next erase. Whoever breaks the contract is told so by a panic.
 
 use super::cuts::{Journal, Op, Pending};
+use crate::bugs::{Bug, planted};
 use crate::limits::PROGRAM_UNIT_BYTES;
 use crate::ring::{Geometry, Medium};
 use std::cell::RefCell;
@@ -41,6 +42,8 @@ struct State {
     /// Erase calls by their offset.
     erases: BTreeMap<u64, u32>,
     reads_bytes: u64,
+    /// False: the caller took its last sync too early, which is a deliberate bug.
+    is_sync_due: bool,
     random: fastrand::Rng,
 }
 
@@ -76,6 +79,7 @@ impl SimFlash {
             journal: None,
             erases: BTreeMap::new(),
             reads_bytes: 0,
+            is_sync_due: true,
             random: fastrand::Rng::with_seed(0),
         })))
     }
@@ -226,6 +230,13 @@ impl Medium for SimFlash {
     }
 
     fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if planted(Bug::HeaderWrittenLate) && bytes.len() > PROGRAM_UNIT_BYTES && bytes.starts_with(b"NARTHEX") {
+            let (header, frame) = bytes.split_at(PROGRAM_UNIT_BYTES);
+            self.program(offset + PROGRAM_UNIT_BYTES as u64, frame)?;
+            self.sync()?;
+            self.0.borrow_mut().is_sync_due = false;
+            return self.program(offset, header);
+        }
         let state = &mut *self.0.borrow_mut();
         let offset = offset as usize;
         assert!(offset.is_multiple_of(PROGRAM_UNIT_BYTES), "contract: a program starts in the middle of a unit");
@@ -245,6 +256,9 @@ impl Medium for SimFlash {
 
     fn erase(&mut self, offset: u64, len_bytes: u64) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
+        if planted(Bug::EraseForgotten) {
+            return Ok(());
+        }
         *state.erases.entry(offset).or_default() += 1;
         let outcome = state.spend_call(false);
         if state.kind == FlashKind::Nor {
@@ -258,6 +272,10 @@ impl Medium for SimFlash {
 
     fn sync(&mut self) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
+        let was_due = std::mem::replace(&mut state.is_sync_due, true);
+        if planted(Bug::SkippedSync) || !was_due {
+            return Ok(());
+        }
         state.spend_call(false)?;
         state.pending = Pending::default();
         if let Some(journal) = &mut state.journal {
