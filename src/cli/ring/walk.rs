@@ -63,15 +63,22 @@ pub fn walk<M: Medium>(
         End::Damaged(Damage { at, samples_lost, cause })
     };
     loop {
-        let Read::Frame { meta, payload_at, next } = read_patiently(ring, at, walked.samples, segment, &mut bytes)?
-        else {
-            let is_whole = walked.samples >= ring.samples_in(segment);
-            walked.end = match (is_whole, is_there(ring, segment)?) {
-                (true, _) => End::Whole,
-                (false, false) => End::GivenUp,
-                (false, true) => damaged("no whole frame is there".into(), at, walked.samples),
-            };
-            return Ok(walked);
+        let (meta, payload_at, next) = match read_patiently(ring, at, walked.samples, segment, &mut bytes) {
+            Ok(Read::Frame { meta, payload_at, next }) => (meta, payload_at, next),
+            Ok(Read::EndOfSegment { .. } | Read::EndOfRing) => {
+                let is_whole = walked.samples >= ring.samples_in(segment);
+                walked.end = match (is_whole, is_there(ring, segment)?) {
+                    (true, _) => End::Whole,
+                    (false, false) => End::GivenUp,
+                    (false, true) => damaged("no whole frame is there".into(), at, walked.samples),
+                };
+                return Ok(walked);
+            }
+            // A sector that can't be read is no reason to leave those unread that can.
+            Err(error) => {
+                walked.end = damaged(error.to_string(), at, walked.samples);
+                return Ok(walked);
+            }
         };
         batches.clear();
         if !meta.sample_counts.is_empty()
@@ -146,4 +153,102 @@ pub fn settled_slot<M: Medium>(ring: &Ring<M>, segment_seq: u64) -> Result<SlotC
         }
     }
     ring.slot_now(segment_seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LabelsBuilder, Series};
+    use crate::ring::{Acks, Frame, FrameMeta, Geometry, Layout, Placement};
+    use crate::sim::SimFlash;
+    use std::io;
+    use std::rc::Rc;
+
+    const LAYOUT: Layout = Layout { segment_size_bytes: 4096, segment_count: 4 };
+
+    fn open<M: Medium>(medium: M) -> Ring<M> {
+        Ring::open(medium, LAYOUT, Rc::default()).unwrap().0
+    }
+
+    /// Begins a segment with one scrape of one sample.
+    fn append(ring: &mut Ring<SimFlash>) {
+        let (table, record) = (SeriesTable::new(), ring.next_record());
+        let series: Rc<[Series]> =
+            [table.intern(&LabelsBuilder::from_iter([("__name__", "n")]).build().unwrap())].into();
+        let (values, own_timestamps) = (vec![record as f64], Vec::new());
+        let batch = ScrapeBatch { target: 0, timestamp_ms: 1000, series, values, own_timestamps };
+        let mut payload = Vec::new();
+        SegmentCodec::new().encode(&[Rc::new(batch)], &mut payload);
+        let meta = FrameMeta { first_record: record, sample_counts: vec![1], acks: Acks::new() };
+        ring.append(&Frame { meta, payload }, Placement::NewSegment, &Acks::new()).unwrap();
+    }
+
+    fn ends<M: Medium>(ring: &Ring<M>) -> Vec<End> {
+        ring.segments().map(|segment| walk(ring, segment, |_, _| Ok(Go::On)).unwrap().end).collect()
+    }
+
+    #[test]
+    fn what_an_agent_gives_up_meanwhile_is_no_damage() {
+        let flash = SimFlash::new(LAYOUT.size_bytes() as usize);
+        let mut agent = open(flash.clone());
+        (0..4).for_each(|_| append(&mut agent));
+        let view = open(flash);
+        append(&mut agent);
+        append(&mut agent);
+        assert_eq!(ends(&view), [End::GivenUp, End::GivenUp, End::Whole, End::Whole]);
+    }
+
+    #[test]
+    fn headers_that_were_read_while_the_agent_went_on_are_read_again() {
+        let flash = SimFlash::new(LAYOUT.size_bytes() as usize);
+        let mut agent = open(flash.clone());
+        (0..6).for_each(|_| append(&mut agent));
+        assert!(!was_overtaken(&open(flash.clone())).unwrap());
+        // As if segment 5 had been begun right after its slot was read, and 6 right before.
+        let header = flash.image()[4096..4608].to_vec();
+        flash.damage(4096, &[0; 512]);
+        let view = open(flash.clone());
+        assert_eq!((missing(&view), was_overtaken(&view).unwrap()), (vec![5], false));
+        flash.damage(4096, &header);
+        assert!(was_overtaken(&view).unwrap());
+    }
+
+    /// Flash with a sector that can't be read.
+    struct BadSector(SimFlash, u64);
+
+    impl Medium for BadSector {
+        fn geometry(&self) -> Geometry {
+            self.0.geometry()
+        }
+
+        fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+            if offset == self.1 { Err(io::Error::other("bad sector")) } else { self.0.read(offset, into) }
+        }
+
+        fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.0.program(offset, bytes)
+        }
+
+        fn erase(&mut self, offset: u64, len_bytes: u64) -> io::Result<()> {
+            self.0.erase(offset, len_bytes)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.0.sync()
+        }
+    }
+
+    #[test]
+    fn a_sector_that_can_not_be_read_costs_its_segment_only() {
+        let flash = SimFlash::new(LAYOUT.size_bytes() as usize);
+        let mut agent = open(flash.clone());
+        (0..3).for_each(|_| append(&mut agent));
+        // The first frame of segment 2.
+        let ends = ends(&open(BadSector(flash, 2 * 4096 + 512)));
+        assert!(
+            matches!(&ends[..], [End::Whole, End::Damaged(Damage { samples_lost: 1, cause, .. }), End::Whole]
+            if cause.contains("bad sector")),
+            "{ends:?}"
+        );
+    }
 }
