@@ -188,7 +188,7 @@ fn read_beyond_damage(
         let at = layout.slot_offset(segment_seq) + u64::from(offset);
         medium.read(at, &mut head).map_err(RingError::device("reading a frame"))?;
         // What an earlier lap left has smaller numbers, and need not be read to its end.
-        let frame = match frame::first_record(&head) >= recovery.next_record {
+        let frame = match frame::can_start(&head, recovery.next_record) {
             true => read_frame(medium, layout, segment_seq, offset, &mut bytes)?,
             false => None,
         };

@@ -294,6 +294,25 @@ fn a_ring_of_another_geometry_is_refused_and_left_alone() {
     assert_eq!(flash.image(), image);
 }
 
+/// Behind the newest frame damage is looked for: by the first bytes of each unit, whatever an earlier lap left there.
+#[test]
+fn opening_does_not_read_what_an_earlier_lap_left() {
+    let layout = Layout { segment_size_bytes: 64 * 1024, segment_count: 4 };
+    let flash = SimFlash::new(layout.size_bytes() as usize);
+    let mut ring = Ring::open(flash.clone(), layout, Rc::default()).unwrap().0;
+    // Seven frames to a segment, and one in the newest.
+    for record in 0..57 {
+        append(&mut ring, &frame(record, 9000)).unwrap();
+    }
+    let before = flash.read_bytes();
+    let ring = Ring::open(flash.clone(), layout, Rc::<Counters>::default()).unwrap().0;
+    let read = flash.read_bytes() - before;
+    assert_eq!(ring.next_record(), 57);
+    // The old frame right behind the newest one is read, to see that it is none.
+    let (headers, two_frames, looked_at) = (4 * 512, 2 * (24 + 9216), 128 * 24);
+    assert!(read <= headers + two_frames + looked_at, "{read} bytes were read");
+}
+
 #[test]
 fn opening_reads_the_headers_and_the_newest_segment_only() {
     let layout = Layout { segment_size_bytes: 64 * 1024, segment_count: 64 };
