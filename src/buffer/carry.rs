@@ -127,7 +127,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     /// Writes as many as one frame takes.
     fn write(&mut self, parts: &[Part]) -> Result<usize, RingError> {
         let batches: Vec<_> = parts.iter().take(FRAME_RECORDS_MAX).map(|part| part.batch.clone()).collect();
-        let encoded = encode(&self.new, self.codec.take(), self.next_record, &batches, Acks::new());
+        let encoded = encode(&self.new, Frame::default(), self.codec.take(), self.next_record, &batches, Acks::new());
         let Some(Encoded { frame, placement, codec }) = encoded else {
             self.drop_samples(&self.lacked(&parts[..1]), DropCause::TooLarge);
             self.next_record += 1;

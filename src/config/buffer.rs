@@ -2,14 +2,17 @@
 
 use super::error::ConfigError;
 use super::keys;
-use super::reader::{Table, Value};
-use crate::buffer::BufferOptions;
+use super::reader::{Table, Value, quoted, quoted_duration};
+use crate::buffer::{BufferOptions, WriteBudget};
+use crate::limits::RATED_CYCLES_MAX;
 use crate::ring::{Place, RingSizes, Shape};
 use std::path::Path;
 use std::time::Duration;
 
 const PATH_EXAMPLE: &str = "\"/var/lib/narthex/ring\"";
 const COMMIT_INTERVAL: Duration = Duration::from_secs(30);
+const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(600);
+const WRITE_BUDGET_EXAMPLE: &str = "\"50MiB/day\"";
 
 /// None where nothing is written to remotely and no buffer is asked for.
 pub(super) fn read_buffer(document: &Table) -> Result<Option<BufferOptions>, ConfigError> {
@@ -23,6 +26,8 @@ pub(super) fn read_buffer(document: &Table) -> Result<Option<BufferOptions>, Con
     let path = table.require("path", PATH_EXAMPLE)?.path(PATH_EXAMPLE)?;
     let shape = read_shape(&table, &path)?;
     let commit_interval = table.get_or("commit_interval", COMMIT_INTERVAL, Value::duration)?;
+    let (write_budget, commit_interval_max) = read_write_budget(&table, commit_interval)?;
+    let rated_cycles = table.get("rated_cycles").map(|value| value.count(RATED_CYCLES_MAX)).transpose()?;
     Ok(Some(BufferOptions {
         path,
         size_bytes: shape.layout.size_bytes(),
@@ -30,7 +35,27 @@ pub(super) fn read_buffer(document: &Table) -> Result<Option<BufferOptions>, Con
         erase_block_bytes: shape.erase_block_bytes.map(u64::from),
         program_unit_bytes: shape.program_unit_bytes,
         commit_interval,
+        commit_interval_max,
+        write_budget,
+        rated_cycles: rated_cycles.map(|cycles| cycles as u32),
     }))
+}
+
+/// The budget, and how long it may put off a commit.
+fn read_write_budget(table: &Table, commit_interval: Duration) -> Result<(Option<WriteBudget>, Duration), ConfigError> {
+    let read = |value: Value| {
+        let text = value.text(WRITE_BUDGET_EXAMPLE)?;
+        WriteBudget::parse(text).map_err(|problem| value.error(format_args!("{} is {problem}", quoted(text))))
+    };
+    let budget = table.get("write_budget").map(read).transpose()?;
+    let longest =
+        table.get_or("commit_interval_max", COMMIT_INTERVAL_MAX.max(commit_interval), Value::nonzero_duration)?;
+    if longest < commit_interval {
+        let (longest, interval) = (quoted_duration(longest), quoted_duration(commit_interval));
+        let problem = format!("{longest} is less than the commit_interval {interval}; write {interval} or more");
+        return Err(table.error("commit_interval_max", problem));
+    }
+    Ok((budget, longest))
 }
 
 /// The shape of a ring of these sizes in a file, or on the device that the path names; or the relation that does not hold.

@@ -158,7 +158,17 @@ pub(super) const AUTHORIZATION: Keys =
     Keys { known: &["type", "credentials", "credentials_file"], unsupported: &["credentials_ref"] };
 
 pub(super) const BUFFER: Keys = Keys {
-    known: &["path", "size", "segment_size", "erase_block", "program_unit", "commit_interval"],
+    known: &[
+        "path",
+        "size",
+        "segment_size",
+        "erase_block",
+        "program_unit",
+        "commit_interval",
+        "commit_interval_max",
+        "write_budget",
+        "rated_cycles",
+    ],
     unsupported: &[],
 };
 

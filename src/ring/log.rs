@@ -6,7 +6,7 @@ use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
 use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
 use crate::counters::Counters;
-use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES};
+use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -72,18 +72,21 @@ impl<M: Medium> Ring<M> {
             return Err(RingError::Bug("the layout is larger than the medium"));
         }
         let recovery = recovery::recover(&medium, layout)?;
+        let mut segments = VecDeque::with_capacity(layout.segment_count as usize + 1);
+        segments.extend(&recovery.segments);
         let ring = Ring {
             medium,
             layout,
             program_unit_bytes: recovery.program_unit_bytes,
-            segments: recovery.segments.iter().copied().collect(),
+            segments,
             write_offset: recovery.write_offset,
             is_closed: !recovery.tail_is_programmable,
             acks: recovery.acks.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
             counters,
-            scratch: Vec::new(),
+            // What any usual frame fits into, so that no append allocates. Memory that no frame reaches is never touched.
+            scratch: Vec::with_capacity((layout.segment_size_bytes as usize).min(SCRATCH_BYTES_MAX)),
         };
         Ok((ring, recovery))
     }
@@ -187,6 +190,7 @@ impl<M: Medium> Ring<M> {
         self.medium
             .erase(slot, u64::from(self.layout.segment_size_bytes))
             .map_err(RingError::device("erasing a segment"))?;
+        self.counters.flash_erases.add(1);
         self.program(slot)?;
         self.is_closed = false;
         if evicted.is_some() {
@@ -211,6 +215,7 @@ impl<M: Medium> Ring<M> {
     fn took(&mut self, frame: &Frame) {
         self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32;
         self.next_record = self.next_record.max(frame.meta.end_record());
+        self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
         self.samples_total += frame.meta.samples();
         recovery::merge_acks(&mut self.acks, &frame.meta.acks);
     }
@@ -233,6 +238,9 @@ impl<M: Medium> Ring<M> {
         self.layout.segment_size_bytes as usize - 2 * self.program_unit_bytes as usize - PROGRAM_UNIT_BYTES
     }
 }
+
+/// A full RAM stage of values that nothing makes smaller, and room for labels.
+const SCRATCH_BYTES_MAX: usize = 2 * STAGE_BYTES_MAX;
 
 /// A frame that carries the acknowledgements of every endpoint and nothing else takes one unit, and so does a header.
 const _: () = assert!(FRAME_HEADER_BYTES + acks_bytes(ENDPOINTS_MAX) <= PROGRAM_UNIT_BYTES);

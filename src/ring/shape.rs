@@ -15,7 +15,8 @@ const FILE_RING_BYTES: u64 = 64 * 1024 * 1024;
 /// Segments that a default segment size aims at, and the sizes it keeps to.
 const SEGMENTS_AIM: u64 = 64;
 const SEGMENT_BYTES_LEAST: u64 = 16 * 1024;
-const SEGMENT_BYTES_MOST: u64 = 4 * 1024 * 1024;
+/// Opening reads the newest segment, so it is not to be large.
+const SEGMENT_BYTES_MOST: u64 = 2 * 1024 * 1024;
 
 /// Segments are whole flash pages and filesystem blocks of this size.
 const SEGMENT_GRANULE_BYTES: u64 = 4 * 1024;
@@ -265,7 +266,7 @@ mod tests {
             (4 * MIB, 64 * KIB),
             (64 * MIB, MIB),
             (100 * MIB, MIB),
-            (1024 * MIB, 4 * MIB),
+            (1024 * MIB, 2 * MIB),
             (16384 * MIB, 4 * MIB),
             (RING_BYTES_MAX, 16 * MIB),
         ] {
