@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod buffer;
+mod bugs;
 pub mod cli;
 pub mod clock;
 pub mod codec;
@@ -26,7 +27,7 @@ pub mod model;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;
-#[cfg(test)]
-mod sim;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod tls;
 pub mod wear;

@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const BASE: &[&str] = &["limits", "model", "clock", "counters", "tls", "http_server"];
+const BASE: &[&str] = &["limits", "model", "clock", "counters", "bugs", "tls", "http_server"];
 const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "wear"];
 
 /// What a module may import besides base. `None`: it is not in the table, which is an error of its own.
 fn may_import(module: &str) -> Option<Vec<&'static str>> {
     let stages = || STAGES.to_vec();
     match module {
-        "limits" | "model" | "clock" | "counters" | "tls" | "http_server" => Some(vec![]),
+        base if BASE.contains(&base) => Some(vec![]),
         stage if STAGES.contains(&stage) => Some(vec![]),
         "buffer" => Some(vec!["ring", "codec"]),
         "config" => Some([stages(), vec!["buffer"]].concat()),
         "agent" => Some([stages(), vec!["buffer", "config"]].concat()),
         "cli" => Some([stages(), vec!["buffer", "config", "agent"]].concat()),
-        // The simulated world stands in for what is at the edge, so it implements the stages' traits.
-        "sim" => Some(stages()),
+        // The simulated world stands in for what is at the edge, so it implements the stages' traits, and runs the buffer over it.
+        "sim" => Some([stages(), vec!["buffer"]].concat()),
         "lib" | "main" => Some([stages(), vec!["buffer", "config", "agent", "cli"]].concat()),
         _ => None,
     }

@@ -1,10 +1,12 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
 use super::budget::FlashUse;
+use super::stage::Stage;
 use super::{Buffer, cursor};
+use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::FRAME_RECORDS_MAX;
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -39,6 +41,7 @@ impl<M: Medium> Buffer<M> {
         if let Some(budget) = &mut self.budget {
             budget.charge(now, before, after);
         }
+        self.flash_refuses = committed.is_err();
         committed
     }
 
@@ -46,7 +49,7 @@ impl<M: Medium> Buffer<M> {
         if self.make_affordable(now) {
             self.commit_batches()?;
         }
-        self.stage.release(self.committed_until, now.saturating_sub(self.commit_interval.max(RETAINED)));
+        self.release(now.saturating_sub(self.commit_interval.max(RETAINED)));
         let affords_acks = self.budget.as_ref().is_none_or(|budget| budget.affords(now, 0));
         if affords_acks && self.acks_due.is_some_and(|due| due <= now) {
             self.write_acks()?;
@@ -54,9 +57,12 @@ impl<M: Medium> Buffer<M> {
         Ok(())
     }
 
-    /// Before the process ends: everything is written, whatever the budget says, and the acknowledgements wherever they are due.
+    /// Before the process ends, and the last call of all: everything is written, whatever the budget says, and the acknowledgements wherever they are due.
     pub fn close(&mut self) -> Result<(), RingError> {
         self.commit_batches()?;
+        // Nothing is handed out any more, and what only memory has is lost.
+        self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
+        while self.forget_oldest() {}
         if self.acks_behind() { self.write_acks() } else { Ok(()) }
     }
 
@@ -75,6 +81,8 @@ impl<M: Medium> Buffer<M> {
         if budget.affords(now, samples) || !is_too_old {
             return budget.affords(now, samples);
         }
+        while self.stage.first_record() < from && self.forget_oldest() {}
+        let Some(budget) = &self.budget else { return true };
         let (mut until, mut left) = (from, samples);
         for (record, batch) in self.stage.from(from) {
             if budget.affords(now, left) {
@@ -106,6 +114,14 @@ impl<M: Medium> Buffer<M> {
         self.stage.from(self.uncommitted_from()).map(|(_, batch)| batch.len() as u64).sum()
     }
 
+    /// Lets committed batches go that came no later than `entered`.
+    fn release(&mut self, entered: Duration) {
+        let may_go = |stage: &Stage| stage.entered(stage.first_record()).is_some_and(|oldest| oldest <= entered);
+        while self.stage.first_record() < self.committed_until && may_go(&self.stage) {
+            self.forget_oldest();
+        }
+    }
+
     pub(super) fn uncommitted_from(&self) -> u64 {
         self.committed_until.max(self.first_lacking()).max(self.stage.first_record())
     }
@@ -114,22 +130,39 @@ impl<M: Medium> Buffer<M> {
         let from = self.uncommitted_from();
         let mut batches = std::mem::take(&mut self.gathered);
         batches.clear();
-        batches.extend(self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()));
+        batches.extend(self.stage.from(from).take(self.frame_records).map(|(_, batch)| batch.clone()));
         let (frame, codec) = (std::mem::take(&mut self.frame), self.take_codec()?);
         let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
         let Some(Encoded { frame, placement, codec }) = encoded else {
             self.committed_until = from + 1;
-            self.drop_record(from, batches[0].len() as u64, DropCause::TooLarge);
+            self.stage.mark_too_large(from);
             return Ok(());
         };
+        self.expect_like(frame.meta.sample_counts.len(), batches.len());
         let (records, samples) = (frame.meta.end_record(), frame.meta.samples());
-        self.append(&frame, placement)?;
-        self.codec = Some(codec);
+        if planted(Bug::CommittedBeforeSync) {
+            self.committed_until = records;
+        }
+        let appended = self.append(&frame, placement);
+        if appended.is_ok() || planted(Bug::StaleDictionary) {
+            self.codec = Some(codec);
+        }
+        appended?;
         self.committed_until = records;
         self.counters.samples_committed.add(samples);
         batches.clear();
         (self.frame, self.gathered) = (frame, batches);
         Ok(())
+    }
+
+    /// Frames after this one are tried with about as many records: where segments are small beside what memory holds, all of
+    /// it would be encoded for each of them.
+    fn expect_like(&mut self, fitted: usize, tried: usize) {
+        if fitted < tried {
+            self.frame_records = 2 * fitted;
+        } else if tried == self.frame_records {
+            self.frame_records = (2 * tried).min(FRAME_RECORDS_MAX);
+        }
     }
 
     /// State of the newest segment, read back from flash where it is not at hand. `None`: it can't be continued.
@@ -158,7 +191,11 @@ impl<M: Medium> Buffer<M> {
         let acks = cursor::acks(&self.cursors);
         self.ring.append(frame, placement, &acks)?;
         self.acks_due = None;
-        for (index, loss) in losses.into_iter().flatten().enumerate() {
+        if planted(Bug::DropNotCounted) {
+            return Ok(());
+        }
+        let counted = if planted(Bug::DropCountedOnce) { 1 } else { ENDPOINTS_MAX };
+        for (index, loss) in losses.into_iter().flatten().enumerate().take(counted) {
             let counters = self.counters.endpoint(index);
             counters.drop_samples(DropCause::RingFull, loss.readable);
             counters.drop_samples(DropCause::RingDamaged, loss.unreadable);
@@ -173,25 +210,29 @@ impl<M: Medium> Buffer<M> {
         Ok(())
     }
 
-    /// What giving up this segment costs each endpoint.
+    /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.
     fn losses(&self, segment: SegmentInfo) -> Vec<Loss> {
         let mut losses = vec![Loss::default(); self.cursors.len()];
         let end_record = self.ring.end_of(segment);
         if !self.cursors.iter().any(|cursor| cursor.lacks(end_record.saturating_sub(1))) {
             return losses;
         }
-        let mut readable = 0;
+        let (mut readable, mut read_until) = (0, segment.first_record);
         let (mut at, mut bytes) = (FramePosition::start_of(segment), Vec::new());
         while let Ok(Read::Frame { meta, next, .. }) = self.ring.read(at, &mut bytes) {
             readable += meta.samples();
-            for (record, samples) in (meta.first_record..).zip(&meta.sample_counts) {
+            read_until = meta.end_record();
+            let in_memory_from = self.stage.first_record();
+            for (record, samples) in (meta.first_record..in_memory_from).zip(&meta.sample_counts) {
                 for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
                     loss.readable += if cursor.lacks(record) { u64::from(*samples) } else { 0 };
                 }
             }
             at = next;
         }
-        let unreadable = self.ring.samples_in(segment).saturating_sub(readable);
+        let in_memory = self.stage.from(read_until).take_while(|(record, _)| *record < end_record);
+        let in_memory: u64 = in_memory.map(|(_, batch)| batch.len() as u64).sum();
+        let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
         for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
             let was_read_past = cursor.next_record.max(cursor.handed_out) >= end_record;
             loss.unreadable = if was_read_past { 0 } else { unreadable };
@@ -233,7 +274,9 @@ impl<M: Medium> Buffer<M> {
         let needed_from = self.first_lacking();
         if self.ring.next_evicted().is_none_or(|oldest| self.ring.end_of(oldest) <= needed_from) {
             self.append(&frame, Placement::NewSegment)?;
-            self.codec = Some(SegmentCodec::new());
+            if !planted(Bug::DictionaryKeptOverSegments) {
+                self.codec = Some(SegmentCodec::new());
+            }
         }
         Ok(())
     }
@@ -269,7 +312,7 @@ pub(super) fn encode<M: Medium>(
         if ring.fits(&frame, Placement::NewSegment) {
             return Some(Encoded { frame, placement: Placement::NewSegment, codec });
         }
-        count /= 2;
+        count = fewer(count, frame.payload.len().max(1), ring.frame_room_bytes());
     }
     None
 }
@@ -288,4 +331,11 @@ fn fill(frame: &mut Frame, codec: &mut SegmentCodec, first_record: u64, batches:
     frame.meta.acks = acks;
     frame.meta.sample_counts.clear();
     frame.meta.sample_counts.extend(batches.iter().map(|batch| batch.len() as u32));
+}
+
+/// How many records to try after so many took more bytes than there is room for. Fewer take a little more than their
+/// share, as the first one brings in the labels.
+fn fewer(records: usize, bytes: usize, room_bytes: usize) -> usize {
+    let share = records as u64 * room_bytes as u64 * 15 / (bytes as u64 * 16);
+    (share as usize).max(1).min(records - 1)
 }

@@ -1,6 +1,7 @@
 //! How far each endpoint has come.
 
 use super::backlog::Backlog;
+use crate::bugs::{Bug, planted};
 use crate::limits::ENDPOINTS_MAX;
 use crate::ring::{Ack, Acks, Medium, Ring};
 
@@ -13,7 +14,7 @@ pub(super) struct Cursor {
     /// Records before this one are with its sender, and may still be delivered even if the ring gives them up.
     pub handed_out: u64,
     /// Its place in the ring, while it reads from there.
-    pub backlog: Option<Backlog>,
+    pub backlog: Option<Box<Backlog>>,
 }
 
 impl Cursor {
@@ -45,7 +46,13 @@ pub(super) fn restore<M: Medium>(endpoints: &[&str], ring: &Ring<M>) -> heapless
 
 /// The cursors, as the ring stores them.
 pub(super) fn acks(cursors: &[Cursor]) -> Acks {
-    cursors.iter().map(|cursor| Ack { endpoint: cursor.id, next_record: cursor.next_record }).collect()
+    let mut acks: Acks =
+        cursors.iter().map(|cursor| Ack { endpoint: cursor.id, next_record: cursor.next_record }).collect();
+    if planted(Bug::AcksSwapped) {
+        (1..acks.len())
+            .for_each(|at| (acks[at - 1].endpoint, acks[at].endpoint) = (acks[at].endpoint, acks[at - 1].endpoint));
+    }
+    acks
 }
 
 /// FNV-1a of the name: the same in every version of Narthex, because rings hold it.

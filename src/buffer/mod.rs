@@ -21,16 +21,17 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
-use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use budget::Bucket;
 pub use budget::WriteBudget;
 use cursor::Cursor;
 use split::Splitter;
-use stage::Stage;
+use stage::{Stage, Staged};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -107,6 +108,10 @@ pub struct Buffer<M> {
     splitter: Splitter,
     /// Every record before this one is on flash, or needs not be.
     committed_until: u64,
+    /// How many records the next frame is tried with.
+    frame_records: usize,
+    /// The last commit failed.
+    flash_refuses: bool,
     acks_due: Option<Duration>,
     budget: Option<Bucket>,
     /// The last commit's, for the next one to fill.
@@ -138,6 +143,8 @@ impl<M: Medium> Buffer<M> {
             stage: Stage::starting_at(next_record),
             splitter: Splitter::default(),
             committed_until: next_record,
+            frame_records: FRAME_RECORDS_MAX,
+            flash_refuses: false,
             acks_due: None,
             budget: None,
             frame: Frame::default(),
@@ -164,18 +171,41 @@ impl<M: Medium> Buffer<M> {
         for part in parts.drain(..) {
             self.stage.push(Rc::new(part), now);
         }
-        self.make_room();
+        self.make_room(now);
     }
 
-    /// Gives up the oldest batches where flash has refused writes for too long.
-    fn make_room(&mut self) {
+    /// Keeps memory within its bound: commits ahead of time, and gives up the oldest batches where flash refuses writes or the
+    /// budget has no room for them.
+    fn make_room(&mut self, now: Duration) {
         while self.stage.bytes() > STAGE_BYTES_MAX {
-            let Some((record, batch)) = self.stage.pop_oldest() else { return };
-            if record >= self.committed_until {
-                self.committed_until = record + 1;
-                self.drop_record(record, batch.len() as u64, DropCause::StageFull);
+            let oldest_is_uncommitted = self.uncommitted_from() == self.stage.first_record();
+            if oldest_is_uncommitted
+                && !self.flash_refuses
+                && let Err(error) = self.commit(now)
+            {
+                log::debug!("a commit ahead of time failed, and will be made again when it is due: {error}");
+            }
+            if !self.forget_oldest() {
+                return;
             }
         }
+    }
+
+    /// Lets the oldest record go from memory. It is lost for whoever lacks it and won't find it in the ring.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((record, Staged { batch, is_too_large, .. })) = self.stage.pop_oldest() else { return false };
+        let in_ring_from = self.ring.segments().next().map_or(0, |oldest| oldest.first_record);
+        let lost_by = match () {
+            _ if record >= self.committed_until => Some(DropCause::StageFull),
+            _ if is_too_large => Some(DropCause::TooLarge),
+            _ if record < in_ring_from => Some(DropCause::RingFull),
+            _ => None,
+        };
+        self.committed_until = self.committed_until.max(record + 1);
+        if let Some(cause) = lost_by {
+            self.drop_record(record, batch.len() as u64, cause);
+        }
+        true
     }
 
     fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
@@ -204,11 +234,10 @@ impl<M: Medium> Buffer<M> {
             }
         }
         self.cursors[endpoint].handed_out = window.next_record;
-        if window.batches.is_empty() {
+        if window.batches.is_empty() || planted(Bug::CursorPastUnread) {
             self.cursors[endpoint].next_record = window.next_record;
-            return Ok(None);
         }
-        Ok(Some(window))
+        Ok(if window.batches.is_empty() { None } else { Some(window) })
     }
 
     /// The endpoint has everything before `next_record`.

@@ -5,6 +5,7 @@ use super::frame::{FRAME_HEADER_BYTES, Frame};
 use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
 use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
+use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
 use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
 use std::collections::VecDeque;
@@ -55,6 +56,9 @@ pub struct Ring<M> {
     /// Oldest first.
     pub(super) segments: VecDeque<SegmentInfo>,
     pub(super) write_offset: u32,
+    /// The newest segment takes no further frame: the space after its last one can't be programmed again, or a newer
+    /// segment was begun, failed, and may be on the medium all the same.
+    is_closed: bool,
     acks: Acks,
     next_record: u64,
     samples_total: u64,
@@ -77,6 +81,7 @@ impl<M: Medium> Ring<M> {
             program_unit_bytes: recovery.program_unit_bytes,
             segments,
             write_offset: recovery.write_offset,
+            is_closed: !recovery.tail_is_programmable,
             acks: recovery.acks.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
@@ -111,7 +116,7 @@ impl<M: Medium> Ring<M> {
         let unit = self.program_unit_bytes as usize;
         let reserve = if frame.meta.sample_counts.is_empty() { 0 } else { unit };
         let start = match placement {
-            Placement::Current if self.segments.is_empty() => return false,
+            Placement::Current if self.segments.is_empty() || self.is_closed => return false,
             Placement::Current => self.write_offset as usize,
             Placement::NewSegment => unit,
         };
@@ -120,16 +125,30 @@ impl<M: Medium> Ring<M> {
 
     /// The segment that an append to a new one would give up.
     pub fn next_evicted(&self) -> Option<SegmentInfo> {
-        let next_seq = self.segments.back()?.seq + 1;
         let oldest = *self.segments.front()?;
-        (next_seq - oldest.seq >= u64::from(self.layout.segment_count)).then_some(oldest)
+        let slots = u64::from(self.layout.segment_count) + u64::from(planted(Bug::EvictionOffByOne));
+        (self.next_seq() - oldest.seq >= slots).then_some(oldest)
+    }
+
+    /// Number of the next segment to be started. One that holds no frame, because its first append was interrupted, is
+    /// started again: else each boot of a device whose power fails at its first append would give up one more segment.
+    fn next_seq(&self) -> u64 {
+        let Some(newest) = self.segments.back() else { return 1 };
+        if self.is_newest_empty() && !planted(Bug::EmptySegmentPassedOver) {
+            return newest.seq;
+        }
+        let is_lap_over = (newest.seq + 1).is_multiple_of(u64::from(self.layout.segment_count));
+        if planted(Bug::ReusedSegmentNumber) && is_lap_over { newest.seq } else { newest.seq + 1 }
+    }
+
+    fn is_newest_empty(&self) -> bool {
+        self.write_offset == self.program_unit_bytes
     }
 
     /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
     ///
-    /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up;
-    /// the next append writes over it. Once a new segment was tried, the one before it takes no more, as the new one may be
-    /// on the medium after all.
+    /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up.
+    /// Ask again where the next frame [`fits`](Self::fits): not every place can be written a second time.
     pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
         if !self.fits(frame, placement) {
             return Err(RingError::Bug("a frame was appended where it does not fit"));
@@ -147,10 +166,15 @@ impl<M: Medium> Ring<M> {
         let Some(newest) = self.segments.back().copied() else {
             return Err(RingError::Bug("there is no segment to append to"));
         };
+        if planted(Bug::AckBeforeSync) {
+            recovery::merge_acks(&mut self.acks, &frame.meta.acks);
+        }
         let offset = self.write_offset;
         self.scratch.clear();
         frame.encode(newest.seq, offset, self.program_unit_bytes, &mut self.scratch);
-        self.program(self.layout.slot_offset(newest.seq) + u64::from(offset))?;
+        let programmed = self.program(self.layout.slot_offset(newest.seq) + u64::from(offset));
+        self.is_closed = programmed.is_err() && !self.medium.overwrites();
+        programmed?;
         self.took(frame);
         Ok(Appended { evicted: None })
     }
@@ -160,13 +184,13 @@ impl<M: Medium> Ring<M> {
             segment_size_bytes: self.layout.segment_size_bytes,
             segment_count: self.layout.segment_count,
             program_unit_bytes: self.program_unit_bytes,
-            segment_seq: self.segments.back().map_or(1, |newest| newest.seq + 1),
+            segment_seq: self.next_seq(),
             first_record: frame.meta.first_record,
             samples_before: self.samples_total,
-            acks: acks.clone(),
+            acks: if planted(Bug::AcksNotCarriedForward) { Acks::new() } else { acks.clone() },
         };
         let evicted = self.next_evicted();
-        self.write_offset = self.layout.segment_size_bytes;
+        self.is_closed = !planted(Bug::BegunSegmentForgotten);
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
         let unit = self.program_unit_bytes;
@@ -178,9 +202,11 @@ impl<M: Medium> Ring<M> {
             .map_err(RingError::device("erasing a segment"))?;
         self.counters.flash_erases.add(1);
         self.program(slot)?;
+        self.is_closed = false;
         if evicted.is_some() {
-            self.segments.pop_front();
+            self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
         }
+        self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
         self.write_offset = unit;
         self.acks = header.acks;
@@ -197,7 +223,8 @@ impl<M: Medium> Ring<M> {
     }
 
     fn took(&mut self, frame: &Frame) {
-        self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32;
+        let forgotten_bytes = if planted(Bug::PaddingForgotten) { self.program_unit_bytes } else { 0 };
+        self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32 - forgotten_bytes;
         self.next_record = self.next_record.max(frame.meta.end_record());
         self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
         self.samples_total += frame.meta.samples();

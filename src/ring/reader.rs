@@ -6,6 +6,7 @@ use super::header::HEADER_BYTES;
 use super::log::{Ring, SegmentInfo};
 use super::medium::Medium;
 use super::recovery;
+use crate::bugs::{Bug, planted};
 
 /// A place in the ring, to be handed back to [`Ring::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,15 +64,25 @@ impl<M: Medium> Ring<M> {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
         let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
         let offset = at.offset.max(self.program_unit_bytes);
-        if let Some(segment) = self.segment_at(at).filter(|_| offset < end) {
+        if self.segment_at(at).is_some() && offset < end {
             let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, offset, bytes)?;
-            if let Some((meta, payload_at)) = read.filter(|(meta, _)| meta.end_record() <= self.end_of(segment)) {
+            if let Some((meta, payload_at)) = read
+                && self.belongs(at, &meta)
+            {
                 let len = frame::padded(bytes.len(), self.program_unit_bytes);
                 let next = FramePosition { offset: offset + len as u32, ..at };
                 return Ok(Read::Frame { meta, payload_at, next });
             }
         }
         Ok(self.after(at))
+    }
+
+    /// Whether this frame is not what a failed append left behind: its records would be in another segment as well.
+    fn belongs(&self, at: FramePosition, meta: &FrameMeta) -> bool {
+        let starts_too_early = self.segment_at(at).is_some_and(|segment| meta.first_record < segment.first_record);
+        let following = self.segments.iter().find(|segment| segment.seq > at.segment_seq);
+        let ends_too_late = following.is_some_and(|following| meta.end_record() > following.first_record);
+        !starts_too_early && !ends_too_late || planted(Bug::GhostFrameRead)
     }
 
     /// What follows the segment that this place is in.

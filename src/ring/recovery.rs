@@ -6,6 +6,8 @@
 //!  one of a newer format                       refused, untouched
 //!  one of another geometry                     refused, untouched
 //!  all blank, and so is the start              empty
+//!  none valid, one torn                        empty: the first append was interrupted
+//!  all blank but the first segment's           the same
 //!  none valid, something else                  refused, untouched
 //!  some valid, in their own slots              these, by segment_seq; the highest is the newest
 //!  ... with gaps, damage or blanks between     the same; what is missing is counted by sample totals
@@ -19,6 +21,7 @@ use super::frame::{self, FRAME_HEADER_BYTES};
 use super::header::{Acks, FORMAT_VERSION, HEADER_BYTES, HeaderUnit, SegmentHeader};
 use super::log::SegmentInfo;
 use super::medium::Medium;
+use crate::bugs::{Bug, planted};
 
 /// How segments lie on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,8 @@ pub struct Layout {
 impl Layout {
     /// Offset on the medium of the slot of this segment.
     pub(super) fn slot_offset(&self, segment_seq: u64) -> u64 {
-        (segment_seq % u64::from(self.segment_count)) * u64::from(self.segment_size_bytes)
+        let slots = self.segment_count - u32::from(planted(Bug::WrapOffByOne));
+        (segment_seq % u64::from(slots)) * u64::from(self.segment_size_bytes)
     }
 
     pub fn size_bytes(&self) -> u64 {
@@ -47,6 +51,8 @@ pub struct Recovery {
     pub program_unit_bytes: u32,
     /// Offset in the newest segment at which the next frame goes.
     pub write_offset: u32,
+    /// Whether it can go there. Where units can't be overwritten, what an interrupted append left stands in its way.
+    pub tail_is_programmable: bool,
     /// Number that no record in the ring has reached.
     pub next_record: u64,
     /// Samples ever written, those in the newest segment included.
@@ -60,6 +66,9 @@ pub struct Recovery {
 pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, RingError> {
     let (mut headers, damaged_slots) = read_headers(medium, layout)?;
     headers.sort_unstable_by_key(|header| header.segment_seq);
+    if planted(Bug::OldLapTakenForNew) {
+        headers.sort_unstable_by_key(|header| header.segment_seq % u64::from(layout.segment_count));
+    }
     let Some(newest) = headers.last().cloned() else {
         let program_unit_bytes = medium.geometry().program_unit_bytes;
         return Ok(Recovery { program_unit_bytes, ..Recovery::default() });
@@ -70,17 +79,21 @@ pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, R
         segments,
         program_unit_bytes: newest.program_unit_bytes,
         write_offset: newest.program_unit_bytes,
+        tail_is_programmable: false,
         next_record: newest.first_record,
         samples_total: newest.samples_before,
         acks: newest.acks.clone(),
         damaged_slots,
     };
     read_newest(medium, layout, newest.segment_seq, &mut recovery)?;
+    recovery.tail_is_programmable = medium.overwrites()
+        || planted(Bug::DirtyTailReused)
+        || is_tail_erased(medium, layout, newest.segment_seq, recovery.write_offset)?;
     Ok(recovery)
 }
 
 fn read_headers(medium: &dyn Medium, layout: Layout) -> Result<(Vec<SegmentHeader>, u32), RingError> {
-    let (mut headers, mut damaged_slots, mut foreign) = (Vec::new(), 0, false);
+    let (mut headers, mut damaged_slots, mut foreign_slots) = (Vec::new(), 0, Vec::new());
     for slot in 0..u64::from(layout.segment_count) {
         let mut unit = [0; HEADER_BYTES];
         medium.read(layout.slot_offset(slot), &mut unit).map_err(RingError::device("reading a segment header"))?;
@@ -95,21 +108,24 @@ fn read_headers(medium: &dyn Medium, layout: Layout) -> Result<(Vec<SegmentHeade
             }
             HeaderUnit::Newer(version) => return Err(RingError::NewerFormat { version, supported: FORMAT_VERSION }),
             HeaderUnit::Damaged => damaged_slots += 1,
-            HeaderUnit::Foreign => foreign = true,
+            HeaderUnit::Foreign => foreign_slots.push(slot),
             HeaderUnit::Blank => {}
         }
     }
-    if headers.is_empty() && damaged_slots == 0 && !foreign {
-        foreign = !starts_blank(medium)?;
+    if headers.is_empty() {
+        let is_ours = foreign_slots.is_empty() || foreign_slots == [FIRST_SLOT] && damaged_slots == 0;
+        if !is_ours || damaged_slots == 0 && !starts_blank(medium)? {
+            return Err(RingError::Foreign { found: "no segment header anywhere, but other data" });
+        }
+        if damaged_slots > 1 {
+            return Err(RingError::Foreign { found: "every segment header is damaged" });
+        }
     }
-    if headers.is_empty() && foreign {
-        return Err(RingError::Foreign { found: "no segment header anywhere, but other data" });
-    }
-    if headers.is_empty() && damaged_slots > 1 {
-        return Err(RingError::Foreign { found: "every segment header is damaged" });
-    }
-    Ok((headers, damaged_slots + u32::from(foreign)))
+    Ok((headers, damaged_slots + foreign_slots.len() as u32))
 }
+
+/// Where the first segment of all goes. While nothing else was ever written, whatever is there is what is left of it.
+const FIRST_SLOT: u64 = 1;
 
 /// Enough of the start to tell an unused file from most that are not rings.
 fn starts_blank(medium: &dyn Medium) -> Result<bool, RingError> {
@@ -138,21 +154,42 @@ fn read_newest(
 ) -> Result<(), RingError> {
     let mut bytes = Vec::new();
     while let Some((meta, _)) = read_frame(medium, layout, segment_seq, recovery.write_offset, &mut bytes)? {
-        recovery.write_offset += frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
-        recovery.next_record = recovery.next_record.max(meta.end_record());
+        // Left by an append that was interrupted before this segment was begun anew: these records are elsewhere.
+        if meta.first_record < recovery.next_record {
+            break;
+        }
+        let end = recovery.write_offset + frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
+        if planted(Bug::RecoveryStopsEarly) && read_frame(medium, layout, segment_seq, end, &mut bytes)?.is_none() {
+            break;
+        }
+        recovery.write_offset = end;
+        recovery.next_record = meta.end_record() - u64::from(planted(Bug::ReusedRecordNumber));
         recovery.samples_total += meta.samples();
-        if !meta.acks.is_empty() {
+        if !planted(Bug::AcksInFramesIgnored) {
             merge_acks(&mut recovery.acks, &meta.acks);
         }
     }
     Ok(())
 }
 
-/// Takes over what `newer` says of endpoints; those it does not name stay as they are.
+/// An interrupted append can have reached any of the units it was to write, so that all of them are looked at.
+fn is_tail_erased(medium: &dyn Medium, layout: Layout, segment_seq: u64, write_offset: u32) -> Result<bool, RingError> {
+    let slot = layout.slot_offset(segment_seq);
+    let mut unit = [0; HEADER_BYTES];
+    for offset in (write_offset..layout.segment_size_bytes).step_by(HEADER_BYTES) {
+        medium.read(slot + u64::from(offset), &mut unit).map_err(RingError::device("reading the newest segment"))?;
+        if unit.iter().any(|byte| *byte != 0xff) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes over what `newer` says of endpoints; those it does not name stay as they are, and none goes back.
 pub(super) fn merge_acks(acks: &mut Acks, newer: &Acks) {
     for ack in newer {
         match acks.iter_mut().find(|known| known.endpoint == ack.endpoint) {
-            Some(known) => *known = *ack,
+            Some(known) => known.next_record = known.next_record.max(ack.next_record),
             // A full list can only come from a damaged or forged frame: endpoints are as many as fit.
             None => _ = acks.push(*ack),
         }

@@ -1,0 +1,159 @@
+//! What every endpoint must still be handed, kept in the simplest way: numbers of scrapes in lists.
+
+use super::{Violation, ensure};
+use std::collections::{BTreeSet, VecDeque};
+
+/// One endpoint's side. Scrapes are told by their number, which is their timestamp.
+#[derive(Clone, Default)]
+pub(super) struct Owed {
+    /// Neither acknowledged nor counted as given up, oldest first.
+    scrapes: VecDeque<u64>,
+    /// With the sender: the first so many of them.
+    held: usize,
+    /// What the sender held when a segment was given up. A restart loses it with the sender.
+    gone_if_restarted: BTreeSet<u64>,
+    /// Scrapes before this one were acknowledged, and that was synced.
+    synced_ack: u64,
+    issued_ack: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct Model {
+    pub endpoints: Vec<Owed>,
+    pub scrapes: u64,
+    /// Scrapes before this one that are owed are on flash.
+    durable_until: u64,
+    /// On a segment that a commit under way, or one that failed, gives up.
+    doubtful: BTreeSet<u64>,
+}
+
+impl Model {
+    pub fn new(endpoints: usize) -> Model {
+        let endpoints = vec![Owed::default(); endpoints];
+        Model { endpoints, scrapes: 0, durable_until: 0, doubtful: BTreeSet::new() }
+    }
+
+    pub fn pushed(&mut self) {
+        for owed in &mut self.endpoints {
+            owed.scrapes.push_back(self.scrapes);
+        }
+        self.scrapes += 1;
+    }
+
+    /// A window was handed out while this many samples were counted as lost. `None`: the endpoint is told it has everything.
+    pub fn handed(&mut self, endpoint: usize, found: Option<&[u64]>, counted: u64) -> Result<(), Violation> {
+        let owed = &mut self.endpoints[endpoint];
+        let mut kept = VecDeque::new();
+        let mut lost = 0;
+        for scrape in found.unwrap_or_default() {
+            while owed.scrapes.front().is_some_and(|front| front < scrape) {
+                lost += samples_of(owed.scrapes.pop_front().expect("there"));
+            }
+            ensure(owed.scrapes.front() == Some(scrape), "2 nothing invented", || {
+                format!("endpoint {endpoint} is handed scrape {scrape}, but lacks {:?} first", owed.scrapes.front())
+            })?;
+            kept.extend(owed.scrapes.pop_front());
+        }
+        if found.is_none() {
+            lost += owed.scrapes.drain(..).map(samples_of).sum::<u64>();
+        }
+        owed.held = kept.len();
+        kept.extend(&owed.scrapes);
+        owed.scrapes = kept;
+        ensure(lost == counted, "3 synced", || {
+            format!("endpoint {endpoint} is not handed {lost} samples, and {counted} are counted as lost")
+        })
+    }
+
+    pub fn acknowledged(&mut self, endpoint: usize) {
+        let owed = &mut self.endpoints[endpoint];
+        let last = owed.scrapes.drain(..owed.held).last();
+        owed.held = 0;
+        owed.gone_if_restarted.clear();
+        owed.issued_ack = last.map_or(owed.issued_ack, |last| last + 1);
+    }
+
+    /// A commit begins that could give up the segment with these scrapes.
+    pub fn committing(&mut self, oldest_segment: &[u64]) {
+        self.doubtful.extend(oldest_segment);
+    }
+
+    /// What a commit counted as given up for this endpoint: its oldest scrapes that are not with the sender, to the sample.
+    pub fn counted(&mut self, endpoint: usize, samples: u64) -> Result<(), Violation> {
+        let owed = &mut self.endpoints[endpoint];
+        let mut left = samples;
+        while let Some(scrape) = owed.scrapes.get(owed.held).copied()
+            && left >= samples_of(scrape)
+            && samples > 0
+        {
+            left -= samples_of(scrape);
+            self.doubtful.insert(scrape);
+            owed.scrapes.remove(owed.held);
+        }
+        ensure(left == 0, "3 synced", || {
+            format!("{samples} samples were counted for endpoint {endpoint}: {left} too many")
+        })
+    }
+
+    /// The commit returned `Ok`; whether it wrote anything.
+    pub fn committed(&mut self, has_written: bool) {
+        for owed in &mut self.endpoints {
+            owed.gone_if_restarted.extend(
+                self.doubtful.iter().filter(|scrape| owed.scrapes.iter().take(owed.held).any(|h| h == *scrape)),
+            );
+        }
+        self.doubtful.clear();
+        if has_written {
+            self.durable_until = self.scrapes;
+            self.acks_synced();
+        }
+    }
+
+    /// Whatever was acknowledged so far went to flash.
+    pub fn acks_synced(&mut self) {
+        for owed in &mut self.endpoints {
+            owed.synced_ack = owed.issued_ack;
+        }
+    }
+
+    /// Invariants 2, 3 and 4: what each endpoint would be handed after a restart.
+    pub fn compare(&self, found: &[Vec<u64>]) -> Result<(), Violation> {
+        for (endpoint, (owed, found)) in self.endpoints.iter().zip(found).enumerate() {
+            let is_in_order = found.is_sorted_by(|a, b| a < b) && found.last().is_none_or(|last| *last < self.scrapes);
+            ensure(is_in_order, "2 nothing invented", || format!("endpoint {endpoint} is handed {found:?}"))?;
+            let first = found.first().copied().unwrap_or(u64::MAX);
+            ensure(first >= owed.synced_ack, "4 acks", || {
+                format!(
+                    "endpoint {endpoint} is handed scrape {first} again, though its ack of {} is synced",
+                    owed.synced_ack
+                )
+            })?;
+            let may_be_gone = |scrape: &u64| self.doubtful.contains(scrape) || owed.gone_if_restarted.contains(scrape);
+            let mut must = owed.scrapes.iter().filter(|scrape| **scrape < self.durable_until && !may_be_gone(scrape));
+            let lost = must.find(|scrape| found.binary_search(scrape).is_err());
+            ensure(lost.is_none(), "3 synced", || {
+                format!("endpoint {endpoint} lacks scrape {lost:?}, which was committed; it is handed {found:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// After a restart: what was found is what is owed. After a power cut all of it is durable.
+    pub fn adopt(&mut self, found: Vec<Vec<u64>>, was_cut: bool) {
+        for (owed, found) in self.endpoints.iter_mut().zip(found) {
+            owed.issued_ack = found.first().map_or(owed.issued_ack, |first| owed.issued_ack.min(*first));
+            owed.scrapes = found.into();
+            owed.held = 0;
+            owed.gone_if_restarted.clear();
+        }
+        if was_cut {
+            self.durable_until = self.scrapes;
+            self.doubtful.clear();
+        }
+    }
+}
+
+/// Each scrape has its own number of samples, so that a wrong count can't be right by chance.
+pub(super) fn samples_of(scrape: u64) -> u64 {
+    5 + scrape % 7 + (scrape / 40) % 3 * 4
+}
