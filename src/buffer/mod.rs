@@ -197,7 +197,8 @@ impl<M: Medium> Buffer<M> {
         let Some((record, Staged { batch, is_too_large, .. })) = self.stage.pop_oldest() else { return false };
         let in_ring_from = self.ring.segments().next().map_or(0, |oldest| oldest.first_record);
         let lost_by = match () {
-            _ if record >= self.committed_until => Some(DropCause::StageFull),
+            _ if record >= self.committed_until && self.flash_refuses => Some(DropCause::StageFull),
+            _ if record >= self.committed_until => Some(DropCause::WriteBudget),
             _ if is_too_large => Some(DropCause::TooLarge),
             _ if record < in_ring_from => Some(DropCause::RingFull),
             _ => None,

@@ -94,6 +94,21 @@ fn what_was_not_needed_is_there_for_an_outage_after_quiet_hours() {
 }
 
 #[test]
+fn memory_keeps_to_its_bound_while_the_budget_holds_commits_back() {
+    let mut device = Device::new(&["a"], 2000);
+    limit(&mut device, Some("64KiB/day"));
+    let scrapes = 300;
+    for _ in 0..scrapes {
+        device.now += Duration::from_secs(1);
+        device.scrape();
+        assert!(device.buffer.stage.bytes() <= STAGE_BYTES_MAX);
+    }
+    let dropped = device.counters.endpoint(0).dropped(DropCause::WriteBudget);
+    assert!(dropped > 0);
+    assert_eq!(device.drain(0).len() as u64 * 2000 + dropped, scrapes * 2000);
+}
+
+#[test]
 fn a_clean_stop_keeps_what_the_budget_had_held_back() {
     let mut device = device(Some("64KiB/day"));
     offline(&mut device, 20);
