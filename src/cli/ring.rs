@@ -51,8 +51,12 @@ pub fn ring(command: &RingCommand) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads no further, as `head` does, has what they wanted.
-        Err(ToolError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        // Who reads a dump no further, as `head` does, has what they wanted.
+        Err(ToolError::Output(error))
+            if error.kind() == std::io::ErrorKind::BrokenPipe && command.action == RingAction::Dump =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => super::refuse(&error),
     }
 }
