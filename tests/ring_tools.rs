@@ -112,6 +112,20 @@ fn a_whole_ring_is_verified_and_dumped_to_the_last_sample() {
 }
 
 #[test]
+fn a_dump_that_nobody_reads_to_its_end_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ring");
+    write_ring(&file, 40, 0);
+    let mut dump = std::process::Command::new(env!("CARGO_BIN_EXE_narthex"));
+    dump.args(["ring", "dump", file.to_str().unwrap()]);
+    dump.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut dump = dump.spawn().unwrap();
+    drop(dump.stdout.take());
+    let output = dump.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn info_draws_the_ring_and_gives_its_figures() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ring");
