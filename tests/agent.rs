@@ -141,6 +141,7 @@ fn an_endpoint_that_is_down_holds_back_none_of_the_others() {
     wait_until_arrived(&up, 30);
     down.back_at(address);
     wait_until_arrived(&down, 40);
+    wait_until_arrived(&up, 40);
     let (up, down) = (arrived(&up), arrived(&down));
     assert!((0..=40).all(|n| up.contains(&n) && down.contains(&n)), "{up:?}\n{down:?}");
     assert!(agent.stop().0.success());

@@ -51,7 +51,7 @@ fn bad_pages_fail_with_a_clear_line() {
     let endless_line = "a".repeat(1 << 20);
     let cases: [(&str, Vec<u8>, &str); 7] = [
         ("binary", page_of(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0xff, 0xfe].repeat(100)), "line 1"),
-        ("half a line", page(&"n 1\nhalf{a=\"b"), "line 2"),
+        ("half a line", page("n 1\nhalf{a=\"b"), "line 2"),
         ("one endless line", page(&endless_line), "longer than"),
         ("no value", page("n\n"), "line 1"),
         ("an error", respond("503 Service Unavailable", "", b"not yet"), "HTTP status 503 Service Unavailable"),

@@ -183,6 +183,40 @@ fn a_device_takes_another_segment_size_once_nobody_waits() {
     assert!(missing.len() <= 5, "{missing:?}");
 }
 
+/// Nothing waits in the ring, so whatever a kill leaves of it is taken up again.
+#[test]
+#[ignore = "needs root and loop devices: cargo on-devices"]
+fn killed_while_a_device_takes_another_segment_size_it_goes_on_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = LoopDevice::new(folder.path(), 256 << 20, 512);
+    let (exporter, receiver) = (counting_exporter(), Receiver::start());
+    let with = |segment_size: &str| {
+        let buffer = format!("path = '{}'\nsegment_size = '{segment_size}'", device.name());
+        config(&exporter, &receiver.address().to_string(), &buffer)
+    };
+    let run_until_more_arrived = |segment_size: &str| {
+        let agent = Agent::start(folder.path(), &with(segment_size));
+        let before = arrived(&receiver).len();
+        eventually("more", PATIENCE, || (arrived(&receiver).len() > before + 2).then_some(()));
+        assert!(agent.stop().0.success());
+    };
+    run_until_more_arrived("128KiB");
+    let begun = std::time::Instant::now();
+    let agent = Agent::start(folder.path(), &with("64KiB"));
+    agent.wait_for_log("is running");
+    let whole = begun.elapsed();
+    assert!(agent.stop().0.success());
+    let mut interrupted = 0;
+    for (part, segment_size) in [(20, "128KiB"), (40, "256KiB"), (60, "64KiB"), (80, "1MiB"), (90, "512KiB")] {
+        let agent = Agent::start(folder.path(), &with(segment_size));
+        std::thread::sleep(whole * part / 100);
+        interrupted += usize::from(!agent.log().contains("is running"));
+        agent.kill();
+        run_until_more_arrived(segment_size);
+    }
+    assert!(interrupted >= 2, "{interrupted}");
+}
+
 /// The new ring is made beside the old one, so there has to be room for both.
 #[test]
 #[ignore = "needs root: cargo on-devices"]

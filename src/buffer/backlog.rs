@@ -54,8 +54,8 @@ impl<M: Medium> Buffer<M> {
     pub(super) fn read_backlog(&mut self, endpoint: usize, window: &mut Window) -> Result<(), RingError> {
         let until = self.stage.first_record();
         let cursor = &mut self.cursors[endpoint];
-        let goes_on = |b: &Box<Backlog>| b.next_record == window.next_record && self.ring.segment_at(b.at).is_some();
-        let known = cursor.backlog.take().filter(goes_on);
+        let goes_on = |b: &Backlog| b.next_record == window.next_record && self.ring.segment_at(b.at).is_some();
+        let known = cursor.backlog.take().filter(|backlog| goes_on(backlog));
         let found = || self.ring.find(window.next_record).map(|at| Backlog::starting_at(at, window.next_record));
         let Some(mut backlog) = known.or_else(|| found().map(Box::new)) else {
             window.next_record = until;

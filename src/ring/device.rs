@@ -11,6 +11,7 @@ use super::recovery::Layout;
 use super::shape::{Place, Shape};
 use super::signature;
 use crate::limits::{PROGRAM_UNIT_BYTES, PROGRAM_UNIT_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::model::format_size;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -71,6 +72,7 @@ impl Place {
             size_bytes: number(folder.join("size")).map(|sectors| sectors.saturating_mul(SYSFS_SECTOR_BYTES)),
             program_unit_bytes: unit as u32,
             erase_block_bytes: erase_sizes.iter().filter_map(|name| number(disk.join(name))).find(is_plausible),
+            start_bytes: number(folder.join("start")).unwrap_or(0).saturating_mul(SYSFS_SECTOR_BYTES),
         }
     }
 }
@@ -85,7 +87,17 @@ fn numbers_of(device: u64) -> (u64, u64) {
 impl DeviceMedium {
     /// Opens the device if it holds a ring, or is blank. It is [`Found::Made`] where it is blank: nothing was written yet.
     pub fn open(path: &Path, shape: &Shape) -> Result<(DeviceMedium, Found), RingError> {
-        DeviceMedium::hold(open_exclusively(path)?, path, shape)
+        let opened = DeviceMedium::hold(open_exclusively(path)?, path, shape)?;
+        if let Some(block) = shape.erase_block_bytes
+            && !Place::of(path).start_bytes.is_multiple_of(u64::from(block))
+        {
+            log::warn!(
+                "{} does not begin at an erase block, so that each segment wears one more of them; align the partition to {}",
+                path.display(),
+                format_size(u64::from(block))
+            );
+        }
+        Ok(opened)
     }
 
     fn hold(mut file: File, path: &Path, shape: &Shape) -> Result<(DeviceMedium, Found), RingError> {
@@ -299,6 +311,7 @@ mod tests {
             ("mmc/device/erase_size", "524288\n"),
             ("mmc/mmcp5/partition", "5\n"),
             ("mmc/mmcp5/size", "131072\n"),
+            ("mmc/mmcp5/start", "8192\n"),
             ("ssd/size", "2097152\n"),
             ("ssd/queue/logical_block_size", "512\n"),
             ("ssd/queue/physical_block_size", "4096\n"),
@@ -317,7 +330,8 @@ mod tests {
             ("not there", None, 512, None),
         ] {
             let place = Place::in_sysfs(&folder.path().join(name));
-            assert_eq!(place, Place { size_bytes, program_unit_bytes, erase_block_bytes }, "{name}");
+            let start_bytes = if name == "mmc/mmcp5" { 8192 * 512 } else { 0 };
+            assert_eq!(place, Place { size_bytes, program_unit_bytes, erase_block_bytes, start_bytes }, "{name}");
         }
         let shape = RingSizes::default().shape(&Place::in_sysfs(&folder.path().join("mmc/mmcp5"))).unwrap();
         assert_eq!(shape.layout, Layout { segment_size_bytes: 4 << 20, segment_count: 16 });

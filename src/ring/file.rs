@@ -429,6 +429,12 @@ mod tests {
         }
         assert_eq!(found, [1, 2]);
         drop(ring);
+        // Its first frame gone, the segment counts as one whose first append was interrupted.
+        File::options().write(true).open(&path).unwrap().write_all_at(b"damage", 16384 + 4096).unwrap();
+        let (mut ring, _) = Ring::open(FileMedium::open(&path, shape).unwrap().0, layout, Rc::default()).unwrap();
+        ring.append(&frame(2), Placement::NewSegment, &Acks::new()).unwrap();
+        assert_eq!(ring.segments().map(|segment| segment.seq).collect::<Vec<_>>(), [1]);
+        drop(ring);
         let (medium, found) = FileMedium::open(&path, layout).unwrap();
         assert_eq!((medium.shape().program_unit_bytes, found), (4096, Found::Other), "512 is another shape");
     }

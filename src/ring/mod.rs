@@ -17,6 +17,9 @@
 //! found without an index. Acknowledgements of endpoints travel in frames and are carried forward in headers: nothing is
 //! ever rewritten in place. Opening only reads.
 //!
+//! A ring is in a file (`file.rs`) or on a whole device (`device.rs`), whichever a path names (`storage.rs`). `shape.rs` has the
+//! relations between its sizes, `held.rs` finds out which of them a ring that is there was made with.
+//!
 //! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
 
 mod device;

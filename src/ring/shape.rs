@@ -43,12 +43,18 @@ pub struct Place {
     pub program_unit_bytes: u32,
     /// What is erased together, where that is known.
     pub erase_block_bytes: Option<u64>,
+    /// Where on its disk a partition begins.
+    pub start_bytes: u64,
 }
 
 impl Place {
     /// A file, of whose flash nothing is known.
-    pub const FILE: Place =
-        Place { size_bytes: None, program_unit_bytes: PROGRAM_UNIT_BYTES as u32, erase_block_bytes: None };
+    pub const FILE: Place = Place {
+        size_bytes: None,
+        program_unit_bytes: PROGRAM_UNIT_BYTES as u32,
+        erase_block_bytes: None,
+        start_bytes: 0,
+    };
 }
 
 /// Sizes between which every relation holds.
@@ -249,7 +255,7 @@ mod tests {
     const MIB: u64 = 1024 * KIB;
 
     fn device(size_bytes: u64, program_unit_bytes: u32, erase_block_bytes: Option<u64>) -> Place {
-        Place { size_bytes: Some(size_bytes), program_unit_bytes, erase_block_bytes }
+        Place { size_bytes: Some(size_bytes), program_unit_bytes, erase_block_bytes, start_bytes: 0 }
     }
 
     #[test]
