@@ -435,8 +435,10 @@ mod tests {
         }
         assert_eq!(found, [1, 2]);
         drop(ring);
-        // Its first frame gone, the segment counts as one whose first append was interrupted.
-        File::options().write(true).open(&path).unwrap().write_all_at(b"damage", 16384 + 4096).unwrap();
+        // Without any frame, the segment counts as one whose first append was interrupted.
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"damage", 16384 + 4096).unwrap();
+        file.write_all_at(b"damage", 16384 + 8192).unwrap();
         let (mut ring, _) = Ring::open(FileMedium::open(&path, shape).unwrap().0, layout, Rc::default()).unwrap();
         ring.append(&frame(2), Placement::NewSegment, &Acks::new()).unwrap();
         assert_eq!(ring.segments().map(|segment| segment.seq).collect::<Vec<_>>(), [1]);
