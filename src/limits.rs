@@ -84,6 +84,9 @@ pub const SEGMENTS_MIN: u64 = 4;
 /// Segments of a ring, at the most: opening reads each one's header.
 pub const SEGMENTS_MAX: u64 = 4096;
 
+/// Segments, records and samples are counted up to here: more than any device lives to see, and no sum of them overflows.
+pub const COUNT_MAX: u64 = 1 << 62;
+
 /// Bytes that are programmed at once on a file or block device, unless it asks for more.
 pub const PROGRAM_UNIT_BYTES: usize = 512;
 /// Most that it may ask for.

@@ -147,6 +147,41 @@ fn a_file_system_is_refused_mounted_or_not() {
 
 #[test]
 #[ignore = "needs root and loop devices: cargo on-devices"]
+fn formatting_a_device_that_holds_something_takes_force_and_nobody_using_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = LoopDevice::new(folder.path(), 8 << 20, 512);
+    run(&["mkfs.ext4", "-q", device.name()]);
+    run(&["sync"]);
+    let before = device.bytes();
+    let format = |words: &[&str]| narthex(&[&["ring", "format", device.name(), "--size", "8MiB"], words].concat());
+    let refused = |words: &[&str], why: &str| {
+        let output = format(words);
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
+    };
+    refused(&[], "is not a ring");
+    assert_eq!(device.bytes(), before);
+    let mounted = Mounted::new(folder.path().join("mounted"), &[device.name()]);
+    refused(&["--force"], "is mounted or in use by another program");
+    drop(mounted);
+    eventually("the file system being let go", PATIENCE, || format(&["--force"]).status.success().then_some(()));
+    assert!(device.bytes().iter().all(|byte| *byte == 0));
+
+    let exporter = counting_exporter();
+    let agent = Agent::start(folder.path(), &config(&exporter, "127.0.0.1:9", &format!("path = '{}'", device.name())));
+    let verified = || narthex(&["ring", "verify", device.name()]);
+    eventually("scrapes in the ring", PATIENCE, || {
+        let found = String::from_utf8(verified().stdout).unwrap();
+        let scrapes = found.split(" scrapes and ").next()?.rsplit(' ').next()?.parse::<u64>().ok()?;
+        (scrapes > 3).then_some(())
+    });
+    assert!(verified().status.success(), "the agent runs meanwhile");
+    refused(&["--force"], "in use by another program");
+    assert!(agent.stop().0.success());
+    refused(&[], "not every endpoint has acknowledged");
+}
+
+#[test]
+#[ignore = "needs root and loop devices: cargo on-devices"]
 fn a_device_takes_another_segment_size_once_nobody_waits() {
     let folder = tempfile::tempdir().unwrap();
     let device = LoopDevice::new(folder.path(), 1 << 20, 512);

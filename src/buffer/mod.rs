@@ -30,6 +30,7 @@ use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use budget::Bucket;
 pub use budget::WriteBudget;
 use cursor::Cursor;
+pub use cursor::endpoint_id;
 use split::Splitter;
 use stage::{Stage, Staged};
 use std::path::PathBuf;

@@ -11,6 +11,8 @@ pub enum RingError {
     Device { doing: &'static str, cause: io::Error },
     /// The file can't be opened or made.
     File { path: PathBuf, doing: &'static str, cause: io::Error },
+    /// The file can't be looked at.
+    Unreadable { path: PathBuf, doing: &'static str, cause: io::Error },
     /// There is no room on the file system for a file of this size.
     NoSpace { path: PathBuf, size_bytes: u64 },
     /// There is no room for a second file, which is needed while a ring is carried over to another size.
@@ -45,6 +47,9 @@ impl fmt::Display for RingError {
                     "{doing} {} failed: {cause}; buffer.path must name a file that can be written",
                     path.display()
                 )
+            }
+            RingError::Unreadable { path, doing, cause } => {
+                write!(f, "{doing} {} failed: {cause}; name a ring's file that can be read", path.display())
             }
             RingError::NoSpace { path, size_bytes } => write!(
                 f,

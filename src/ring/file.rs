@@ -21,9 +21,9 @@ const FILL_BYTES: usize = 64 * 1024;
 /// An open file of fixed size, locked against other processes.
 #[derive(Debug)]
 pub struct FileMedium {
-    file: FixedFile,
-    path: PathBuf,
-    shape: Shape,
+    pub(super) file: FixedFile,
+    pub(super) path: PathBuf,
+    pub(super) shape: Shape,
 }
 
 /// How a file or device was found when it was opened.
@@ -123,7 +123,7 @@ impl FileMedium {
         Ok(Held::Blank)
     }
 
-    fn lock(path: &Path, shape: Shape) -> Result<FileMedium, RingError> {
+    pub(super) fn lock(path: &Path, shape: Shape) -> Result<FileMedium, RingError> {
         let failed = |doing| move |cause| RingError::File { path: path.into(), doing, cause };
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
         let file = options.open(path).map_err(failed("opening"))?;
@@ -169,7 +169,13 @@ fn remove_unfinished(path: &Path) -> Result<(), RingError> {
 }
 
 /// Writes zeros from `from_bytes` on. Where that fails, a file made for it is removed and an old one cut back to what it was.
-fn fill(file: &FixedFile, path: &Path, from_bytes: u64, size_bytes: u64, is_new: bool) -> Result<(), RingError> {
+pub(super) fn fill(
+    file: &FixedFile,
+    path: &Path,
+    from_bytes: u64,
+    size_bytes: u64,
+    is_new: bool,
+) -> Result<(), RingError> {
     let Err(cause) = file.write_zeros(from_bytes..size_bytes).and_then(|()| sync_folder_of(path)) else {
         return Ok(());
     };

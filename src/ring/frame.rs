@@ -17,7 +17,7 @@
 
 use super::header::{Acks, acks_bytes, put_acks, take_acks, u16_at, u32_at, u64_at};
 use crate::bugs::{Bug, planted};
-use crate::limits::FRAME_RECORDS_MAX;
+use crate::limits::{COUNT_MAX, ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 
 pub(super) const FRAME_HEADER_BYTES: usize = 24;
 
@@ -91,6 +91,13 @@ pub(super) fn claimed_bytes(head: &[u8; FRAME_HEADER_BYTES], room: usize) -> Opt
     (FRAME_HEADER_BYTES..=room).contains(&len).then_some(len)
 }
 
+/// Whether a frame with records from `next_record` on can start with these bytes: cheaper than its checksum, and nearly as sure.
+pub(super) fn can_start(head: &[u8; FRAME_HEADER_BYTES], next_record: u64) -> bool {
+    let (ack_count, record_count) = (u16_at(head, 8) as usize, u16_at(head, 10) as usize);
+    let is_possible = u32_at(head, 12) == 0 && ack_count <= ENDPOINTS_MAX && record_count <= FRAME_RECORDS_MAX;
+    is_possible && (next_record..=COUNT_MAX).contains(&u64_at(head, 16))
+}
+
 /// The frame in these bytes, as long as it claims to be: its meta and where in `bytes` its payload starts.
 pub(super) fn decode(bytes: &[u8], segment_seq: u64, offset: u32) -> Option<(FrameMeta, usize)> {
     let is_sound = bytes.len() >= FRAME_HEADER_BYTES && u32_at(bytes, 0) == checksum(segment_seq, offset, &bytes[4..]);
@@ -104,9 +111,9 @@ fn decode_checked(bytes: &[u8]) -> Option<(FrameMeta, usize)> {
     let payload_at = counts_at + 4 * record_count;
     let counts = bytes.get(counts_at..payload_at)?;
     let first_record = u64_at(bytes, 16);
-    first_record.checked_add(record_count as u64)?;
     let sample_counts = counts.chunks_exact(4).map(|c| u32_at(c, 0)).collect();
-    (record_count <= FRAME_RECORDS_MAX).then_some((FrameMeta { first_record, sample_counts, acks }, payload_at))
+    let is_possible = record_count <= FRAME_RECORDS_MAX && first_record <= COUNT_MAX;
+    is_possible.then_some((FrameMeta { first_record, sample_counts, acks }, payload_at))
 }
 
 fn checksum(segment_seq: u64, offset: u32, rest: &[u8]) -> u32 {
@@ -161,6 +168,16 @@ mod tests {
     fn a_frame_of_another_lap_or_place_is_refused() {
         assert_eq!(decode(&encoded(), 4, 512), None, "another segment_seq");
         assert_eq!(decode(&encoded(), 3, 1024), None, "another offset");
+    }
+
+    #[test]
+    fn record_numbers_that_no_ring_reaches_are_refused_even_where_the_checksum_holds() {
+        for (first_record, is_taken) in [(COUNT_MAX, true), (COUNT_MAX + 1, false), (u64::MAX, false)] {
+            let mut out = Vec::new();
+            let meta = FrameMeta { first_record, sample_counts: vec![1], ..FrameMeta::default() };
+            Frame { meta, payload: Vec::new() }.encode(3, 512, 512, &mut out);
+            assert_eq!(decode(&out[..28], 3, 512).is_some(), is_taken, "{first_record}");
+        }
     }
 
     #[test]

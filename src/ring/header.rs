@@ -17,7 +17,8 @@
 //! ```
 
 use crate::limits::{
-    ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, PROGRAM_UNIT_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_UNITS_MIN, SEGMENTS_MAX,
+    COUNT_MAX, ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, PROGRAM_UNIT_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_UNITS_MIN,
+    SEGMENTS_MAX,
 };
 
 pub(super) const HEADER_BYTES: usize = PROGRAM_UNIT_BYTES;
@@ -95,6 +96,9 @@ impl SegmentHeader {
         if version != FORMAT_VERSION {
             return HeaderUnit::Newer(version);
         }
+        if [24, 32, 40].iter().any(|at| u64_at(unit, *at) > COUNT_MAX) {
+            return HeaderUnit::Damaged;
+        }
         let Some(acks) = take_acks(&unit[ACKS_AT..CRC_AT], u16_at(unit, 10) as usize) else {
             return HeaderUnit::Damaged;
         };
@@ -141,11 +145,12 @@ pub(super) fn put_acks(into: &mut [u8], acks: &Acks) {
     }
 }
 
-/// `None` where there are more than fit, or `from` is too short.
+/// `None` where there are more than fit, or `from` is too short, or a number is past [`COUNT_MAX`].
 pub(super) fn take_acks(from: &[u8], count: usize) -> Option<Acks> {
     let places = from.get(..acks_bytes(count))?;
     let acks = places.chunks_exact(ACK_BYTES).map(|p| Ack { endpoint: u64_at(p, 0), next_record: u64_at(p, 8) });
-    (count <= ENDPOINTS_MAX).then(|| acks.collect())
+    let is_possible = count <= ENDPOINTS_MAX && acks.clone().all(|ack| ack.next_record <= COUNT_MAX);
+    is_possible.then(|| acks.collect())
 }
 
 /// The two, four or eight bytes at a place that the caller knows to be there.
@@ -206,6 +211,22 @@ mod tests {
             let found = SegmentHeader::decode(&unit);
             assert_eq!(found, if at < 8 { HeaderUnit::Foreign } else { HeaderUnit::Damaged }, "byte {at}");
         }
+    }
+
+    /// Found by the fuzz target `open_ring`: sums of such numbers overflowed.
+    #[test]
+    fn numbers_that_no_ring_reaches_are_damage_even_where_the_checksum_holds() {
+        let ack = |next_record| [Ack { endpoint: 1, next_record }].into_iter().collect();
+        for wrong in [
+            SegmentHeader { segment_seq: u64::MAX, ..header() },
+            SegmentHeader { first_record: COUNT_MAX + 1, ..header() },
+            SegmentHeader { samples_before: u64::MAX, ..header() },
+            SegmentHeader { acks: ack(u64::MAX), ..header() },
+        ] {
+            assert_eq!(SegmentHeader::decode(&wrong.encode()), HeaderUnit::Damaged, "{wrong:?}");
+        }
+        let last = SegmentHeader { segment_seq: COUNT_MAX, acks: ack(COUNT_MAX), ..header() };
+        assert_eq!(SegmentHeader::decode(&last.encode()), HeaderUnit::Valid(last));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::header::{FORMAT_VERSION, HEADER_BYTES, HeaderUnit, SegmentHeader};
 use super::medium::Medium;
 use super::recovery::Layout;
 use super::shape::Shape;
-use crate::limits::{SEGMENT_BYTES_MIN, SEGMENTS_MAX, SEGMENTS_MIN};
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_MAX, SEGMENTS_MIN};
 
 /// Segments, and so their headers, start at multiples of this.
 const STEP_BYTES: usize = SEGMENT_BYTES_MIN as usize;
@@ -43,6 +43,18 @@ pub(super) fn find(medium: &dyn Medium, wanted: &Layout, length_bytes: u64) -> R
         }
     }
     Ok(None)
+}
+
+/// So far from the start [`probe`] looks: the first four segments of any ring are within.
+const PROBED_BYTES_MAX: u64 = SEGMENTS_MIN * SEGMENT_BYTES_MAX;
+
+/// The shape of a ring by the first of its headers, for whoever has no configuration at hand. `None`: all of it is blank.
+pub fn probe(medium: &dyn Medium) -> Result<Option<Shape>, RingError> {
+    match search(medium, 0, medium.geometry().size_bytes.min(PROBED_BYTES_MAX))? {
+        Held::Ring(shape) => Ok(Some(shape)),
+        Held::Blank => Ok(None),
+        Held::Other { .. } => Err(RingError::Foreign { found: "no segment header, but other data" }),
+    }
 }
 
 /// Looks at every byte of a range that starts at a multiple of the smallest segment.
@@ -100,4 +112,65 @@ fn layouts_of(length_bytes: u64) -> impl Iterator<Item = Layout> {
         let segment_size_bytes = u32::try_from(length_bytes / count).ok()?;
         Some(Layout { segment_size_bytes, segment_count: count as u32 })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::Acks;
+    use super::*;
+    use crate::sim::SimFlash;
+
+    fn header(segment_size_bytes: u32, segment_count: u32, segment_seq: u64) -> [u8; HEADER_BYTES] {
+        let (program_unit_bytes, first_record, samples_before, acks) = (512, 0, 0, Acks::new());
+        SegmentHeader {
+            segment_size_bytes,
+            segment_count,
+            program_unit_bytes,
+            segment_seq,
+            first_record,
+            samples_before,
+            acks,
+        }
+        .encode()
+    }
+
+    #[test]
+    fn a_layout_is_known_from_any_header_in_its_place() {
+        let expected = Layout { segment_size_bytes: 16384, segment_count: 4 };
+        for seq in [1, 2, 3, 4, 9] {
+            let flash = SimFlash::new(65536);
+            flash.damage(expected.slot_offset(seq) as usize, &header(16384, 4, seq));
+            assert_eq!(probe(&flash).unwrap().map(|shape| shape.layout), Some(expected), "segment {seq}");
+        }
+    }
+
+    #[test]
+    fn headers_out_of_place_or_with_sizes_that_no_ring_has_are_not_believed() {
+        for (at, wrong) in [
+            (4096, header(16384, 4, 1)),
+            (16384, header(16384, 4, 2)),
+            (0, header(0, 4, 4)),
+            (0, header(512, 4, 4)),
+            (0, header(16384, 0, 4)),
+            (0, header(16384, u32::MAX, 0)),
+        ] {
+            let flash = SimFlash::new(65536);
+            flash.damage(at, &wrong);
+            assert!(matches!(probe(&flash), Err(RingError::Foreign { .. })), "{wrong:?}");
+            flash.damage(49152, &header(16384, 4, 3));
+            assert!(matches!(probe(&flash), Ok(Some(_))), "one that can be believed is found behind it");
+        }
+    }
+
+    #[test]
+    fn what_is_blank_is_told_from_what_is_foreign() {
+        for (byte, is_blank) in [(0, true), (0xff, true), (b'x', false)] {
+            let flash = SimFlash::new(65536);
+            flash.damage(0, &[byte; 65536]);
+            assert_eq!(matches!(probe(&flash), Ok(None)), is_blank, "{byte}");
+        }
+        let flash = SimFlash::new(65536);
+        flash.damage(1024, b"a file system's superblock");
+        assert!(matches!(probe(&flash), Err(RingError::Foreign { .. })));
+    }
 }

@@ -92,6 +92,11 @@ impl<M: Medium> Ring<M> {
         Ok((ring, recovery))
     }
 
+    /// How segments lie on the medium.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     pub fn into_medium(self) -> M {
         self.medium
     }

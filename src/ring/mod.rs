@@ -25,9 +25,11 @@
 mod device;
 mod error;
 mod file;
+mod format;
 mod frame;
 mod header;
 mod held;
+mod inspect;
 mod log;
 mod medium;
 mod reader;
@@ -37,15 +39,20 @@ mod signature;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use device::{DeviceMedium, format_device, is_block_device};
 pub use error::RingError;
 pub use file::{FileMedium, Found};
+pub use format::Formatter;
 pub use frame::{Frame, FrameMeta};
 pub use header::{Ack, Acks};
+pub use held::probe;
+pub use inspect::SlotContent;
 pub use log::{Appended, Placement, Ring, SegmentInfo};
 pub use medium::{Geometry, Medium};
 pub use reader::{FramePosition, Read};
 pub use recovery::{Layout, Recovery};
 pub use shape::{Place, RingSizes, Shape, ShapeError};
 pub use storage::Storage;
+pub use view::{FileView, View};

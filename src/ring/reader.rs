@@ -21,6 +21,11 @@ impl FramePosition {
     pub fn start_of(segment: SegmentInfo) -> FramePosition {
         FramePosition { segment_seq: segment.seq, offset: HEADER_BYTES as u32 }
     }
+
+    /// How far into its segment it is.
+    pub fn offset_bytes(self) -> u32 {
+        self.offset
+    }
 }
 
 /// What is at a place.

@@ -14,7 +14,9 @@
 //!  ... more than a lap behind the newest       not a segment of this ring any more
 //! ```
 //!
-//! In the newest segment frames are read up to the first that fails its checksum: there the next one goes.
+//! In the newest segment frames are read up to the first that fails its checksum: there the next one goes. If a whole
+//! frame of this segment stands behind that place, then what is there is damage and no end: nothing is written to the
+//! segment any more (the frame behind would seem to follow what was written), and the samples behind count as written.
 
 use super::error::RingError;
 use super::frame::{self, FRAME_HEADER_BYTES};
@@ -49,7 +51,7 @@ pub struct Recovery {
     pub segments: Vec<SegmentInfo>,
     /// What the ring was made with; where it is empty, the medium's own.
     pub program_unit_bytes: u32,
-    /// Offset in the newest segment at which the next frame goes.
+    /// Offset in the newest segment at which the next frame goes: the segment's end if it is damaged.
     pub write_offset: u32,
     /// Whether it can go there. Where units can't be overwritten, what an interrupted append left stands in its way.
     pub tail_is_programmable: bool,
@@ -168,6 +170,37 @@ fn read_newest(
         if !planted(Bug::AcksInFramesIgnored) {
             merge_acks(&mut recovery.acks, &meta.acks);
         }
+    }
+    read_beyond_damage(medium, layout, segment_seq, recovery, bytes)
+}
+
+/// Takes into account what stands behind the first place in the newest segment that holds no frame.
+fn read_beyond_damage(
+    medium: &dyn Medium,
+    layout: Layout,
+    segment_seq: u64,
+    recovery: &mut Recovery,
+    mut bytes: Vec<u8>,
+) -> Result<(), RingError> {
+    let mut offset = recovery.write_offset;
+    while layout.segment_size_bytes - offset >= recovery.program_unit_bytes {
+        let mut head = [0; FRAME_HEADER_BYTES];
+        let at = layout.slot_offset(segment_seq) + u64::from(offset);
+        medium.read(at, &mut head).map_err(RingError::device("reading a frame"))?;
+        // What an earlier lap left has smaller numbers, and need not be read to its end.
+        let frame = match frame::can_start(&head, recovery.next_record) {
+            true => read_frame(medium, layout, segment_seq, offset, &mut bytes)?,
+            false => None,
+        };
+        let Some((meta, _)) = frame else {
+            offset += recovery.program_unit_bytes;
+            continue;
+        };
+        recovery.write_offset = layout.segment_size_bytes;
+        recovery.next_record = meta.end_record();
+        recovery.samples_total += meta.samples();
+        merge_acks(&mut recovery.acks, &meta.acks);
+        offset += frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
     }
     Ok(())
 }
