@@ -189,13 +189,19 @@ impl<M: Medium> Buffer<M> {
         let evicted = if placement == Placement::NewSegment { self.ring.next_evicted() } else { None };
         let losses = evicted.map(|segment| self.losses(segment));
         let acks = cursor::acks(&self.cursors);
-        self.ring.append(frame, placement, &acks)?;
-        self.acks_due = None;
-        if planted(Bug::DropNotCounted) {
-            return Ok(());
+        let appended = self.ring.append(frame, placement, &acks);
+        // A new segment that failed has given up the oldest one all the same.
+        if self.ring.next_evicted() != evicted && !planted(Bug::DropNotCounted) {
+            self.count_losses(losses.unwrap_or_default());
         }
+        appended?;
+        self.acks_due = None;
+        Ok(())
+    }
+
+    fn count_losses(&self, losses: Vec<Loss>) {
         let counted = if planted(Bug::DropCountedOnce) { 1 } else { ENDPOINTS_MAX };
-        for (index, loss) in losses.into_iter().flatten().enumerate().take(counted) {
+        for (index, loss) in losses.into_iter().enumerate().take(counted) {
             let counters = self.counters.endpoint(index);
             counters.drop_samples(DropCause::RingFull, loss.readable);
             counters.drop_samples(DropCause::RingDamaged, loss.unreadable);
@@ -207,7 +213,6 @@ impl<M: Medium> Buffer<M> {
                 );
             }
         }
-        Ok(())
     }
 
     /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.

@@ -152,8 +152,8 @@ impl<M: Medium> Ring<M> {
 
     /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
     ///
-    /// After an error nothing has changed but what lies beyond the last frame, or in the segment that was to be given up.
-    /// Ask again where the next frame [`fits`](Self::fits): not every place can be written a second time.
+    /// After an error nothing has changed but what lies beyond the last frame, or that [`next_evicted`](Self::next_evicted)
+    /// was given up: it may be damaged, and is not read any more. Ask again where the next frame [`fits`](Self::fits): not every place can be written a second time.
     pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
         if !self.fits(frame, placement) {
             return Err(RingError::Bug("a frame was appended where it does not fit"));
@@ -195,6 +195,9 @@ impl<M: Medium> Ring<M> {
             acks: if planted(Bug::AcksNotCarriedForward) { Acks::new() } else { acks.clone() },
         };
         let evicted = self.next_evicted();
+        if evicted.is_some() {
+            self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
+        }
         self.is_closed = !planted(Bug::BegunSegmentForgotten);
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
@@ -208,9 +211,6 @@ impl<M: Medium> Ring<M> {
         self.counters.flash_erases.add(1);
         self.program(slot)?;
         self.is_closed = false;
-        if evicted.is_some() {
-            self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
-        }
         self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
         self.write_offset = unit;

@@ -15,6 +15,8 @@ pub(super) struct Owed {
     /// Scrapes before this one were acknowledged, and that was synced.
     synced_ack: u64,
     issued_ack: u64,
+    /// Samples that a cut took with the segment that was being given up. They are counted if the segment's header is left.
+    cut_off: u64,
 }
 
 #[derive(Clone)]
@@ -25,12 +27,22 @@ pub(super) struct Model {
     durable_until: u64,
     /// On a segment that a commit under way, or one that failed, gives up.
     doubtful: BTreeSet<u64>,
+    doubtful_segment: Option<u64>,
+}
+
+/// What each endpoint would be handed after a restart.
+#[derive(PartialEq)]
+pub(super) struct Found {
+    pub scrapes: Vec<Vec<u64>>,
+    /// Samples counted as unreadable meanwhile, by endpoint.
+    pub unreadable: Vec<u64>,
+    pub oldest_segment: Option<u64>,
 }
 
 impl Model {
     pub fn new(endpoints: usize) -> Model {
         let endpoints = vec![Owed::default(); endpoints];
-        Model { endpoints, scrapes: 0, durable_until: 0, doubtful: BTreeSet::new() }
+        Model { endpoints, scrapes: 0, durable_until: 0, doubtful: BTreeSet::new(), doubtful_segment: None }
     }
 
     pub fn pushed(&mut self) {
@@ -60,9 +72,12 @@ impl Model {
         owed.held = kept.len();
         kept.extend(&owed.scrapes);
         owed.scrapes = kept;
-        ensure(lost == counted, "3 synced", || {
+        let was_cut_off = counted.saturating_sub(lost);
+        ensure(lost <= counted && was_cut_off <= owed.cut_off, "3 synced", || {
             format!("endpoint {endpoint} is not handed {lost} samples, and {counted} are counted as lost")
-        })
+        })?;
+        owed.cut_off -= was_cut_off;
+        Ok(())
     }
 
     pub fn acknowledged(&mut self, endpoint: usize) {
@@ -74,13 +89,18 @@ impl Model {
     }
 
     /// A commit begins that could give up the segment with these scrapes.
-    pub fn committing(&mut self, oldest_segment: &[u64]) {
-        self.doubtful.extend(oldest_segment);
+    pub fn committing(&mut self, segment: Option<u64>, scrapes: &[u64]) {
+        self.doubtful_segment = segment;
+        self.doubtful.extend(scrapes);
     }
 
     /// What a commit counted as given up for this endpoint: its oldest scrapes that are not with the sender, to the sample.
-    pub fn counted(&mut self, endpoint: usize, samples: u64) -> Result<(), Violation> {
+    pub fn counted(&mut self, endpoint: usize, samples: u64, unreadable: u64) -> Result<(), Violation> {
         let owed = &mut self.endpoints[endpoint];
+        ensure(unreadable <= owed.cut_off, "3 synced", || {
+            format!("{unreadable} samples for endpoint {endpoint} are counted as damaged, and {} can be", owed.cut_off)
+        })?;
+        owed.cut_off -= unreadable;
         let mut left = samples;
         while let Some(scrape) = owed.scrapes.get(owed.held).copied()
             && left >= samples_of(scrape)
@@ -117,8 +137,8 @@ impl Model {
     }
 
     /// Invariants 2, 3 and 4: what each endpoint would be handed after a restart.
-    pub fn compare(&self, found: &[Vec<u64>]) -> Result<(), Violation> {
-        for (endpoint, (owed, found)) in self.endpoints.iter().zip(found).enumerate() {
+    pub fn compare(&self, all: &Found) -> Result<(), Violation> {
+        for (endpoint, (owed, found)) in self.endpoints.iter().zip(&all.scrapes).enumerate() {
             let is_in_order = found.is_sorted_by(|a, b| a < b) && found.last().is_none_or(|last| *last < self.scrapes);
             ensure(is_in_order, "2 nothing invented", || format!("endpoint {endpoint} is handed {found:?}"))?;
             let first = found.first().copied().unwrap_or(u64::MAX);
@@ -134,13 +154,28 @@ impl Model {
             ensure(lost.is_none(), "3 synced", || {
                 format!("endpoint {endpoint} lacks scrape {lost:?}, which was committed; it is handed {found:?}")
             })?;
+            let (cut_off, counted) = (self.cut_off(owed, found), all.unreadable[endpoint]);
+            ensure(cut_off <= counted || all.oldest_segment != self.doubtful_segment, "3 synced", || {
+                format!("endpoint {endpoint} lost {cut_off} samples of the oldest segment, and {counted} are counted")
+            })?;
         }
         Ok(())
     }
 
+    /// Samples that were committed and went with the segment that was to be given up.
+    fn cut_off(&self, owed: &Owed, found: &[u64]) -> u64 {
+        let is_cut_off = |scrape: &u64| {
+            *scrape < self.durable_until && self.doubtful.contains(scrape) && found.binary_search(scrape).is_err()
+        };
+        owed.scrapes.iter().copied().filter(is_cut_off).map(samples_of).sum()
+    }
+
     /// After a restart: what was found is what is owed. After a power cut all of it is durable.
-    pub fn adopt(&mut self, found: Vec<Vec<u64>>, was_cut: bool) {
-        for (owed, found) in self.endpoints.iter_mut().zip(found) {
+    pub fn adopt(&mut self, found: Found, was_cut: bool) {
+        for (endpoint, found) in found.scrapes.into_iter().enumerate() {
+            let cut_off = self.cut_off(&self.endpoints[endpoint], &found);
+            let owed = &mut self.endpoints[endpoint];
+            owed.cut_off += cut_off;
             owed.issued_ack = found.first().map_or(owed.issued_ack, |first| owed.issued_ack.min(*first));
             owed.scrapes = found.into();
             owed.held = 0;

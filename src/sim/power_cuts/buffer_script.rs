@@ -1,6 +1,6 @@
 //! Scrapes, outages, commits, failures, restarts and cuts of a buffer, as a seed makes them.
 
-use super::buffer_model::{Model, samples_of};
+use super::buffer_model::{Found, Model, samples_of};
 use super::{Tally, Violation, ensure};
 use crate::buffer::Buffer;
 use crate::codec::SegmentCodec;
@@ -29,7 +29,7 @@ pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Vio
         table: Rc::default(),
         lists: HashMap::new(),
     };
-    let (buffer, counters) = world.open(&flash).map_err(|error| Violation::new("1 opens", error))?;
+    let Opened { buffer, counters, .. } = world.open(&flash).map_err(|error| Violation::new("1 opens", error))?;
     let model = Model::new(world.endpoints.len());
     let is_up = vec![true; world.endpoints.len()];
     let now = Duration::ZERO;
@@ -64,12 +64,20 @@ struct World {
     lists: HashMap<(u64, u64), Rc<[Series]>>,
 }
 
+struct Opened {
+    buffer: Buffer<SimFlash>,
+    counters: Rc<Counters>,
+    oldest_segment: Option<u64>,
+}
+
 impl World {
-    fn open(&self, flash: &SimFlash) -> Result<(Buffer<SimFlash>, Rc<Counters>), RingError> {
+    fn open(&self, flash: &SimFlash) -> Result<Opened, RingError> {
         let (counters, table) = (Rc::<Counters>::default(), self.table.clone());
         let (layout, interval) = (self.layout, self.commit_interval);
-        let (buffer, _) = Buffer::open(flash.clone(), layout, interval, self.endpoints, table, counters.clone())?;
-        Ok((buffer, counters))
+        let opened = Buffer::open(flash.clone(), layout, interval, self.endpoints, table, counters.clone())?;
+        let (buffer, recovery) = opened;
+        let oldest_segment = recovery.segments.first().map(|segment| segment.seq);
+        Ok(Opened { buffer, counters, oldest_segment })
     }
 
     /// Scrape by its number: three targets, whose series come and go, and values that no codec makes small.
@@ -101,24 +109,28 @@ impl World {
     }
 
     /// Everything that each endpoint would be handed from here on.
-    fn drain(&mut self, buffer: &mut Buffer<SimFlash>) -> Result<Vec<Vec<u64>>, Violation> {
-        let mut found = vec![Vec::new(); self.endpoints.len()];
-        for (endpoint, found) in found.iter_mut().enumerate() {
-            while let Some(window) = buffer.window(endpoint).map_err(|error| Violation::new("1 opens", error))? {
+    fn drain(&mut self, opened: &mut Opened) -> Result<Found, Violation> {
+        let mut all = Vec::new();
+        for endpoint in 0..self.endpoints.len() {
+            let mut found = Vec::new();
+            while let Some(window) = opened.buffer.window(endpoint).map_err(|error| Violation::new("1 opens", error))? {
                 for batch in &window.batches {
                     found.push(self.recognise(batch)?);
                 }
-                buffer.ack(endpoint, window.next_record, Duration::ZERO);
+                opened.buffer.ack(endpoint, window.next_record, Duration::ZERO);
             }
+            all.push(found);
         }
-        Ok(found)
+        let unreadable = |endpoint| opened.counters.endpoint(endpoint).dropped(DropCause::RingDamaged);
+        let unreadable = (0..self.endpoints.len()).map(unreadable).collect();
+        Ok(Found { scrapes: all, unreadable, oldest_segment: opened.oldest_segment })
     }
 
     /// Scrapes in the segment that the next one takes the place of.
-    fn oldest_segment(&self, image: Vec<u8>, kind: FlashKind) -> Result<Vec<u64>, RingError> {
+    fn oldest_segment(&self, image: Vec<u8>, kind: FlashKind) -> Result<(Option<u64>, Vec<u64>), RingError> {
         let flash = SimFlash::with_image(kind, image);
         let (ring, _) = Ring::open(flash, self.layout, Rc::<Counters>::default())?;
-        let Some(oldest) = ring.next_evicted() else { return Ok(Vec::new()) };
+        let Some(oldest) = ring.next_evicted() else { return Ok((None, Vec::new())) };
         let (mut at, mut bytes) = (FramePosition::start_of(oldest), Vec::new());
         let (mut codec, mut batches) = (SegmentCodec::new(), Vec::new());
         while let Read::Frame { meta, payload_at, next } = ring.read(at, &mut bytes)? {
@@ -128,7 +140,7 @@ impl World {
             }
             at = next;
         }
-        Ok(batches.iter().map(|batch| batch.timestamp_ms as u64).collect())
+        Ok((Some(oldest.seq), batches.iter().map(|batch| batch.timestamp_ms as u64).collect()))
     }
 }
 
@@ -187,7 +199,7 @@ impl Script<'_> {
         for _ in 0..self.random.usize(1..4) {
             let before = self.dropped(endpoint);
             let window = self.buffer.window(endpoint).map_err(|error| Violation::new("1 opens", error))?;
-            let counted = self.dropped(endpoint) - before;
+            let counted = self.dropped(endpoint)[1] - before[1];
             let Some(window) = window else {
                 return self.model.handed(endpoint, None, counted);
             };
@@ -204,19 +216,20 @@ impl Script<'_> {
         let image = self.flash.image();
         let kind = self.flash.kind();
         let oldest = self.world.oldest_segment(image, kind).map_err(|error| Violation::new("1 opens", error))?;
-        self.model.committing(&oldest);
+        self.model.committing(oldest.0, &oldest.1);
         let fails = !is_last && self.random.u8(..if is_thorough { 4 } else { 16 }) == 0;
         if fails {
             let cause = self.random.choice([ErrorKind::Other, ErrorKind::StorageFull]).expect("some");
             self.flash.fail_after_with(self.random.u32(..4), cause);
         }
-        let before: Vec<u64> = (0..self.is_up.len()).map(|endpoint| self.dropped(endpoint)).collect();
+        let before: Vec<[u64; 2]> = (0..self.is_up.len()).map(|endpoint| self.dropped(endpoint)).collect();
         self.flash.start_journal();
         let committed = if is_last { self.buffer.close() } else { self.buffer.commit(self.now) };
         self.flash.mend();
         let journal = self.flash.take_journal();
         for (endpoint, before) in before.iter().enumerate() {
-            self.model.counted(endpoint, self.dropped(endpoint) - before)?;
+            let after = self.dropped(endpoint);
+            self.model.counted(endpoint, after[0] - before[0], after[1] - before[1])?;
         }
         let (has_written, has_synced) = (!journal.is_empty(), journal.has_synced_write());
         let mut survivor = None;
@@ -267,10 +280,13 @@ impl Script<'_> {
         }
         let image = self.flash.image();
         self.check(&image)?;
-        let (mut buffer, _) = self.world.open(&self.flash).map_err(opens)?;
-        let found = self.world.drain(&mut buffer)?;
+        let found = {
+            let mut opened = self.world.open(&self.flash).map_err(opens)?;
+            self.world.drain(&mut opened)?
+        };
         self.model.adopt(found, cut.is_some());
-        (self.buffer, self.counters) = self.world.open(&self.flash).map_err(opens)?;
+        let Opened { buffer, counters, .. } = self.world.open(&self.flash).map_err(opens)?;
+        (self.buffer, self.counters) = (buffer, counters);
         Ok(())
     }
 
@@ -278,18 +294,19 @@ impl Script<'_> {
     fn check(&mut self, image: &[u8]) -> Result<(), Violation> {
         let opens = |error| Violation::new("1 opens", error);
         let flash = SimFlash::with_image(self.flash.kind(), image.to_vec());
-        let (mut buffer, _) = self.world.open(&flash).map_err(opens)?;
-        let found = self.world.drain(&mut buffer)?;
+        let mut opened = self.world.open(&flash).map_err(opens)?;
+        let found = self.world.drain(&mut opened)?;
         self.model.compare(&found)?;
-        let (mut again, _) = self.world.open(&flash).map_err(opens)?;
+        let mut again = self.world.open(&flash).map_err(opens)?;
         let same = found == self.world.drain(&mut again)?;
         ensure(same && flash.holds(image), "5 opens twice", || "the second time something else is found".into())?;
         // Invariant 6: one more scrape, committed with all the acknowledgements, is all that there is to send then.
         let scrape = self.model.scrapes;
-        again.push(self.world.batch(scrape), self.now);
-        again.close().map_err(|error| Violation::new("6 goes on", error))?;
-        let (mut buffer, _) = self.world.open(&flash).map_err(opens)?;
-        for (endpoint, found) in self.world.drain(&mut buffer)?.iter().enumerate() {
+        let mut buffer = again.buffer;
+        buffer.push(self.world.batch(scrape), self.now);
+        buffer.close().map_err(|error| Violation::new("6 goes on", error))?;
+        let mut opened = self.world.open(&flash).map_err(opens)?;
+        for (endpoint, found) in self.world.drain(&mut opened)?.scrapes.iter().enumerate() {
             ensure(*found == [scrape], "6 goes on", || {
                 format!("after one more scrape, {scrape}, endpoint {endpoint} is handed {found:?}")
             })?;
@@ -297,8 +314,8 @@ impl Script<'_> {
         Ok(())
     }
 
-    fn dropped(&self, endpoint: usize) -> u64 {
-        let causes = [DropCause::RingFull, DropCause::RingDamaged, DropCause::StageFull, DropCause::TooLarge];
-        causes.iter().map(|cause| self.counters.endpoint(endpoint).dropped(*cause)).sum()
+    /// Samples given up for room so far, and those that could not be read back.
+    fn dropped(&self, endpoint: usize) -> [u64; 2] {
+        [DropCause::RingFull, DropCause::RingDamaged].map(|cause| self.counters.endpoint(endpoint).dropped(cause))
     }
 }

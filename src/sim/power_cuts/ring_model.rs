@@ -16,6 +16,8 @@ struct Held {
     ghosts: Vec<Frame>,
     /// Written to it, whether all of them can still be read or not.
     samples: u64,
+    /// An append that was to take its place failed.
+    given_up: bool,
 }
 
 #[derive(Clone)]
@@ -33,6 +35,9 @@ pub(super) struct Model {
     synced_acks: [u64; ENDPOINTS],
     issued_acks: [u64; ENDPOINTS],
     samples: u64,
+    /// In frames that a failed append left before the ring went on elsewhere: every endpoint has them, and the ring's
+    /// account may be without them.
+    ghost_samples: u64,
     /// No synced record has reached this number.
     synced_records: u64,
     /// Erases by slot that belong to appends that were never finished.
@@ -51,6 +56,7 @@ impl Model {
             synced_acks: [0; ENDPOINTS],
             issued_acks: [0; ENDPOINTS],
             samples: 0,
+            ghost_samples: 0,
             synced_records: 0,
             unfinished_erases: vec![0; layout.segment_count as usize],
         }
@@ -74,7 +80,7 @@ impl Model {
         self.attempted_acks = std::array::from_fn(|at| self.attempted_acks[at].max(self.issued_acks[at]));
         if placement == Placement::NewSegment {
             self.gives_up_oldest = evicts.is_some();
-            let oldest = self.segments.front().map(|held| held.seq);
+            let oldest = self.segments.iter().find(|held| !held.given_up).map(|held| held.seq);
             ensure(evicts.is_none() || evicts == oldest, "3 synced", || {
                 format!("{evicts:?} makes room, not {oldest:?}")
             })?;
@@ -106,16 +112,14 @@ impl Model {
 
     fn evict(&mut self, seq: u64, evicted: Option<(u64, u64)>) -> Result<(), Violation> {
         let slots = u64::from(self.layout.segment_count);
-        let expected =
-            self.segments.front().filter(|held| held.seq + slots <= seq).map(|held| (held.seq, held.samples));
+        let is_replaced = self.segments.front().is_some_and(|held| held.seq + slots <= seq);
+        let replaced = if is_replaced { self.segments.pop_front() } else { None };
+        let expected = replaced.filter(|held| !held.given_up).map(|held| (held.seq, held.samples));
         ensure(evicted == expected, "3 synced", || {
             format!(
                 "segment {seq} took the place of {expected:?} (number, samples), and {evicted:?} was said to be given up"
             )
         })?;
-        if evicted.is_some() {
-            self.segments.pop_front();
-        }
         self.gives_up_oldest = false;
         Ok(())
     }
@@ -136,7 +140,7 @@ impl Model {
 
     fn held(&mut self, seq: u64) -> &mut Held {
         let index = self.segments.iter().position(|held| held.seq == seq).unwrap_or_else(|| {
-            self.segments.push_back(Held { seq, frames: Vec::new(), ghosts: Vec::new(), samples: 0 });
+            self.segments.push_back(Held { seq, frames: Vec::new(), ghosts: Vec::new(), samples: 0, given_up: false });
             self.segments.len() - 1
         });
         &mut self.segments[index]
@@ -144,6 +148,9 @@ impl Model {
 
     /// The append failed, or the process ended in it.
     pub fn abandon(&mut self, erased_slot: Option<usize>) {
+        if let Some(oldest) = self.segments.front_mut() {
+            oldest.given_up |= std::mem::take(&mut self.gives_up_oldest);
+        }
         if let Some(slot) = erased_slot {
             self.unfinished_erases[slot] += 1;
         }
@@ -162,6 +169,7 @@ impl Model {
         let mut known: Vec<Frame> = Vec::new();
         for held in &mut self.segments {
             held.ghosts.clear();
+            held.given_up = false;
             known.append(&mut held.frames);
         }
         let unsynced = std::mem::take(&mut self.unsynced);
@@ -169,6 +177,8 @@ impl Model {
         for (seq, frame) in &found.frames {
             self.held(*seq).frames.push(frame.clone());
             if !was_known(frame) {
+                let is_ghost = found.segments.last() != Some(seq);
+                self.ghost_samples += if is_ghost { frame.meta.samples() } else { 0 };
                 self.unsynced.push(frame.clone());
             }
         }
@@ -217,9 +227,11 @@ impl Model {
         let fresh: u64 = in_newest.filter(|(_, frame)| is_fresh(frame)).map(|(_, frame)| frame.meta.samples()).sum();
         let unsynced: u64 = self.unsynced.iter().map(|frame| frame.meta.samples()).sum();
         let total = found.samples_total;
-        ensure((self.samples - unsynced..=self.samples + fresh).contains(&total), "3 synced", || {
-            format!("{total} samples were written by the ring's account, by ours {} and {fresh}", self.samples)
-        })?;
+        ensure(
+            (self.samples - unsynced..=self.samples + fresh + self.ghost_samples).contains(&total),
+            "3 synced",
+            || format!("{total} samples were written by the ring's account, by ours {} and {fresh}", self.samples),
+        )?;
         for (endpoint, ack) in found.acks.iter().enumerate() {
             let range = self.synced_acks[endpoint]..=self.issued_acks[endpoint].max(self.attempted_acks[endpoint]);
             ensure(range.contains(ack), "4 acks", || {
@@ -235,7 +247,7 @@ impl Model {
     fn expected(&self) -> Vec<(bool, &Frame)> {
         let mut expected = Vec::new();
         for (index, held) in self.segments.iter().enumerate() {
-            let is_kept = index > 0 || !self.gives_up_oldest;
+            let is_kept = !(held.given_up || index == 0 && self.gives_up_oldest);
             let is_synced = |frame: &Frame| is_kept && !self.unsynced.contains(frame);
             expected.extend(held.frames.iter().map(|frame| (is_synced(frame), frame)));
             expected.extend(held.ghosts.iter().map(|frame| (false, frame)));
