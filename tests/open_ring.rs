@@ -52,12 +52,20 @@ fn opening_a_full_ring_of_one_gib_reads_little_and_keeps_nothing() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = folder.path().join("ring");
     let layout = default_layout(GIB);
-    fill(&path, layout);
+    // The newest segment as full as it gets, and with a single frame, behind which nothing must be overlooked.
+    let segments = u64::from(layout.segment_count) + 3;
+    fill(&path, layout, segments, usize::MAX);
+    open_again_and_again(&path, layout);
+    fill(&path, layout, segments + 1, 1);
+    open_again_and_again(&path, layout);
+}
+
+fn open_again_and_again(path: &Path, layout: Layout) {
     let mut fastest = TIME_MAX * 100;
     for attempt in 0..5 {
         let read_bytes = Rc::new(Cell::new(0));
         let (before_kib, begun) = (resident_kib(), Instant::now());
-        let buffer = open(&path, layout, read_bytes.clone());
+        let buffer = open(path, layout, read_bytes.clone());
         let (took, growth_kib) = (begun.elapsed(), resident_kib().saturating_sub(before_kib));
         println!(
             "{} segments of {} KiB, {} full: {} KiB read in {took:?}, {growth_kib} KiB of memory more",
@@ -85,21 +93,23 @@ fn open(path: &Path, layout: Layout, read_bytes: Rc<Cell<u64>>) -> Buffer<Counte
     Buffer::open(medium, layout, Duration::from_secs(30), &["a"], Rc::default(), Rc::default()).unwrap().0
 }
 
-/// More than a lap of frames, and the newest segment as full as it gets.
-fn fill(path: &Path, layout: Layout) {
+/// Appends until this is the newest segment and holds so many frames, or as many as fit.
+fn fill(path: &Path, layout: Layout, newest_segment: u64, newest_frames: usize) {
     let medium = Counted { medium: FileMedium::open(path, layout).unwrap().0, read_bytes: Rc::default() };
     let mut ring = Ring::open(medium, layout, Rc::default()).unwrap().0;
     let meta = FrameMeta { first_record: 0, sample_counts: vec![500; 20], acks: Acks::new() };
     let mut frame = Frame { meta, payload: vec![7; FRAME_BYTES] };
-    let segments = u64::from(layout.segment_count) + 3;
-    loop {
+    let mut frames = 0;
+    while frames < newest_frames {
+        let is_newest = ring.segments().next_back().is_some_and(|newest| newest.seq == newest_segment);
         let placement = match ring.fits(&frame, Placement::Current) {
             true => Placement::Current,
-            false if ring.segments().next_back().is_some_and(|newest| newest.seq == segments) => return,
+            false if is_newest => return,
             false => Placement::NewSegment,
         };
+        frame.meta.first_record = ring.next_record();
         ring.append(&frame, placement, &Acks::new()).unwrap();
-        frame.meta.first_record = frame.meta.end_record();
+        frames += usize::from(ring.segments().next_back().is_some_and(|newest| newest.seq == newest_segment));
     }
 }
 

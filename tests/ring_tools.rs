@@ -153,12 +153,20 @@ oldest scrape     2025-11-21T10:46:40Z
 newest scrape     2025-11-21T10:52:55Z
 they span         6m 15s
 ";
-    assert_eq!(text(&output.stdout).split_once("ring").unwrap().1, expected);
+    let shown = text(&output.stdout);
+    let (shown, wear) = shown.split_once("wear").unwrap();
+    assert_eq!(shown.split_once("ring").unwrap().1, expected);
+    assert!(wear.ends_with("tell its wear\n") || wear.contains("used"), "what the device under it says: {wear}");
 
     let config = folder.path().join("n.toml");
-    fs::write(&config, "[buffer]\npath = 'ring'\n[[remote_write]]\nurl = 'http://a/'\nname = 'cloud'\n").unwrap();
+    fs::write(
+        &config,
+        "[buffer]\npath = 'ring'\nrated_cycles = 3000\n[[remote_write]]\nurl = 'http://a/'\nname = 'cloud'\n",
+    )
+    .unwrap();
     let named = narthex(&["ring", "info", file.to_str().unwrap(), "--config", config.to_str().unwrap()]);
     assert!(text(&named.stdout).contains("cloud lacks 320 samples of 16 scrapes"), "{named:?}");
+    assert!(text(&named.stdout).contains("0.6 of 3000 erase cycles used"), "{named:?}");
 }
 
 #[test]

@@ -6,19 +6,24 @@ use super::error::ToolError;
 use super::open;
 use super::times;
 use super::walk::{Go, missing, walk};
-use crate::buffer::endpoint_id;
+use crate::buffer::{BufferOptions, endpoint_id};
 use crate::cli::demo::screen::Style;
 use crate::config;
 use crate::model::format_size;
 use crate::ring::{Ack, FileView, FramePosition, Ring, SegmentInfo, View};
+use crate::wear::{Ratings, RingShape, WearReport};
 use std::io::Write;
 use std::path::Path;
 
 pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<(), ToolError> {
-    let names = match config {
-        Some(path) => config::load(path).map_err(ToolError::Config)?.endpoints.into_iter().map(|e| e.name).collect(),
-        None => Vec::new(),
-    };
+    let (mut names, mut ratings) = (Vec::new(), Ratings::default());
+    if let Some(path) = config {
+        let config = config::load(path).map_err(ToolError::Config)?;
+        if let Some(BufferOptions { rated_cycles, erase_block_bytes, .. }) = config.buffer {
+            ratings = Ratings { rated_cycles, erase_block_bytes };
+        }
+        names = config.endpoints.into_iter().map(|endpoint| endpoint.name).collect();
+    }
     let Some(view) = open(file, out)? else { return Ok(()) };
     let layout = view.ring.layout();
     let size = format_size(layout.size_bytes());
@@ -38,7 +43,15 @@ pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<
         writeln!(out, "  {line}")?;
     }
     writeln!(out)?;
-    figures(&view, newest, times, out)
+    figures(&view, newest, times, out)?;
+    let shape = RingShape {
+        segment_size_bytes: u64::from(layout.segment_size_bytes),
+        segment_count: u64::from(layout.segment_count),
+    };
+    for line in WearReport::at_rest(file, shape, ratings, newest.seq).lines() {
+        writeln!(out, "{:<18}{line}", "wear")?;
+    }
+    Ok(())
 }
 
 /// How far one endpoint has come, as far as the ring on flash knows.
