@@ -221,6 +221,26 @@ fn reads_that_fail_in_the_middle_of_a_window_lose_nothing() {
 }
 
 #[test]
+fn storage_that_is_away_for_minutes_costs_nothing_and_for_good_it_is_counted() {
+    for (reads, delivered_scrapes) in [(100, 80), (10_000, 0)] {
+        let mut device = Device::new(&["a"], 100);
+        device.run(80);
+        device.buffer.close().unwrap();
+        let mut device = device.reboot(&["a"]);
+        device.flash.fail_reads_after(0);
+        let mut windows = (0..reads).filter_map(|_| device.buffer.window(0).ok());
+        assert!(windows.all(|window| window.is_none()));
+        drop(windows);
+        device.flash.mend();
+        assert_eq!(device.drain(0).len(), delivered_scrapes);
+        let dropped = device.counters.endpoint(0).dropped(DropCause::RingDamaged);
+        assert_eq!(dropped, (80 - delivered_scrapes as u64) * 100);
+        device.run(1);
+        assert_eq!(device.drain(0), [80], "and it goes on");
+    }
+}
+
+#[test]
 fn a_window_that_is_not_acknowledged_is_handed_out_again() {
     let mut device = Device::new(&["a"], 2);
     let scrapes = 3 * WINDOW_BATCHES_MAX as i64;
