@@ -328,6 +328,31 @@ fn a_sample_too_large_for_the_ring_is_delivered_from_memory_or_counted() {
 }
 
 #[test]
+fn a_frame_brings_in_no_more_labels_than_a_reader_takes() {
+    let mut device = Device::new(&["a"], 0);
+    let long = "x".repeat(16_000);
+    let labels = |list: usize, i: usize| {
+        let (list, i) = (list.to_string(), i.to_string());
+        LabelsBuilder::from_iter([("list", list.as_str()), ("i", &i), ("long", &long)]).build().unwrap()
+    };
+    for list in 0..3 {
+        let series: Rc<[Series]> = (0..2000).map(|i| device.table.intern(&labels(list, i))).collect();
+        let values = vec![1.0; series.len()];
+        let batch = ScrapeBatch { target: list as u32, timestamp_ms: 0, series, values, own_timestamps: vec![] };
+        let parts = device.buffer.splitter.split(batch, usize::MAX);
+        assert_eq!(parts.len(), 1);
+        device.buffer.stage.push(Rc::new(parts.pop().unwrap()), device.now);
+    }
+    let mut gathered = Vec::new();
+    device.buffer.gather(0, &mut gathered);
+    assert_eq!(gathered.len(), 2, "32 MB each");
+    let whole = device.buffer.stage.from(0).flat_map(|(_, batch)| batch.series.to_vec()).collect::<Rc<[Series]>>();
+    let values = vec![1.0; whole.len()];
+    let batch = ScrapeBatch { target: 9, timestamp_ms: 0, series: whole, values, own_timestamps: vec![] };
+    assert_eq!(device.buffer.splitter.split(batch, usize::MAX).len(), 2, "96 MB");
+}
+
+#[test]
 fn a_page_larger_than_a_segment_is_kept_in_parts() {
     let mut device = Device::new(&["a"], 3000);
     device.run(3);
