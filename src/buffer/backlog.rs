@@ -159,9 +159,8 @@ impl<M: Medium> Buffer<M> {
         let Some(segment) = self.ring.segment_at(backlog.at) else { return };
         let unread = self.ring.samples_in(segment).saturating_sub(backlog.samples_read);
         backlog.samples_read += unread;
-        if unread > 0 && !planted(Bug::UnreadNotCounted) {
-            log::error!("{unread} samples for endpoint {} could not be read back from the ring", endpoint + 1);
-            self.counters.endpoint(endpoint).drop_samples(DropCause::RingDamaged, unread);
+        if !planted(Bug::UnreadNotCounted) {
+            self.losses.count(endpoint, DropCause::RingDamaged, unread);
         }
     }
 }

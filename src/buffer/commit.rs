@@ -43,6 +43,7 @@ impl<M: Medium> Buffer<M> {
             budget.charge(now, before, after);
         }
         self.flash_refuses = committed.is_err();
+        self.losses.tell(now);
         committed
     }
 
@@ -64,6 +65,7 @@ impl<M: Medium> Buffer<M> {
         // Nothing is handed out any more, and what only memory has is lost.
         self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
         while self.forget_oldest() {}
+        self.losses.tell(Duration::MAX);
         if self.acks_behind() { self.write_acks() } else { Ok(()) }
     }
 
@@ -217,16 +219,8 @@ impl<M: Medium> Buffer<M> {
     fn count_losses(&self, losses: Vec<Loss>) {
         let counted = if planted(Bug::DropCountedOnce) { 1 } else { ENDPOINTS_MAX };
         for (index, loss) in losses.into_iter().enumerate().take(counted) {
-            let counters = self.counters.endpoint(index);
-            counters.drop_samples(DropCause::RingFull, loss.readable);
-            counters.drop_samples(DropCause::RingDamaged, loss.unreadable);
-            if loss.readable + loss.unreadable > 0 {
-                log::warn!(
-                    "the ring is full: {} samples that endpoint {} lacked were given up; make buffer.size larger to outlast longer outages",
-                    loss.readable + loss.unreadable,
-                    index + 1
-                );
-            }
+            self.losses.count(index, DropCause::RingFull, loss.readable);
+            self.losses.count(index, DropCause::RingDamaged, loss.unreadable);
         }
     }
 
