@@ -9,8 +9,11 @@ use crate::ring::{FrameMeta, FramePosition, Medium, Read, RingError};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Failed reads of one place in a row after which the rest of its segment is given up.
+/// Failed reads in a row after which the rest of a segment is given up, if another can be read.
 const READ_ATTEMPTS: u8 = 5;
+
+/// Failed reads in a row after which all of the storage is taken to be gone for good.
+const READ_ATTEMPTS_OF_ALL: u8 = 240;
 
 pub(super) struct Backlog {
     /// The first record that was not handed out from here yet.
@@ -44,7 +47,6 @@ impl Backlog {
         self.at = at;
         self.codec = SegmentCodec::new();
         self.samples_read = 0;
-        self.failures = 0;
     }
 }
 
@@ -98,10 +100,7 @@ impl<M: Medium> Buffer<M> {
     fn read_further(&self, backlog: &mut Backlog, endpoint: usize) -> Result<bool, RingError> {
         let read = match self.ring.read(backlog.at, &mut backlog.bytes) {
             Ok(read) => read,
-            Err(error) if backlog.failures + 1 < READ_ATTEMPTS => {
-                backlog.failures += 1;
-                return Err(error);
-            }
+            Err(error) if self.is_worth_another_read(backlog) => return Err(error),
             Err(error) => {
                 log::error!("the rest of a segment is given up: {error}");
                 self.ring.after(backlog.at)
@@ -130,6 +129,13 @@ impl<M: Medium> Buffer<M> {
         }
     }
 
+    /// After a failed read. One bad place must not hold up the rest, but storage that is away for a while may come back.
+    fn is_worth_another_read(&self, backlog: &mut Backlog) -> bool {
+        backlog.failures = backlog.failures.saturating_add(1);
+        let is_bad_place = backlog.failures >= READ_ATTEMPTS && self.ring.can_be_read_elsewhere(backlog.at);
+        !is_bad_place && backlog.failures < READ_ATTEMPTS_OF_ALL
+    }
+
     fn decode(
         &self,
         backlog: &mut Backlog,
@@ -153,9 +159,8 @@ impl<M: Medium> Buffer<M> {
         let Some(segment) = self.ring.segment_at(backlog.at) else { return };
         let unread = self.ring.samples_in(segment).saturating_sub(backlog.samples_read);
         backlog.samples_read += unread;
-        if unread > 0 && !planted(Bug::UnreadNotCounted) {
-            log::error!("{unread} samples for endpoint {} could not be read back from the ring", endpoint + 1);
-            self.counters.endpoint(endpoint).drop_samples(DropCause::RingDamaged, unread);
+        if !planted(Bug::UnreadNotCounted) {
+            self.losses.count(endpoint, DropCause::RingDamaged, unread);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
 use super::budget::FlashUse;
+use super::split::label_bytes;
 use super::stage::Stage;
 use super::{Buffer, cursor};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -42,6 +43,7 @@ impl<M: Medium> Buffer<M> {
             budget.charge(now, before, after);
         }
         self.flash_refuses = committed.is_err();
+        self.losses.tell(now);
         committed
     }
 
@@ -63,6 +65,7 @@ impl<M: Medium> Buffer<M> {
         // Nothing is handed out any more, and what only memory has is lost.
         self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
         while self.forget_oldest() {}
+        self.losses.tell(Duration::MAX);
         if self.acks_behind() { self.write_acks() } else { Ok(()) }
     }
 
@@ -129,8 +132,7 @@ impl<M: Medium> Buffer<M> {
     fn commit_frame(&mut self) -> Result<(), RingError> {
         let from = self.uncommitted_from();
         let mut batches = std::mem::take(&mut self.gathered);
-        batches.clear();
-        batches.extend(self.stage.from(from).take(self.frame_records).map(|(_, batch)| batch.clone()));
+        self.gather(from, &mut batches);
         let (frame, codec) = (std::mem::take(&mut self.frame), self.take_codec()?);
         let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
         let Some(Encoded { frame, placement, codec }) = encoded else {
@@ -153,6 +155,21 @@ impl<M: Medium> Buffer<M> {
         batches.clear();
         (self.frame, self.gathered) = (frame, batches);
         Ok(())
+    }
+
+    /// Batches for the next frame: no more than may come back from one, in number and in bytes of labels.
+    pub(super) fn gather(&self, from: u64, batches: &mut Vec<Rc<ScrapeBatch>>) {
+        let mut bytes = 0;
+        batches.clear();
+        for (_, batch) in self.stage.from(from).take(self.frame_records) {
+            // Lists come in turn, so that one seen before is not far back.
+            let is_known = batches.iter().rev().any(|known| Rc::ptr_eq(&known.series, &batch.series));
+            bytes += if is_known { 0 } else { label_bytes(&batch.series) };
+            if bytes > FRAME_LABEL_BYTES_MAX && !batches.is_empty() {
+                return;
+            }
+            batches.push(batch.clone());
+        }
     }
 
     /// Frames after this one are tried with about as many records: where segments are small beside what memory holds, all of
@@ -202,16 +219,8 @@ impl<M: Medium> Buffer<M> {
     fn count_losses(&self, losses: Vec<Loss>) {
         let counted = if planted(Bug::DropCountedOnce) { 1 } else { ENDPOINTS_MAX };
         for (index, loss) in losses.into_iter().enumerate().take(counted) {
-            let counters = self.counters.endpoint(index);
-            counters.drop_samples(DropCause::RingFull, loss.readable);
-            counters.drop_samples(DropCause::RingDamaged, loss.unreadable);
-            if loss.readable + loss.unreadable > 0 {
-                log::warn!(
-                    "the ring is full: {} samples that endpoint {} lacked were given up; make buffer.size larger to outlast longer outages",
-                    loss.readable + loss.unreadable,
-                    index + 1
-                );
-            }
+            self.losses.count(index, DropCause::RingFull, loss.readable);
+            self.losses.count(index, DropCause::RingDamaged, loss.unreadable);
         }
     }
 

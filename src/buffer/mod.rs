@@ -15,6 +15,7 @@ mod budget;
 mod carry;
 mod commit;
 mod cursor;
+mod losses;
 mod resize;
 mod split;
 mod stage;
@@ -31,6 +32,7 @@ use budget::Bucket;
 pub use budget::WriteBudget;
 use cursor::Cursor;
 pub use cursor::endpoint_id;
+use losses::Losses;
 use split::Splitter;
 use stage::{Stage, Staged};
 use std::path::PathBuf;
@@ -121,6 +123,7 @@ pub struct Buffer<M> {
     cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
+    losses: Losses,
 }
 
 impl<M: Medium> Buffer<M> {
@@ -151,6 +154,7 @@ impl<M: Medium> Buffer<M> {
             frame: Frame::default(),
             gathered: Vec::new(),
             table,
+            losses: Losses::new(counters.clone(), endpoints),
             counters,
         };
         Ok((buffer, recovery))
@@ -173,6 +177,7 @@ impl<M: Medium> Buffer<M> {
             self.stage.push(Rc::new(part), now);
         }
         self.make_room(now);
+        self.losses.tell(now);
     }
 
     /// Keeps memory within its bound: commits ahead of time, and gives up the oldest batches where flash refuses writes or the
@@ -212,8 +217,7 @@ impl<M: Medium> Buffer<M> {
 
     fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
         for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| cursor.lacks(record)) {
-            log::debug!("{samples} samples for endpoint {index} given up: {}", cause.name());
-            self.counters.endpoint(index).drop_samples(cause, samples);
+            self.losses.count(index, cause, samples);
         }
     }
 

@@ -1,12 +1,14 @@
-//! A page with more series than a segment can describe is kept as several records.
+//! A page with more series than a segment can describe, or than may come back from one frame, is kept as several records.
 
 use crate::codec::SegmentCodec;
+use crate::limits::FRAME_LABEL_BYTES_MAX;
 use crate::model::{OwnTimestamp, ScrapeBatch, Series};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Remembers how each target's list was cut, so that the parts of an unchanged page share their lists as well.
+/// Remembers how each target's list was cut, if at all: an unchanged page costs no look at its labels, and the parts of one
+/// share their lists as well.
 #[derive(Default)]
 pub(super) struct Splitter {
     cuts: HashMap<u32, Cut>,
@@ -15,34 +17,48 @@ pub(super) struct Splitter {
 
 struct Cut {
     whole: Rc<[Series]>,
+    /// Which of the samples had times of their own: parts have room for these.
+    own_timestamps: Box<[u32]>,
     parts: Vec<(Range<usize>, Rc<[Series]>)>,
 }
 
 impl Splitter {
     /// The batch, in parts that each fit into `room_bytes` even where nothing compresses. The caller drains them.
     pub fn split(&mut self, batch: ScrapeBatch, room_bytes: usize) -> &mut Vec<ScrapeBatch> {
-        if SegmentCodec::worst_case_bytes(&batch) <= room_bytes || batch.len() < 2 {
-            self.cuts.remove(&batch.target);
-            self.parts.push(batch);
-            return &mut self.parts;
-        }
         let cut = match self.cuts.remove(&batch.target) {
-            Some(cut) if Rc::ptr_eq(&cut.whole, &batch.series) => cut,
+            Some(cut) if cut.suits(&batch) => cut,
             _ => cut(&batch, room_bytes),
         };
-        self.parts.extend(cut.parts.iter().map(|(range, series)| part_of(&batch, range.clone(), series.clone())));
-        self.cuts.insert(batch.target, cut);
+        let target = batch.target;
+        if cut.parts.len() == 1 {
+            self.parts.push(batch);
+        } else {
+            self.parts.extend(cut.parts.iter().map(|(range, series)| part_of(&batch, range.clone(), series.clone())));
+        }
+        self.cuts.insert(target, cut);
         &mut self.parts
     }
 }
 
+impl Cut {
+    fn suits(&self, batch: &ScrapeBatch) -> bool {
+        let own_timestamps = batch.own_timestamps.iter().map(|own| &own.index);
+        Rc::ptr_eq(&self.whole, &batch.series)
+            && (batch.own_timestamps.is_empty() || own_timestamps.eq(self.own_timestamps.iter()))
+    }
+}
+
 fn cut(batch: &ScrapeBatch, room_bytes: usize) -> Cut {
-    let whole = 0..batch.len();
-    let (mut open, mut parts) = (vec![whole; 1], Vec::new());
+    let whole = batch.series.clone();
+    let own_timestamps = batch.own_timestamps.iter().map(|own| own.index).collect();
+    if fits(batch, room_bytes) {
+        return Cut { parts: vec![(0..batch.len(), whole.clone())], whole, own_timestamps };
+    }
+    let (mut open, mut parts) = (vec![0..batch.len(); 1], Vec::new());
     while let Some(range) = open.pop() {
         let series: Rc<[Series]> = batch.series[range.clone()].into();
         let part = part_of(batch, range.clone(), series.clone());
-        if SegmentCodec::worst_case_bytes(&part) <= room_bytes || range.len() < 2 {
+        if fits(&part, room_bytes) {
             parts.push((range, series));
         } else {
             let middle = range.start + range.len() / 2;
@@ -50,7 +66,18 @@ fn cut(batch: &ScrapeBatch, room_bytes: usize) -> Cut {
             open.push(range.start..middle);
         }
     }
-    Cut { whole: batch.series.clone(), parts }
+    Cut { whole, own_timestamps, parts }
+}
+
+/// A single series is not cut, whether it fits or not.
+fn fits(batch: &ScrapeBatch, room_bytes: usize) -> bool {
+    let is_readable = || label_bytes(&batch.series) <= FRAME_LABEL_BYTES_MAX;
+    batch.len() < 2 || SegmentCodec::worst_case_bytes(batch) <= room_bytes && is_readable()
+}
+
+/// What a list's labels take once they are read back.
+pub(super) fn label_bytes(list: &[Series]) -> usize {
+    list.iter().map(|series| series.packed().len()).sum()
 }
 
 fn part_of(batch: &ScrapeBatch, range: Range<usize>, series: Rc<[Series]>) -> ScrapeBatch {

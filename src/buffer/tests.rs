@@ -221,6 +221,26 @@ fn reads_that_fail_in_the_middle_of_a_window_lose_nothing() {
 }
 
 #[test]
+fn storage_that_is_away_for_minutes_costs_nothing_and_for_good_it_is_counted() {
+    for (reads, delivered_scrapes) in [(100, 80), (10_000, 0)] {
+        let mut device = Device::new(&["a"], 100);
+        device.run(80);
+        device.buffer.close().unwrap();
+        let mut device = device.reboot(&["a"]);
+        device.flash.fail_reads_after(0);
+        let mut windows = (0..reads).filter_map(|_| device.buffer.window(0).ok());
+        assert!(windows.all(|window| window.is_none()));
+        drop(windows);
+        device.flash.mend();
+        assert_eq!(device.drain(0).len(), delivered_scrapes);
+        let dropped = device.counters.endpoint(0).dropped(DropCause::RingDamaged);
+        assert_eq!(dropped, (80 - delivered_scrapes as u64) * 100);
+        device.run(1);
+        assert_eq!(device.drain(0), [80], "and it goes on");
+    }
+}
+
+#[test]
 fn a_window_that_is_not_acknowledged_is_handed_out_again() {
     let mut device = Device::new(&["a"], 2);
     let scrapes = 3 * WINDOW_BATCHES_MAX as i64;
@@ -305,6 +325,31 @@ fn a_sample_too_large_for_the_ring_is_delivered_from_memory_or_counted() {
         let lost = u64::from(!delivered);
         assert_eq!((counters.dropped(DropCause::TooLarge), counters.dropped_total()), (lost, lost));
     }
+}
+
+#[test]
+fn a_frame_brings_in_no_more_labels_than_a_reader_takes() {
+    let mut device = Device::new(&["a"], 0);
+    let long = "x".repeat(16_000);
+    let labels = |list: usize, i: usize| {
+        let (list, i) = (list.to_string(), i.to_string());
+        LabelsBuilder::from_iter([("list", list.as_str()), ("i", &i), ("long", &long)]).build().unwrap()
+    };
+    for list in 0..3 {
+        let series: Rc<[Series]> = (0..2000).map(|i| device.table.intern(&labels(list, i))).collect();
+        let values = vec![1.0; series.len()];
+        let batch = ScrapeBatch { target: list as u32, timestamp_ms: 0, series, values, own_timestamps: vec![] };
+        let parts = device.buffer.splitter.split(batch, usize::MAX);
+        assert_eq!(parts.len(), 1);
+        device.buffer.stage.push(Rc::new(parts.pop().unwrap()), device.now);
+    }
+    let mut gathered = Vec::new();
+    device.buffer.gather(0, &mut gathered);
+    assert_eq!(gathered.len(), 2, "32 MB each");
+    let whole = device.buffer.stage.from(0).flat_map(|(_, batch)| batch.series.to_vec()).collect::<Rc<[Series]>>();
+    let values = vec![1.0; whole.len()];
+    let batch = ScrapeBatch { target: 9, timestamp_ms: 0, series: whole, values, own_timestamps: vec![] };
+    assert_eq!(device.buffer.splitter.split(batch, usize::MAX).len(), 2, "96 MB");
 }
 
 #[test]

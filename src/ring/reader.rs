@@ -56,6 +56,13 @@ impl<M: Medium> Ring<M> {
         self.segments.back().map(|newest| FramePosition::start_of(*newest))
     }
 
+    /// Whether it is this place and not all of the storage that can't be read.
+    pub fn can_be_read_elsewhere(&self, at: FramePosition) -> bool {
+        let mut unit = [0; HEADER_BYTES];
+        let other = self.segments.iter().find(|segment| segment.seq != at.segment_seq);
+        other.is_none_or(|other| self.medium.read(self.layout.slot_offset(other.seq), &mut unit).is_ok())
+    }
+
     /// The segment that this place is in, unless it was given up.
     pub fn segment_at(&self, at: FramePosition) -> Option<SegmentInfo> {
         self.segments.iter().find(|segment| segment.seq == at.segment_seq).copied()
