@@ -12,15 +12,26 @@ pub enum DropCause {
     RingDamaged,
     /// The flash refused writes for so long that the memory set aside was full.
     StageFull,
+    /// The ring was given another size or segment size, and not everything that it held has room in the new one.
+    Resized,
     /// One series' labels do not fit into a segment of the ring.
     TooLarge,
+    /// `write_budget` left no room to write the sample within `commit_interval_max`.
+    WriteBudget,
     /// The receiver refused the sample for good (a 4xx other than 429).
     Rejected,
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 5] =
-        [DropCause::RingFull, DropCause::RingDamaged, DropCause::StageFull, DropCause::TooLarge, DropCause::Rejected];
+    pub const ALL: [DropCause; 7] = [
+        DropCause::RingFull,
+        DropCause::RingDamaged,
+        DropCause::StageFull,
+        DropCause::Resized,
+        DropCause::TooLarge,
+        DropCause::WriteBudget,
+        DropCause::Rejected,
+    ];
 
     /// The value of the label `cause` in metrics, and the word in logs.
     pub fn name(self) -> &'static str {
@@ -28,7 +39,9 @@ impl DropCause {
             DropCause::RingFull => "ring_full",
             DropCause::RingDamaged => "ring_damaged",
             DropCause::StageFull => "stage_full",
+            DropCause::Resized => "resized",
             DropCause::TooLarge => "too_large",
+            DropCause::WriteBudget => "write_budget",
             DropCause::Rejected => "rejected",
         }
     }
@@ -94,11 +107,15 @@ pub struct Counters {
     pub samples_out_of_bounds: Counter,
     /// Samples written to the ring.
     pub samples_committed: Counter,
-    /// Bytes programmed to flash, padding and headers included.
+    /// Bytes of encoded samples among [`flash_bytes_written`](Self::flash_bytes_written).
+    pub flash_payload_bytes: Counter,
+    /// Bytes programmed to flash, padding and headers included: `narthex_flash_bytes_written_total`.
     pub flash_bytes_written: Counter,
-    /// Program calls made to the medium.
+    /// Program calls made to the medium: `narthex_flash_programs_total`.
     pub flash_programs: Counter,
-    /// Syncs of the medium.
+    /// Segments opened, for each of which the erase blocks of its slot were given up: `narthex_flash_erases_total`.
+    pub flash_erases: Counter,
+    /// Syncs of the medium: `narthex_flash_syncs_total`.
     pub flash_syncs: Counter,
     endpoints: [EndpointCounters; ENDPOINTS_MAX],
 }

@@ -30,3 +30,4 @@ pub mod scrape;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod tls;
+pub mod wear;

@@ -84,8 +84,24 @@ pub const SEGMENTS_MIN: u64 = 4;
 /// Segments of a ring, at the most: opening reads each one's header.
 pub const SEGMENTS_MAX: u64 = 4096;
 
-/// Bytes that are programmed at once on a file or block device.
+/// Segments, records and samples are counted up to here: more than any device lives to see, and no sum of them overflows.
+pub const COUNT_MAX: u64 = 1 << 62;
+
+/// Bytes that are programmed at once on a file or block device, unless it asks for more.
 pub const PROGRAM_UNIT_BYTES: usize = 512;
+/// Most that it may ask for.
+pub const PROGRAM_UNIT_BYTES_MAX: usize = 4096;
+
+/// Program units of a segment, at the least: a header, acknowledgements, and two for samples.
+pub const SEGMENT_UNITS_MIN: u64 = 4;
+
+/// Bytes that `write_budget` may allow for each day or hour: a quarter of it has to hold a commit.
+pub const WRITE_BUDGET_BYTES_MIN: u64 = 64 * 1024;
+/// See [`WRITE_BUDGET_BYTES_MIN`].
+pub const WRITE_BUDGET_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
+
+/// Erase cycles that flash can be rated for.
+pub const RATED_CYCLES_MAX: usize = 10_000_000;
 
 /// Records of one frame.
 pub const FRAME_RECORDS_MAX: usize = 4096;
@@ -130,6 +146,9 @@ pub const HTTP_WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server that stops gives the requests that it has begun to answer.
 pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes that are read of one file under `/sys` or `/proc` about the storage.
+pub const SYSTEM_FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Bytes that the demo's exporter reads of one file under `/proc`.
 pub const PROC_FILE_BYTES_MAX: u64 = 256 * 1024;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Check { config } => cli::report(cli::check::check(&config, &mut std::io::stdout())),
         Command::Scrape { config, format } => cli::scrape::scrape(&config, format),
         Command::Demo { is_fast } => cli::demo::demo(is_fast),
+        Command::Ring(command) => cli::ring::ring(&command),
         Command::Help => cli::help(),
         Command::Version => cli::version(),
     }

@@ -39,9 +39,15 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TlsError::Read { path, cause } => write!(f, "can't read ca_file {}: {cause}", path.display()),
+            TlsError::Read { path, cause } => {
+                write!(f, "can't read ca_file {}: {cause}; check the path and who may read it", path.display())
+            }
             TlsError::NoCertificate { path, cause } => {
-                write!(f, "ca_file {} is no list of PEM certificates: {cause}", path.display())
+                let path = path.display();
+                write!(
+                    f,
+                    "ca_file {path} is no list of certificates ({cause}); write it anew, as PEM with BEGIN CERTIFICATE"
+                )
             }
             TlsError::Setup(cause) => write!(f, "TLS can't be set up: {cause}"),
         }
@@ -125,7 +131,9 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > CA_FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {CA_FILE_BYTES_MAX} bytes")));
+        return Err(io::Error::other(format!(
+            "it is larger than {CA_FILE_BYTES_MAX} bytes, and should name only the authorities that are needed"
+        )));
     }
     Ok(bytes)
 }

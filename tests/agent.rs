@@ -141,6 +141,7 @@ fn an_endpoint_that_is_down_holds_back_none_of_the_others() {
     wait_until_arrived(&up, 30);
     down.back_at(address);
     wait_until_arrived(&down, 40);
+    wait_until_arrived(&up, 40);
     let (up, down) = (arrived(&up), arrived(&down));
     assert!((0..=40).all(|n| up.contains(&n) && down.contains(&n)), "{up:?}\n{down:?}");
     assert!(agent.stop().0.success());
@@ -150,7 +151,9 @@ fn an_endpoint_that_is_down_holds_back_none_of_the_others() {
 #[test]
 fn receivers_that_fail_for_a_while_get_everything_in_the_end() {
     let too_many = || respond("429 Too Many Requests", "Retry-After: 1\r\n", b"slow down\n");
-    let cases: [(&str, Vec<u8>, &str); 5] = [
+    let redirect = respond("302 Found", "Location: http://127.0.0.1:1/login?session=hunter2\r\n", b"");
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("302", redirect, "captive portal"),
         ("500", respond("500 Internal Server Error", "", b"disk on fire\n"), "disk on fire"),
         ("429", too_many(), "slow down"),
         ("garbage", b"\x00\x01\x02 this is not HTTP\r\n\r\n".to_vec(), "not"),
@@ -163,12 +166,14 @@ fn receivers_that_fail_for_a_while_get_everything_in_the_end() {
         let refused = Arc::new(AtomicUsize::new(0));
         let count = refused.clone();
         receiver.answer_with(move |_| (count.fetch_add(1, Ordering::SeqCst) < 3).then(|| refusal.clone()));
-        let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url(&receiver)], ""));
+        let url = url(&receiver) + "?token=hunter2";
+        let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url], ""));
         wait_until_arrived(&receiver, 15);
         let arrived = arrived(&receiver);
         assert!((0..=15).all(|n| arrived.contains(&n)), "{name}: {arrived:?}");
         assert!(refused.load(Ordering::SeqCst) >= 3, "{name}");
         assert!(agent.log().contains(said), "{name}: {said:?} is not in the log:\n{}", agent.log());
+        assert!(!agent.log().contains("hunter2"), "{name}: a url's query may hold a token:\n{}", agent.log());
         assert!(agent.stop().0.success(), "{name}");
     }
 }

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::*;
@@ -50,7 +51,7 @@ fn bad_pages_fail_with_a_clear_line() {
     let endless_line = "a".repeat(1 << 20);
     let cases: [(&str, Vec<u8>, &str); 7] = [
         ("binary", page_of(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0xff, 0xfe].repeat(100)), "line 1"),
-        ("half a line", page(&"n 1\nhalf{a=\"b"), "line 2"),
+        ("half a line", page("n 1\nhalf{a=\"b"), "line 2"),
         ("one endless line", page(&endless_line), "longer than"),
         ("no value", page("n\n"), "line 1"),
         ("an error", respond("503 Service Unavailable", "", b"not yet"), "HTTP status 503 Service Unavailable"),
@@ -139,12 +140,45 @@ fn check_says_what_is_wrong_where_and_what_to_write_instead() {
 }
 
 #[test]
-fn the_configuration_in_the_readme_is_valid() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+fn every_configuration_in_the_documents_is_valid() {
+    for document in ["README.md", "docs/configuration.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let examples: Vec<&str> =
+            text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!examples.is_empty(), "{document}");
+        for example in examples {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("narthex.toml");
+            fs::write(&file, example).unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_narthex"))
+                .env("HOSTNAME_FOR_METRICS", "gateway-7")
+                .arg("check")
+                .arg(&file)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{document}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn what_a_url_asks_for_is_in_no_error() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("narthex.toml");
-    fs::write(&file, example).unwrap();
-    let output = narthex(&["check", file.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = folder.path().join("n.toml");
+    for url in [
+        "host/write?token=hunter2",
+        "https://ho st/write?token=hunter2",
+        "https://host:99999/write?token=hunter2",
+        "https://host/write?token=hunter2#",
+        "https://user:hunter2@host/write",
+        "https://host/write?token=hunter2\" twice",
+    ] {
+        fs::write(&file, format!("[buffer]\npath = 'ring'\n[[remote_write]]\nurl = \"{url}\"\n")).unwrap();
+        for command in [&["check"][..], &["run", "--config"]] {
+            let output = narthex(&[command, &[file.to_str().unwrap()]].concat());
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{url}: {error}");
+            assert!(error.contains(":4:") && !error.contains("hunter2"), "{error}");
+        }
+    }
 }

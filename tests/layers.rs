@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const BASE: &[&str] = &["limits", "model", "clock", "counters", "bugs", "tls", "http_server"];
-const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write"];
+const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "wear"];
 
 /// What a module may import besides base. `None`: it is not in the table, which is an error of its own.
 fn may_import(module: &str) -> Option<Vec<&'static str>> {

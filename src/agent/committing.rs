@@ -2,7 +2,7 @@
 
 use super::notify::Notify;
 use super::trouble::Trouble;
-use super::{Shared, unless_stopped};
+use super::{Shared, describe_wear, unless_stopped};
 use crate::clock::Clock;
 use smol::channel::Receiver;
 use smol::future::or;
@@ -39,10 +39,15 @@ pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallib
 
 /// The time before which it is not to be tried again.
 fn commit(shared: &Shared, trouble: &mut Trouble, now: Duration) -> Duration {
-    match shared.buffer.borrow_mut().commit(now) {
+    let committed = shared.buffer.borrow_mut().commit(now);
+    match committed {
         Ok(()) => {
             if let Some(line) = trouble.succeeded(now) {
                 log::info!("flash: {line}");
+            }
+            let segments_opened = shared.buffer.borrow().segments_opened();
+            if let Some(report) = shared.wear.borrow_mut().daily(segments_opened, now) {
+                describe_wear(&report);
             }
             Duration::ZERO
         }

@@ -15,16 +15,17 @@ mod scraping;
 mod sending;
 mod trouble;
 
-use crate::buffer::{Buffer, Fill};
+use crate::buffer::{Buffer, BufferOptions, Fill};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{FileMedium, Found, RingError};
+use crate::ring::{Found, RingError, Storage};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
+use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use notify::Notify;
 use scraping::Job;
 pub use scraping::scrape_once;
@@ -88,7 +89,8 @@ pub struct Agent {
 struct Shared {
     clock: SystemClock,
     counters: Rc<Counters>,
-    buffer: RefCell<Buffer<FileMedium>>,
+    buffer: RefCell<Buffer<Storage>>,
+    wear: RefCell<WearMeter>,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each endpoint.
@@ -111,6 +113,11 @@ impl Monitor {
     pub fn fill(&self) -> Fill {
         self.shared.buffer.borrow().fill()
     }
+
+    pub fn wear(&self) -> WearReport {
+        let segments_opened = self.shared.buffer.borrow().segments_opened();
+        self.shared.wear.borrow().report(segments_opened, self.shared.clock.monotonic())
+    }
 }
 
 impl Agent {
@@ -126,15 +133,19 @@ impl Agent {
         if jobs.is_empty() {
             return Err(AgentError::NoTarget);
         }
-        let (medium, found) = FileMedium::open(&options.path, options.layout())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
-        let interval = options.commit_interval;
-        let (buffer, recovery) = Buffer::open(medium, options.layout(), interval, &names, table, counters.clone())?;
+        let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
+        if let Some(budget) = options.write_budget {
+            buffer.limit_writes(budget, options.commit_interval_max);
+        }
         describe(found, &recovery, &options.path);
+        let wear = WearMeter::start(&options.path, ring_shape(options), ratings(options), counters.clone());
+        describe_wear(&wear.report_at_start(buffer.segments_opened()));
         let shared = Shared {
             clock: SystemClock::new(),
             counters,
             buffer: RefCell::new(buffer),
+            wear: RefCell::new(wear),
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
@@ -185,7 +196,7 @@ impl Shared {
         for batch in batches {
             self.buffer.borrow_mut().push(batch, now);
         }
-        let commit_first = self.buffer.borrow().commits_at_once();
+        let commit_first = self.buffer.borrow().commits_at_once(now);
         if !commit_first {
             self.senders.iter().for_each(Notify::wake);
         }
@@ -236,6 +247,24 @@ fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentErr
     config.endpoints.iter().map(endpoint).collect()
 }
 
+fn ring_shape(options: &BufferOptions) -> RingShape {
+    let layout = options.layout();
+    RingShape {
+        segment_size_bytes: u64::from(layout.segment_size_bytes),
+        segment_count: u64::from(layout.segment_count),
+    }
+}
+
+fn ratings(options: &BufferOptions) -> Ratings {
+    Ratings { rated_cycles: options.rated_cycles, erase_block_bytes: options.erase_block_bytes }
+}
+
+/// Says in the log what is known of the flash and its wear.
+fn describe_wear(report: &WearReport) {
+    let level = if report.is_alarming() { log::Level::Warn } else { log::Level::Info };
+    report.lines().iter().for_each(|line| log::log!(level, "wear: {line}"));
+}
+
 /// Says in the log what the ring was found to be.
 fn describe(found: Found, recovery: &crate::ring::Recovery, path: &std::path::Path) {
     let path = path.display();
@@ -244,7 +273,7 @@ fn describe(found: Found, recovery: &crate::ring::Recovery, path: &std::path::Pa
         Found::Short { missing_bytes } => {
             log::warn!("{path}: the ring's file was cut short by {missing_bytes} bytes; what was there is lost")
         }
-        Found::Whole => {}
+        Found::Whole | Found::Other => {}
     }
     if recovery.damaged_slots > 0 {
         log::warn!("{path}: {} segments are damaged; their samples are lost", recovery.damaged_slots);

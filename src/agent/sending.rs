@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a failed read of the ring waits for the next attempt.
+/// How long a failed read of the ring waits for the next attempt, whatever is scraped meanwhile.
 const READ_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
@@ -22,6 +22,7 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
         body: Body::default(),
         uplink: Arc::new(uplink),
         reading: Trouble::default(),
+        read_not_before: Duration::ZERO,
         shared,
         index,
     };
@@ -36,6 +37,8 @@ struct Sender {
     body: Body,
     uplink: Arc<Uplink>,
     reading: Trouble,
+    /// After a failed read of the ring.
+    read_not_before: Duration,
 }
 
 #[derive(PartialEq, Eq)]
@@ -92,6 +95,9 @@ impl Sender {
     }
 
     fn next_window(&mut self, options: &QueueOptions, now: Duration, is_draining: bool) -> Offer {
+        if now < self.read_not_before {
+            return Offer::At(self.read_not_before);
+        }
         let mut buffer = self.shared.buffer.borrow_mut();
         let waiting = buffer.waiting(self.index);
         if !waiting.has_backlog && !is_draining {
@@ -102,12 +108,18 @@ impl Sender {
             }
         }
         match buffer.window(self.index) {
-            Ok(window) => window.map_or(Offer::Nothing, Offer::Window),
+            Ok(window) => {
+                if let Some(line) = self.reading.succeeded(now) {
+                    log::info!("the backlog of endpoint {}: {line}", self.index + 1);
+                }
+                window.map_or(Offer::Nothing, Offer::Window)
+            }
             Err(error) => {
                 if let Some(line) = self.reading.failed(now, &error) {
                     log::error!("the backlog of endpoint {} can't be read: {line}", self.index + 1);
                 }
-                Offer::At(now + READ_RETRY)
+                self.read_not_before = now + READ_RETRY;
+                Offer::At(self.read_not_before)
             }
         }
     }

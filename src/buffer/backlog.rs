@@ -13,6 +13,8 @@ use std::rc::Rc;
 const READ_ATTEMPTS: u8 = 5;
 
 pub(super) struct Backlog {
+    /// The first record that was not handed out from here yet.
+    next_record: u64,
     at: FramePosition,
     codec: SegmentCodec,
     /// Decoded records that were not handed out yet.
@@ -25,8 +27,9 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    fn starting_at(at: FramePosition) -> Backlog {
+    fn starting_at(at: FramePosition, next_record: u64) -> Backlog {
         Backlog {
+            next_record,
             at,
             codec: SegmentCodec::new(),
             decoded: VecDeque::new(),
@@ -46,21 +49,22 @@ impl Backlog {
 }
 
 impl<M: Medium> Buffer<M> {
-    /// Fills the window with records from flash, up to where memory goes on.
+    /// Fills the window with records from flash, up to where memory goes on. A read that fails with some in hand is left
+    /// to the next call, as what was taken from the backlog must not be lost with the window.
     pub(super) fn read_backlog(&mut self, endpoint: usize, window: &mut Window) -> Result<(), RingError> {
         let until = self.stage.first_record();
         let cursor = &mut self.cursors[endpoint];
-        let still_there = |b: &Box<Backlog>| self.ring.segment_at(b.at).is_some();
-        let known = cursor.backlog.take().filter(still_there);
-        let Some(mut backlog) =
-            known.or_else(|| self.ring.find(window.next_record).map(Backlog::starting_at).map(Box::new))
-        else {
+        let goes_on = |b: &Backlog| b.next_record == window.next_record && self.ring.segment_at(b.at).is_some();
+        let known = cursor.backlog.take().filter(|backlog| goes_on(backlog));
+        let found = || self.ring.find(window.next_record).map(|at| Backlog::starting_at(at, window.next_record));
+        let Some(mut backlog) = known.or_else(|| found().map(Box::new)) else {
             window.next_record = until;
             return Ok(());
         };
         let filled = self.fill_from(&mut backlog, endpoint, window, until);
+        backlog.next_record = window.next_record;
         self.cursors[endpoint].backlog = Some(backlog);
-        filled
+        if window.batches.is_empty() { filled } else { Ok(()) }
     }
 
     fn fill_from(

@@ -1,12 +1,14 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
+use super::budget::FlashUse;
+use super::stage::Stage;
 use super::{Buffer, cursor};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
 use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 use crate::model::ScrapeBatch;
-use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, RingError, SegmentInfo};
+use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,42 +22,123 @@ impl<M: Medium> Buffer<M> {
     /// When [`commit`](Self::commit) is to be called next, on the monotonic clock. `None`: flash needs nothing.
     pub fn commit_due(&self) -> Option<Duration> {
         let oldest = self.stage.entered(self.uncommitted_from());
-        let batches_due = oldest.map(|entered| entered + self.commit_interval);
-        [batches_due, self.acks_due].into_iter().flatten().min()
+        let batches_due = oldest.map(|entered| match &self.budget {
+            None => entered + self.commit_interval,
+            Some(budget) => budget.due(entered, entered + self.commit_interval, self.uncommitted_samples()),
+        });
+        let affordable_at = |due: Duration| self.budget.as_ref().map_or(due, |budget| due.max(budget.affordable_at(0)));
+        [batches_due, self.acks_due.map(affordable_at)].into_iter().flatten().min()
     }
 
     /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it.
     ///
-    /// After an error nothing is lost; the call may be made again.
+    /// What a write budget has no room for stays in memory, or is given up where it has waited too long. After an error
+    /// nothing is lost; the call may be made again.
     pub fn commit(&mut self, now: Duration) -> Result<(), RingError> {
-        while self.uncommitted_from() < self.stage.next_record() {
-            self.commit_frame()?;
+        let before = self.flash_use();
+        let committed = self.commit_affordable(now);
+        let after = self.flash_use();
+        if let Some(budget) = &mut self.budget {
+            budget.charge(now, before, after);
         }
-        self.stage.release(self.committed_until, now.saturating_sub(self.commit_interval.max(RETAINED)));
-        if self.acks_due.is_some_and(|due| due <= now) {
+        self.flash_refuses = committed.is_err();
+        committed
+    }
+
+    fn commit_affordable(&mut self, now: Duration) -> Result<(), RingError> {
+        if self.make_affordable(now) {
+            self.commit_batches()?;
+        }
+        self.release(now.saturating_sub(self.commit_interval.max(RETAINED)));
+        let affords_acks = self.budget.as_ref().is_none_or(|budget| budget.affords(now, 0));
+        if affords_acks && self.acks_due.is_some_and(|due| due <= now) {
             self.write_acks()?;
         }
         Ok(())
     }
 
-    /// Before the process ends: as [`commit`](Self::commit), and the acknowledgements are written wherever they are due.
+    /// Before the process ends, and the last call of all: everything is written, whatever the budget says, and the acknowledgements wherever they are due.
     pub fn close(&mut self) -> Result<(), RingError> {
-        self.commit(Duration::ZERO)?;
+        self.commit_batches()?;
+        // Nothing is handed out any more, and what only memory has is lost.
+        self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
+        while self.forget_oldest() {}
         if self.acks_behind() { self.write_acks() } else { Ok(()) }
     }
 
-    fn uncommitted_from(&self) -> u64 {
+    fn commit_batches(&mut self) -> Result<(), RingError> {
+        while self.uncommitted_from() < self.stage.next_record() {
+            self.commit_frame()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the budget has room for what is in memory only. What has waited too long is given up, oldest first, until it has.
+    fn make_affordable(&mut self, now: Duration) -> bool {
+        let Some(budget) = &self.budget else { return true };
+        let (from, samples) = (self.uncommitted_from(), self.uncommitted_samples());
+        let is_too_old = self.stage.entered(from).is_some_and(|oldest| budget.is_too_old(now, oldest));
+        if budget.affords(now, samples) || !is_too_old {
+            return budget.affords(now, samples);
+        }
+        while self.stage.first_record() < from && self.forget_oldest() {}
+        let Some(budget) = &self.budget else { return true };
+        let (mut until, mut left) = (from, samples);
+        for (record, batch) in self.stage.from(from) {
+            if budget.affords(now, left) {
+                break;
+            }
+            left -= batch.len() as u64;
+            until = record + 1;
+            self.drop_record(record, batch.len() as u64, DropCause::WriteBudget);
+        }
+        log::warn!(
+            "{} samples that waited for flash were given up: buffer.write_budget is used up; make it larger, or scrape less",
+            samples - left
+        );
+        self.stage.drop_before(until);
+        self.committed_until = until;
+        left > 0
+    }
+
+    fn flash_use(&self) -> FlashUse {
+        FlashUse {
+            bytes: self.counters.flash_bytes_written.get(),
+            programs: self.counters.flash_programs.get(),
+            payload_bytes: self.counters.flash_payload_bytes.get(),
+            samples: self.counters.samples_committed.get(),
+        }
+    }
+
+    fn uncommitted_samples(&self) -> u64 {
+        self.stage.from(self.uncommitted_from()).map(|(_, batch)| batch.len() as u64).sum()
+    }
+
+    /// Lets committed batches go that came no later than `entered`.
+    fn release(&mut self, entered: Duration) {
+        let may_go = |stage: &Stage| stage.entered(stage.first_record()).is_some_and(|oldest| oldest <= entered);
+        while self.stage.first_record() < self.committed_until && may_go(&self.stage) {
+            self.forget_oldest();
+        }
+    }
+
+    pub(super) fn uncommitted_from(&self) -> u64 {
         self.committed_until.max(self.first_lacking()).max(self.stage.first_record())
     }
 
     fn commit_frame(&mut self) -> Result<(), RingError> {
         let from = self.uncommitted_from();
-        let batches: Vec<_> = self.stage.from(from).take(FRAME_RECORDS_MAX).map(|(_, batch)| batch.clone()).collect();
-        let Some(Encoded { frame, placement, codec }) = self.encode(from, &batches)? else {
+        let mut batches = std::mem::take(&mut self.gathered);
+        batches.clear();
+        batches.extend(self.stage.from(from).take(self.frame_records).map(|(_, batch)| batch.clone()));
+        let (frame, codec) = (std::mem::take(&mut self.frame), self.take_codec()?);
+        let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
+        let Some(Encoded { frame, placement, codec }) = encoded else {
             self.committed_until = from + 1;
-            self.drop_record(from, batches[0].len() as u64, DropCause::TooLarge);
+            self.stage.mark_too_large(from);
             return Ok(());
         };
+        self.expect_like(frame.meta.sample_counts.len(), batches.len());
         let (records, samples) = (frame.meta.end_record(), frame.meta.samples());
         if planted(Bug::CommittedBeforeSync) {
             self.committed_until = records;
@@ -67,27 +150,19 @@ impl<M: Medium> Buffer<M> {
         appended?;
         self.committed_until = records;
         self.counters.samples_committed.add(samples);
+        batches.clear();
+        (self.frame, self.gathered) = (frame, batches);
         Ok(())
     }
 
-    /// As many of these batches as fit into one frame. `None`: not even the first fits into an empty segment.
-    fn encode(&mut self, first_record: u64, batches: &[Rc<ScrapeBatch>]) -> Result<Option<Encoded>, RingError> {
-        if let Some(mut codec) = self.take_codec()? {
-            let frame = frame_of(&mut codec, first_record, batches, self.changed_acks());
-            if self.ring.fits(&frame, Placement::Current) {
-                return Ok(Some(Encoded { frame, placement: Placement::Current, codec }));
-            }
+    /// Frames after this one are tried with about as many records: where segments are small beside what memory holds, all of
+    /// it would be encoded for each of them.
+    fn expect_like(&mut self, fitted: usize, tried: usize) {
+        if fitted < tried {
+            self.frame_records = 2 * fitted;
+        } else if tried == self.frame_records {
+            self.frame_records = (2 * tried).min(FRAME_RECORDS_MAX);
         }
-        let mut count = batches.len();
-        while count > 0 {
-            let mut codec = SegmentCodec::new();
-            let frame = frame_of(&mut codec, first_record, &batches[..count], Acks::new());
-            if self.ring.fits(&frame, Placement::NewSegment) {
-                return Ok(Some(Encoded { frame, placement: Placement::NewSegment, codec }));
-            }
-            count /= 2;
-        }
-        Ok(None)
     }
 
     /// State of the newest segment, read back from flash where it is not at hand. `None`: it can't be continued.
@@ -140,25 +215,29 @@ impl<M: Medium> Buffer<M> {
         }
     }
 
-    /// What giving up this segment costs each endpoint.
+    /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.
     fn losses(&self, segment: SegmentInfo) -> Vec<Loss> {
         let mut losses = vec![Loss::default(); self.cursors.len()];
         let end_record = self.ring.end_of(segment);
         if !self.cursors.iter().any(|cursor| cursor.lacks(end_record.saturating_sub(1))) {
             return losses;
         }
-        let mut readable = 0;
+        let (mut readable, mut read_until) = (0, segment.first_record);
         let (mut at, mut bytes) = (FramePosition::start_of(segment), Vec::new());
         while let Ok(Read::Frame { meta, next, .. }) = self.ring.read(at, &mut bytes) {
             readable += meta.samples();
-            for (record, samples) in (meta.first_record..).zip(&meta.sample_counts) {
+            read_until = meta.end_record();
+            let in_memory_from = self.stage.first_record();
+            for (record, samples) in (meta.first_record..in_memory_from).zip(&meta.sample_counts) {
                 for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
                     loss.readable += if cursor.lacks(record) { u64::from(*samples) } else { 0 };
                 }
             }
             at = next;
         }
-        let unreadable = self.ring.samples_in(segment).saturating_sub(readable);
+        let in_memory = self.stage.from(read_until).take_while(|(record, _)| *record < end_record);
+        let in_memory: u64 = in_memory.map(|(_, batch)| batch.len() as u64).sum();
+        let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
         for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
             let was_read_past = cursor.next_record.max(cursor.handed_out) >= end_record;
             loss.unreadable = if was_read_past { 0 } else { unreadable };
@@ -209,10 +288,38 @@ impl<M: Medium> Buffer<M> {
 }
 
 /// A frame, where it goes, and the state of its segment once it is there.
-struct Encoded {
-    frame: Frame,
-    placement: Placement,
-    codec: SegmentCodec,
+pub(super) struct Encoded {
+    pub frame: Frame,
+    pub placement: Placement,
+    pub codec: SegmentCodec,
+}
+
+/// As many of these batches as fit into one frame, written over `frame`: with `acks` after what `codec` has written, else in a new segment.
+/// `None`: not even the first fits into an empty segment.
+pub(super) fn encode<M: Medium>(
+    ring: &Ring<M>,
+    mut frame: Frame,
+    codec: Option<SegmentCodec>,
+    first_record: u64,
+    batches: &[Rc<ScrapeBatch>],
+    acks: Acks,
+) -> Option<Encoded> {
+    if let Some(mut codec) = codec {
+        fill(&mut frame, &mut codec, first_record, batches, acks);
+        if ring.fits(&frame, Placement::Current) {
+            return Some(Encoded { frame, placement: Placement::Current, codec });
+        }
+    }
+    let mut count = batches.len();
+    while count > 0 {
+        let mut codec = SegmentCodec::new();
+        fill(&mut frame, &mut codec, first_record, &batches[..count], Acks::new());
+        if ring.fits(&frame, Placement::NewSegment) {
+            return Some(Encoded { frame, placement: Placement::NewSegment, codec });
+        }
+        count = fewer(count, frame.payload.len().max(1), ring.frame_room_bytes());
+    }
+    None
 }
 
 /// Samples that one endpoint loses with a segment.
@@ -222,9 +329,18 @@ struct Loss {
     unreadable: u64,
 }
 
-fn frame_of(codec: &mut SegmentCodec, first_record: u64, batches: &[Rc<ScrapeBatch>], acks: Acks) -> Frame {
-    let mut payload = Vec::new();
-    codec.encode(batches, &mut payload);
-    let sample_counts = batches.iter().map(|batch| batch.len() as u32).collect();
-    Frame { meta: FrameMeta { first_record, sample_counts, acks }, payload }
+fn fill(frame: &mut Frame, codec: &mut SegmentCodec, first_record: u64, batches: &[Rc<ScrapeBatch>], acks: Acks) {
+    frame.payload.clear();
+    codec.encode(batches, &mut frame.payload);
+    frame.meta.first_record = first_record;
+    frame.meta.acks = acks;
+    frame.meta.sample_counts.clear();
+    frame.meta.sample_counts.extend(batches.iter().map(|batch| batch.len() as u32));
+}
+
+/// How many records to try after so many took more bytes than there is room for. Fewer take a little more than their
+/// share, as the first one brings in the labels.
+fn fewer(records: usize, bytes: usize, room_bytes: usize) -> usize {
+    let share = records as u64 * room_bytes as u64 * 15 / (bytes as u64 * 16);
+    (share as usize).max(1).min(records - 1)
 }

@@ -56,6 +56,6 @@ pub(super) fn acks(cursors: &[Cursor]) -> Acks {
 }
 
 /// FNV-1a of the name: the same in every version of Narthex, because rings hold it.
-fn endpoint_id(name: &str) -> u64 {
+pub fn endpoint_id(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

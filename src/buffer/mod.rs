@@ -11,8 +11,11 @@
 //! number of the first record that it lacks. While every endpoint keeps up nothing is written to flash.
 
 mod backlog;
+mod budget;
+mod carry;
 mod commit;
 mod cursor;
+mod resize;
 mod split;
 mod stage;
 #[cfg(test)]
@@ -21,12 +24,15 @@ mod tests;
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
-use crate::limits::{ENDPOINTS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
-use crate::ring::{Layout, Medium, Recovery, Ring, RingError};
+use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
+use budget::Bucket;
+pub use budget::WriteBudget;
 use cursor::Cursor;
+pub use cursor::endpoint_id;
 use split::Splitter;
-use stage::Stage;
+use stage::{Stage, Staged};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,12 +40,21 @@ use std::time::Duration;
 /// `[buffer]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferOptions {
-    /// The ring's file.
+    /// The ring's file, or the block device that it has.
     pub path: PathBuf,
     pub size_bytes: u64,
     pub segment_size_bytes: u64,
+    /// What the flash erases together, where that is known.
+    pub erase_block_bytes: Option<u64>,
+    /// What is written at once.
+    pub program_unit_bytes: u32,
     /// How long a batch may wait in memory for its endpoints before it is written to flash; zero: before it is sent.
     pub commit_interval: Duration,
+    /// How long a batch may wait for a commit that would exceed the write budget; not less than `commit_interval`.
+    pub commit_interval_max: Duration,
+    pub write_budget: Option<WriteBudget>,
+    /// How often the flash is rated to be erased, where that is known.
+    pub rated_cycles: Option<u32>,
 }
 
 impl BufferOptions {
@@ -48,6 +63,15 @@ impl BufferOptions {
         Layout {
             segment_size_bytes: self.segment_size_bytes as u32,
             segment_count: (self.size_bytes / self.segment_size_bytes) as u32,
+        }
+    }
+
+    /// The same, and what is written and erased at once.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            layout: self.layout(),
+            program_unit_bytes: self.program_unit_bytes,
+            erase_block_bytes: self.erase_block_bytes.map(|bytes| bytes as u32),
         }
     }
 }
@@ -85,7 +109,15 @@ pub struct Buffer<M> {
     splitter: Splitter,
     /// Every record before this one is on flash, or needs not be.
     committed_until: u64,
+    /// How many records the next frame is tried with.
+    frame_records: usize,
+    /// The last commit failed.
+    flash_refuses: bool,
     acks_due: Option<Duration>,
+    budget: Option<Bucket>,
+    /// The last commit's, for the next one to fill.
+    frame: Frame,
+    gathered: Vec<Rc<ScrapeBatch>>,
     cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
@@ -112,11 +144,21 @@ impl<M: Medium> Buffer<M> {
             stage: Stage::starting_at(next_record),
             splitter: Splitter::default(),
             committed_until: next_record,
+            frame_records: FRAME_RECORDS_MAX,
+            flash_refuses: false,
             acks_due: None,
+            budget: None,
+            frame: Frame::default(),
+            gathered: Vec::new(),
             table,
             counters,
         };
         Ok((buffer, recovery))
+    }
+
+    /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is given up.
+    pub fn limit_writes(&mut self, budget: WriteBudget, interval_max: Duration) {
+        self.budget = Some(Bucket::new(budget, interval_max));
     }
 
     /// Takes a scrape in. It is in memory only until it is committed.
@@ -125,23 +167,47 @@ impl<M: Medium> Buffer<M> {
             return;
         }
         self.counters.samples_accepted.add(batch.len() as u64);
-        let room_bytes = Ring::<M>::frame_room_bytes(self.layout);
+        let room_bytes = self.ring.frame_room_bytes();
         let parts = self.splitter.split(batch, room_bytes);
         for part in parts.drain(..) {
             self.stage.push(Rc::new(part), now);
         }
-        self.make_room();
+        self.make_room(now);
     }
 
-    /// Gives up the oldest batches where flash has refused writes for too long.
-    fn make_room(&mut self) {
+    /// Keeps memory within its bound: commits ahead of time, and gives up the oldest batches where flash refuses writes or the
+    /// budget has no room for them.
+    fn make_room(&mut self, now: Duration) {
         while self.stage.bytes() > STAGE_BYTES_MAX {
-            let Some((record, batch)) = self.stage.pop_oldest() else { return };
-            if record >= self.committed_until {
-                self.committed_until = record + 1;
-                self.drop_record(record, batch.len() as u64, DropCause::StageFull);
+            let oldest_is_uncommitted = self.uncommitted_from() == self.stage.first_record();
+            if oldest_is_uncommitted
+                && !self.flash_refuses
+                && let Err(error) = self.commit(now)
+            {
+                log::debug!("a commit ahead of time failed, and will be made again when it is due: {error}");
+            }
+            if !self.forget_oldest() {
+                return;
             }
         }
+    }
+
+    /// Lets the oldest record go from memory. It is lost for whoever lacks it and won't find it in the ring.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((record, Staged { batch, is_too_large, .. })) = self.stage.pop_oldest() else { return false };
+        let in_ring_from = self.ring.segments().next().map_or(0, |oldest| oldest.first_record);
+        let lost_by = match () {
+            _ if record >= self.committed_until && self.flash_refuses => Some(DropCause::StageFull),
+            _ if record >= self.committed_until => Some(DropCause::WriteBudget),
+            _ if is_too_large => Some(DropCause::TooLarge),
+            _ if record < in_ring_from => Some(DropCause::RingFull),
+            _ => None,
+        };
+        self.committed_until = self.committed_until.max(record + 1);
+        if let Some(cause) = lost_by {
+            self.drop_record(record, batch.len() as u64, cause);
+        }
+        true
     }
 
     fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
@@ -190,9 +256,14 @@ impl<M: Medium> Buffer<M> {
         self.cursors.iter().map(|cursor| cursor.next_record).min().unwrap_or(u64::MAX)
     }
 
-    /// Whether batches go to flash before they are sent.
-    pub fn commits_at_once(&self) -> bool {
-        self.commit_interval.is_zero()
+    /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.
+    pub fn commits_at_once(&self, now: Duration) -> bool {
+        self.commit_interval.is_zero() && self.commit_due().is_some_and(|due| due <= now)
+    }
+
+    /// Segments that were ever opened in this ring: laps over it, times its segments.
+    pub fn segments_opened(&self) -> u64 {
+        self.ring.segments().next_back().map_or(0, |newest| newest.seq)
     }
 
     pub fn waiting(&self, endpoint: usize) -> Waiting {

@@ -14,9 +14,11 @@ pub(super) struct Stage {
     bytes: usize,
 }
 
-struct Staged {
-    batch: Rc<ScrapeBatch>,
+pub(super) struct Staged {
+    pub batch: Rc<ScrapeBatch>,
     entered: Duration,
+    /// No segment of the ring is large enough for it.
+    pub is_too_large: bool,
 }
 
 impl Stage {
@@ -26,7 +28,7 @@ impl Stage {
 
     pub fn push(&mut self, batch: Rc<ScrapeBatch>, entered: Duration) {
         self.bytes += held_bytes(&batch);
-        self.batches.push_back(Staged { batch, entered });
+        self.batches.push_back(Staged { batch, entered, is_too_large: false });
     }
 
     /// Number of the oldest record that is, or would be, in here.
@@ -56,18 +58,19 @@ impl Stage {
         self.batches.get(index).map(|staged| staged.entered)
     }
 
-    pub fn pop_oldest(&mut self) -> Option<(u64, Rc<ScrapeBatch>)> {
+    pub fn mark_too_large(&mut self, record: u64) {
+        let index = record.checked_sub(self.first_record).and_then(|index| usize::try_from(index).ok());
+        if let Some(staged) = index.and_then(|index| self.batches.get_mut(index)) {
+            staged.is_too_large = true;
+        }
+    }
+
+    /// The oldest record and its number.
+    pub fn pop_oldest(&mut self) -> Option<(u64, Staged)> {
         let oldest = self.batches.pop_front()?;
         self.bytes -= held_bytes(&oldest.batch);
         self.first_record += 1;
-        Some((self.first_record - 1, oldest.batch))
-    }
-
-    /// Drops records before this one that were pushed no later than `entered`.
-    pub fn release(&mut self, record: u64, entered: Duration) {
-        while self.first_record < record && self.batches.front().is_some_and(|oldest| oldest.entered <= entered) {
-            self.pop_oldest();
-        }
+        Some((self.first_record - 1, oldest))
     }
 
     pub fn drop_before(&mut self, record: u64) {

@@ -1,5 +1,8 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
+mod budget;
+mod measure;
+
 use super::*;
 use crate::model::{LabelsBuilder, Series};
 use crate::ring::Layout;
@@ -196,6 +199,39 @@ fn a_commit_that_fails_loses_nothing_and_is_made_again() {
 }
 
 #[test]
+fn reads_that_fail_in_the_middle_of_a_window_lose_nothing() {
+    for reads in 0..40 {
+        let mut device = Device::new(&["a"], 100);
+        device.run(80);
+        device.buffer.close().unwrap();
+        let mut device = device.reboot(&["a"]);
+        device.flash.fail_reads_after(reads);
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            while let Ok(Some(window)) = device.buffer.window(0) {
+                found.extend(window.batches.iter().map(|batch| batch.timestamp_ms));
+                device.buffer.ack(0, window.next_record, device.now);
+            }
+        }
+        device.flash.mend();
+        found.extend(device.drain(0));
+        assert_eq!(found, (0..80).collect::<Vec<_>>(), "after {reads} reads");
+        assert_eq!(device.counters.endpoint(0).dropped_total(), 0);
+    }
+}
+
+#[test]
+fn a_window_that_is_not_acknowledged_is_handed_out_again() {
+    let mut device = Device::new(&["a"], 2);
+    let scrapes = 3 * WINDOW_BATCHES_MAX as i64;
+    device.run(scrapes as u32);
+    let first = device.buffer.window(0).unwrap().unwrap();
+    let again = device.buffer.window(0).unwrap().unwrap();
+    assert_eq!(first.batches[0].timestamp_ms, again.batches[0].timestamp_ms);
+    assert_eq!(device.drain(0), (0..scrapes).collect::<Vec<_>>());
+}
+
+#[test]
 fn flash_that_refuses_for_too_long_costs_the_oldest_samples_and_they_are_counted() {
     let mut device = Device::new(&["a"], 2000);
     device.flash.fail_after(0);
@@ -208,6 +244,67 @@ fn flash_that_refuses_for_too_long_costs_the_oldest_samples_and_they_are_counted
     let delivered = device.drain(0).len() as u64 * 2000;
     let dropped = device.counters.endpoint(0).dropped(DropCause::StageFull);
     assert!(dropped > 0 && delivered + dropped >= scrapes as u64 * 2000, "{delivered} + {dropped}");
+}
+
+#[test]
+fn memory_that_fills_before_a_commit_is_due_is_committed_and_not_given_up() {
+    let mut device = Device::new(&["a"], 500);
+    let scrapes = 3 * STAGE_BYTES_MAX / (500 * 8);
+    for timestamp_ms in 0..scrapes as i64 {
+        let (series, values) = (device.list.clone(), vec![1.0; 500]);
+        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![] };
+        device.buffer.push(batch, device.now);
+        assert!(device.buffer.stage.bytes() <= STAGE_BYTES_MAX);
+    }
+    let mut samples = 0;
+    while let Some(window) = device.buffer.window(0).unwrap() {
+        samples += window.samples();
+        device.buffer.ack(0, window.next_record, device.now);
+    }
+    assert_eq!((samples, device.counters.endpoint(0).dropped_total()), (scrapes * 500, 0));
+}
+
+#[test]
+fn what_the_ring_gives_up_is_not_counted_while_memory_still_has_it() {
+    let mut device = Device::new(&["a"], 1000);
+    device.run(40);
+    assert!(device.buffer.ring.segments().next().unwrap().seq > 1, "the ring was meant to be too small for a commit");
+    let delivered = device.drain(0).len() as u64 * 1000;
+    let dropped = device.counters.endpoint(0).dropped_total();
+    assert_eq!((delivered, dropped), (39 * 1000, 1000), "the first was in neither any more");
+
+    let mut device = Device::new(&["a"], 1000);
+    device.run(100);
+    let delivered = device.drain(0).len() as u64 * 1000;
+    let dropped = device.counters.endpoint(0).dropped(DropCause::RingFull);
+    assert!(dropped > 0, "memory keeps records for a while only");
+    assert_eq!((delivered + dropped, device.counters.endpoint(0).dropped_total()), (100 * 1000, dropped));
+}
+
+#[test]
+fn a_sample_too_large_for_the_ring_is_delivered_from_memory_or_counted() {
+    for delivered in [true, false] {
+        let mut device = Device::new(&["a"], 10);
+        device.run(20);
+        let mut random = fastrand::Rng::with_seed(1);
+        let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(15_000).collect();
+        let labels = LabelsBuilder::from_iter([("__name__", "large"), ("l", noise.as_str())]).build().unwrap();
+        let series = [device.table.intern(&labels)].into();
+        let batch = ScrapeBatch { target: 1, timestamp_ms: 0, series, values: vec![1.0], own_timestamps: vec![] };
+        device.buffer.push(batch, device.now);
+        device.run(12);
+        assert_eq!(device.buffer.commit_due(), Some(device.now + COMMIT), "a commit was due");
+        assert_eq!(device.counters.endpoint(0).dropped_total(), 0, "it is still in memory");
+        if delivered {
+            let window = device.buffer.window(0).unwrap().unwrap();
+            assert!(window.batches.iter().any(|batch| batch.target == 1));
+            device.buffer.ack(0, window.next_record, device.now);
+        }
+        device.run(60);
+        let counters = device.counters.endpoint(0);
+        let lost = u64::from(!delivered);
+        assert_eq!((counters.dropped(DropCause::TooLarge), counters.dropped_total()), (lost, lost));
+    }
 }
 
 #[test]

@@ -3,11 +3,13 @@
 pub mod check;
 pub mod demo;
 pub mod logging;
+pub mod ring;
 pub mod run;
 pub mod scrape;
 pub mod scrape_output;
 
 use lexopt::prelude::*;
+use ring::{RingAction, RingCommand};
 use scrape_output::ScrapeFormat;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ pub enum Command {
     Check { config: PathBuf },
     Scrape { config: PathBuf, format: ScrapeFormat },
     Demo { is_fast: bool },
+    Ring(RingCommand),
     Help,
     Version,
 }
@@ -42,6 +45,11 @@ Commands:
   scrape --config FILE    scrape every target once and print what would be stored
          [--format text|json]
   demo [--fast]           the whole pipeline in this terminal: no configuration, no network, about a minute
+  ring info FILE          draw a ring and give its figures (--config FILE: with the names of endpoints)
+  ring verify FILE        read all of a ring and say what of it is lost; exit code 1 if anything is
+  ring dump FILE          print every sample in a ring as a JSON line
+  ring format FILE        make an empty ring; what holds anything of worth is refused without --force
+         --size SIZE [--segment-size SIZE] [--force]
   help                    this text
   version                 the version
 
@@ -51,13 +59,21 @@ Options:
 
 /// Words after the name of the program, parsed. The error is a line for the user.
 pub fn parse_arguments(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
-    let Words { name, config, format, is_fast, log_level } = read_words(words).map_err(|error| error.to_string())?;
+    let words = read_words(words).map_err(|error| error.to_string())?;
+    if words.name.as_deref() == Some("ring") {
+        let log_level = words.log_level.clone();
+        return Ok(Arguments { command: Command::Ring(words.into_ring_command()?), log_level });
+    }
+    let Words { name, config, format, is_fast, log_level, ring } = words;
     let name = name.as_deref().unwrap_or("help");
     let needed = |config: Option<PathBuf>| {
         config.ok_or_else(|| format!("narthex {name} needs a configuration: narthex {name} --config FILE"))
     };
     if is_fast && name != "demo" {
         return Err("--fast belongs to narthex demo".into());
+    }
+    if ring != RingWords::default() {
+        return Err("--size, --segment-size and --force belong to narthex ring format".into());
     }
     if format.is_some() && name != "scrape" {
         return Err("--format belongs to narthex scrape".into());
@@ -82,6 +98,42 @@ struct Words {
     format: Option<ScrapeFormat>,
     is_fast: bool,
     log_level: Option<String>,
+    ring: RingWords,
+}
+
+/// What only `narthex ring` takes.
+#[derive(Default, PartialEq)]
+struct RingWords {
+    action: Option<String>,
+    file: Option<PathBuf>,
+    size: Option<String>,
+    segment_size: Option<String>,
+    is_forced: bool,
+}
+
+impl Words {
+    fn into_ring_command(self) -> Result<RingCommand, String> {
+        let RingWords { action, file, size, segment_size, is_forced } = self.ring;
+        let action = action.ok_or("write narthex ring info, verify, dump or format, and the ring's file")?;
+        let file = file.ok_or_else(|| format!("narthex ring {action} needs a file: narthex ring {action} FILE"))?;
+        if action != "format" && (size.is_some() || segment_size.is_some() || is_forced) {
+            return Err("--size, --segment-size and --force belong to narthex ring format".into());
+        }
+        if action != "info" && self.config.is_some() {
+            return Err("of narthex ring only info takes a configuration".into());
+        }
+        let action = match action.as_str() {
+            "info" => RingAction::Info { config: self.config },
+            "verify" => RingAction::Verify,
+            "dump" => RingAction::Dump,
+            "format" => {
+                let size = size.ok_or("narthex ring format needs a size: narthex ring format FILE --size 64MiB")?;
+                RingAction::Format { size, segment_size, is_forced }
+            }
+            unknown => return Err(format!("there is no narthex ring {unknown:?}; narthex help lists what there is")),
+        };
+        Ok(RingCommand { file, action })
+    }
 }
 
 fn read_words(words: impl IntoIterator<Item = OsString>) -> Result<Words, lexopt::Error> {
@@ -93,11 +145,20 @@ fn read_words(words: impl IntoIterator<Item = OsString>) -> Result<Words, lexopt
             Long("format") => read.format = Some(parser.value()?.parse_with(parse_format)?),
             Long("log-level") => read.log_level = Some(parser.value()?.string()?),
             Long("fast") => read.is_fast = true,
+            Long("size") => read.ring.size = Some(parser.value()?.string()?),
+            Long("segment-size") => read.ring.segment_size = Some(parser.value()?.string()?),
+            Long("force") => read.ring.is_forced = true,
             Long("help") | Short('h') => read.name = Some("help".into()),
             Long("version") | Short('V') => read.name = Some("version".into()),
             Value(value) if read.name.is_none() => read.name = Some(value.string()?),
             Value(value) if read.name.as_deref() == Some("check") && read.config.is_none() => {
                 read.config = Some(value.into());
+            }
+            Value(value) if read.name.as_deref() == Some("ring") && read.ring.action.is_none() => {
+                read.ring.action = Some(value.string()?);
+            }
+            Value(value) if read.name.as_deref() == Some("ring") && read.ring.file.is_none() => {
+                read.ring.file = Some(value.into());
             }
             unknown => return Err(unknown.unexpected()),
         }
@@ -146,6 +207,11 @@ mod tests {
     #[test]
     fn commands_and_their_options() {
         let config = || PathBuf::from("n.toml");
+        let of_ring = |action| Command::Ring(RingCommand { file: "r".into(), action });
+        let formatted = |segment_size: Option<&str>, is_forced| {
+            let (size, segment_size) = ("1MiB".into(), segment_size.map(String::from));
+            of_ring(RingAction::Format { size, segment_size, is_forced })
+        };
         for (line, command) in [
             ("run --config n.toml", Command::Run { config: config() }),
             ("run -c n.toml", Command::Run { config: config() }),
@@ -154,6 +220,12 @@ mod tests {
             ("scrape --config n.toml --format json", Command::Scrape { config: config(), format: ScrapeFormat::Json }),
             ("demo", Command::Demo { is_fast: false }),
             ("demo --fast", Command::Demo { is_fast: true }),
+            ("ring info r", of_ring(RingAction::Info { config: None })),
+            ("ring info r -c n.toml", of_ring(RingAction::Info { config: Some(config()) })),
+            ("ring verify r", of_ring(RingAction::Verify)),
+            ("ring dump r", of_ring(RingAction::Dump)),
+            ("ring format r --size 1MiB", formatted(None, false)),
+            ("ring format --force --segment-size=8KiB --size=1MiB r", formatted(Some("8KiB"), true)),
             ("", Command::Help),
             ("--help", Command::Help),
             ("run --help", Command::Help),
@@ -174,6 +246,14 @@ mod tests {
             ("run --config n.toml extra", "unexpected argument \"extra\""),
             ("scrape --config n.toml --format xml", "cannot parse argument \"xml\": write text or json"),
             ("run --config n.toml --fast", "--fast belongs to narthex demo"),
+            ("ring", "write narthex ring info, verify, dump or format, and the ring's file"),
+            ("ring info", "narthex ring info needs a file: narthex ring info FILE"),
+            ("ring spin r", "there is no narthex ring \"spin\"; narthex help lists what there is"),
+            ("ring format r", "narthex ring format needs a size: narthex ring format FILE --size 64MiB"),
+            ("ring dump r --force", "--size, --segment-size and --force belong to narthex ring format"),
+            ("ring dump r --config n.toml", "of narthex ring only info takes a configuration"),
+            ("ring dump r r", "unexpected argument \"r\""),
+            ("run --config n.toml --size 1MiB", "--size, --segment-size and --force belong to narthex ring format"),
             ("check n.toml --format json", "--format belongs to narthex scrape"),
         ] {
             assert_eq!(parse(line), Err(expected.into()), "{line}");

@@ -16,14 +16,9 @@ const FRAME_ROUNDS: usize = 2;
 #[test]
 #[ignore = "needs recorded pages"]
 fn bytes_and_time_per_sample() {
-    let directory = std::env::var("NARTHEX_PAGES").expect("NARTHEX_PAGES names a directory of pages");
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
-    files.sort();
-    let pages: Vec<_> = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
     for (targets, segment_bytes) in [(1, 1 << 20), (10, 1 << 20), (10, 1 << 17), (1, 1 << 16)] {
         let table = SeriesTable::new();
-        let batches = batches(&pages, targets, &table);
+        let batches = recorded_batches(targets, &table);
         measure(&batches, targets, segment_bytes, &table);
     }
 }
@@ -76,12 +71,23 @@ fn padded(payload: &[u8]) -> usize {
     (payload.len() + 32).next_multiple_of(PROGRAM_UNIT_BYTES)
 }
 
+/// The pages of `NARTHEX_PAGES` as scrapes of that many targets, 15 s apart each, report series added.
+pub(crate) fn recorded_batches(targets: usize, table: &SeriesTable) -> Vec<Rc<ScrapeBatch>> {
+    let directory = std::env::var("NARTHEX_PAGES").expect("NARTHEX_PAGES names a directory of pages");
+    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    files.sort();
+    let pages: Vec<_> = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    batches(&pages, targets, table)
+}
+
 fn batches(pages: &[String], targets: usize, table: &SeriesTable) -> Vec<Rc<ScrapeBatch>> {
     let mut lists: Vec<Rc<[Series]>> = (0..targets).map(|_| Rc::new([]) as Rc<[Series]>).collect();
     let mut batches = Vec::new();
     for (number, page) in pages.iter().enumerate().filter(|(number, _)| number % PAGES_PER_ROUND < targets) {
         let (round, target) = (number / PAGES_PER_ROUND, number % PAGES_PER_ROUND);
-        let (series, values) = parse(page, target, table);
+        let page = format!("{page}{}", report(page, number));
+        let (series, values) = parse(&page, target, table);
         if lists[target][..] != series[..] {
             lists[target] = series.into();
         }
@@ -95,6 +101,16 @@ fn batches(pages: &[String], targets: usize, table: &SeriesTable) -> Vec<Rc<Scra
         }));
     }
     batches
+}
+
+/// What the agent adds to each scrape; the duration is as arbitrary as it is in life.
+fn report(page: &str, number: usize) -> String {
+    let samples = page.lines().filter(|line| !line.starts_with('#')).count();
+    let duration_s = 0.012 + (number as f64).sin() * 0.003;
+    format!(
+        "up 1\nscrape_duration_seconds {duration_s:.9}\nscrape_samples_scraped {samples}\n\
+         scrape_samples_post_metric_relabeling {samples}\nscrape_series_added 0\n"
+    )
 }
 
 /// Reads `name{labels} value` lines as far as a node exporter's pages need it.

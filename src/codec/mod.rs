@@ -50,7 +50,7 @@ mod units;
 mod value;
 
 #[cfg(test)]
-mod measure;
+pub(crate) mod measure;
 #[cfg(test)]
 mod tests;
 

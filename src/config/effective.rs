@@ -102,7 +102,15 @@ struct Buffer {
     path: String,
     size: String,
     segment_size: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erase_block: Option<String>,
+    program_unit: String,
     commit_interval: String,
+    commit_interval_max: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_budget: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rated_cycles: Option<u32>,
 }
 
 impl<'c> From<&'c Config> for Effective<'c> {
@@ -183,7 +191,12 @@ impl From<&BufferOptions> for Buffer {
             path: shown_path(&buffer.path),
             size: format_size(buffer.size_bytes),
             segment_size: format_size(buffer.segment_size_bytes),
+            erase_block: buffer.erase_block_bytes.map(format_size),
+            program_unit: format_size(u64::from(buffer.program_unit_bytes)),
             commit_interval: format_duration(buffer.commit_interval),
+            commit_interval_max: format_duration(buffer.commit_interval_max),
+            write_budget: buffer.write_budget.map(|budget| budget.to_string()),
+            rated_cycles: buffer.rated_cycles,
         }
     }
 }

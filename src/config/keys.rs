@@ -157,7 +157,20 @@ pub(super) const BASIC_AUTH: Keys = Keys {
 pub(super) const AUTHORIZATION: Keys =
     Keys { known: &["type", "credentials", "credentials_file"], unsupported: &["credentials_ref"] };
 
-pub(super) const BUFFER: Keys = Keys { known: &["path", "size", "segment_size", "commit_interval"], unsupported: &[] };
+pub(super) const BUFFER: Keys = Keys {
+    known: &[
+        "path",
+        "size",
+        "segment_size",
+        "erase_block",
+        "program_unit",
+        "commit_interval",
+        "commit_interval_max",
+        "write_budget",
+        "rated_cycles",
+    ],
+    unsupported: &[],
+};
 
 impl Keys {
     pub(super) fn knows(&self, key: &str) -> bool {

@@ -3,12 +3,15 @@
 //! | answer                           | verdict                                                              |
 //! |----------------------------------|----------------------------------------------------------------------|
 //! | 2xx                              | delivered                                                            |
-//! | 2xx with a web page              | retry: a captive portal answered; no receiver sends one              |
+//! | 2xx with a web page, 3xx         | retry: a captive portal or proxy answered, or the url is wrong       |
 //! | 429, 5xx, no valid answer at all | retry, not before `Retry-After`                                      |
 //! | 400, 413, 422                    | refused; halves may be accepted, as a few samples or the size offend |
-//! | other 1xx, 3xx, 4xx              | refused                                                              |
+//! | other 4xx                        | refused                                                              |
+//! | whatever is left (1xx)           | retry                                                                |
 //!
-//! As Remote-Write 1.0 asks and Prometheus does; 429 is retried by Prometheus only with `retry_on_http_429`.
+//! As Remote-Write 1.0 asks, which leaves 1xx and 3xx open, and mostly as Prometheus does. It retries 429 only with
+//! `retry_on_http_429`; and it follows redirects, but drops a request for one that it can't follow. Here none is followed
+//! and nothing is lost: a device whose http url is answered by a captive portal would lose what it sends in the meantime.
 
 use crate::limits::RETRY_AFTER_MAX;
 use std::fmt;
@@ -90,11 +93,13 @@ pub fn classify(result: &Result<Answer, Failure>) -> Verdict {
     let Ok(answer) = result else {
         return Verdict::Retry { after: Duration::ZERO };
     };
+    let retry_after = answer.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
     match answer.status {
         200..300 if !answer.html => Verdict::Delivered,
-        200..300 | 429 | 500.. => Verdict::Retry { after: answer.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX) },
         400 | 413 | 422 => Verdict::Refused { halve: true },
-        _ => Verdict::Refused { halve: false },
+        429 => Verdict::Retry { after: retry_after },
+        400..500 => Verdict::Refused { halve: false },
+        _ => Verdict::Retry { after: retry_after },
     }
 }
 
@@ -117,7 +122,10 @@ impl fmt::Display for Answer {
                      log in to the network, or check the url",
                 );
             }
-            300..=399 => f.write_str(" (a redirect, which is not followed: set url to where it leads)")?,
+            300..=399 => f.write_str(
+                " (the receiver redirects, which is not followed: log in to the network if a captive portal answered, \
+                 else set url to where the receiver is)",
+            )?,
             401 | 403 => f.write_str(" (check basic_auth or authorization)")?,
             404 | 405 => f.write_str(" (check the url's path, and that the receiver accepts remote write)")?,
             _ => {}
@@ -167,9 +175,9 @@ mod tests {
         let retry = Verdict::Retry { after: Duration::ZERO };
         let table: [(&[u16], Verdict); 4] = [
             (&[200, 202, 204, 299], Verdict::Delivered),
-            (&[429, 500, 502, 503, 504, 511, 599], retry),
+            (&[101, 300, 301, 302, 303, 304, 307, 308, 399, 429, 500, 502, 503, 504, 511, 599, 999], retry),
             (&[400, 413, 422], Verdict::Refused { halve: true }),
-            (&[101, 301, 302, 308, 401, 403, 404, 405, 409, 415, 499], Verdict::Refused { halve: false }),
+            (&[401, 403, 404, 405, 409, 415, 499], Verdict::Refused { halve: false }),
         ];
         for (statuses, expected) in table {
             for status in statuses {
@@ -187,9 +195,9 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_for_429_and_5xx_up_to_an_hour() {
+    fn retry_after_counts_for_what_is_retried_up_to_an_hour() {
         for (asked_s, waits_s) in [(0, 0), (7, 7), (3600, 3600), (u64::MAX, 3600)] {
-            for status in [429, 503] {
+            for status in [302, 429, 503] {
                 let retry_after = Some(Duration::from_secs(asked_s));
                 let answer = Answer { status, retry_after, ..Answer::default() };
                 assert_eq!(classify(&Ok(answer)), Verdict::Retry { after: Duration::from_secs(waits_s) });
@@ -237,6 +245,8 @@ mod tests {
         let shown = |status, text: &str| Answer { status, text: text.into(), ..Answer::default() }.to_string();
         assert_eq!(shown(400, "out of order sample"), "HTTP 400: out of order sample");
         assert_eq!(shown(503, ""), "HTTP 503");
+        let redirected = shown(302, "");
+        assert!(redirected.contains("captive portal") && redirected.contains("set url"), "{redirected}");
         assert_eq!(shown(401, "no"), "HTTP 401 (check basic_auth or authorization): no");
     }
 }

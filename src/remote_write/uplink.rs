@@ -7,16 +7,14 @@
 use super::auth::{AuthHeader, auth_header};
 use super::options::{Auth, EndpointOptions};
 use super::retry::{Answer, Failure, FailureKind, Outcome, retry_after};
-use crate::limits::{CA_FILE_BYTES_MAX, RECEIVER_TEXT_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::model::{Secret, format_duration};
-use crate::tls::TlsOptions;
+use crate::tls::{Roots, TlsError, TlsOptions};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
 
 /// Connections wait this long for their next request, as Prometheus's do: a handshake costs more bytes than a few samples.
@@ -40,21 +38,7 @@ pub struct Uplink {
 pub enum UplinkError {
     /// The url is not shown: there may be a token in its query.
     Url,
-    CaUnreadable {
-        path: PathBuf,
-        cause: io::Error,
-    },
-    CaTooLong {
-        path: PathBuf,
-    },
-    /// A certificate in it is damaged.
-    CaMalformed {
-        path: PathBuf,
-        cause: String,
-    },
-    CaEmpty {
-        path: PathBuf,
-    },
+    Tls(TlsError),
 }
 
 impl fmt::Display for UplinkError {
@@ -63,21 +47,7 @@ impl fmt::Display for UplinkError {
             UplinkError::Url => {
                 f.write_str("remote_write url is not one; write it as \"https://host/api/v1/write\", without a user")
             }
-            UplinkError::CaUnreadable { path, cause } => {
-                write!(f, "can't read ca_file {path:?}: {cause}; check the path and who may read it")
-            }
-            UplinkError::CaTooLong { path } => {
-                write!(
-                    f,
-                    "ca_file {path:?} is longer than {CA_FILE_BYTES_MAX} bytes; name only the CAs that are needed"
-                )
-            }
-            UplinkError::CaMalformed { path, cause } => {
-                write!(f, "ca_file {path:?} holds a certificate that is damaged ({cause}); write it anew, as PEM")
-            }
-            UplinkError::CaEmpty { path } => {
-                write!(f, "ca_file {path:?} holds no certificate; it must be PEM, with BEGIN CERTIFICATE")
-            }
+            UplinkError::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -236,43 +206,13 @@ impl Uplink {
     }
 }
 
-/// The one place that decides what is trusted: `ca_file`, else the system's authorities, else those compiled in.
 fn trusted_roots(options: &TlsOptions) -> Result<RootCerts, UplinkError> {
-    if let Some(path) = &options.ca_file {
-        return Ok(read_ca_file(path)?.into());
-    }
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        log::debug!("certificates of the system: {error}");
-    }
-    if system.certs.is_empty() {
-        log::info!("the system has no trusted certificates; trusting those that came with this program");
-        return Ok(RootCerts::WebPki);
-    }
-    Ok(system.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>().into())
-}
-
-fn read_ca_file(path: &Path) -> Result<Vec<Certificate<'static>>, UplinkError> {
-    let unreadable = |cause| UplinkError::CaUnreadable { path: path.into(), cause };
-    let malformed = |cause: &dyn fmt::Display| UplinkError::CaMalformed { path: path.into(), cause: cause.to_string() };
-    let mut pem = Vec::new();
-    File::open(path).and_then(|file| file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem)).map_err(unreadable)?;
-    if pem.len() as u64 > CA_FILE_BYTES_MAX {
-        return Err(UplinkError::CaTooLong { path: path.into() });
-    }
-    let mut certificates = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| malformed(&error))? {
-            // Tried here, as the client later passes over what it can't read.
-            let der = rustls::pki_types::CertificateDer::from(certificate.der());
-            rustls::RootCertStore::empty().add(der).map_err(|error| malformed(&error))?;
-            certificates.push(certificate);
+    Ok(match Roots::load(options).map_err(UplinkError::Tls)? {
+        Roots::Certificates(list) => {
+            list.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>().into()
         }
-    }
-    if certificates.is_empty() {
-        return Err(UplinkError::CaEmpty { path: path.into() });
-    }
-    Ok(certificates)
+        Roots::BuiltIn => RootCerts::WebPki,
+    })
 }
 
 fn tls_error_within(error: &io::Error) -> Option<&rustls::Error> {

@@ -11,8 +11,20 @@ pub enum RingError {
     Device { doing: &'static str, cause: io::Error },
     /// The file can't be opened or made.
     File { path: PathBuf, doing: &'static str, cause: io::Error },
+    /// The file can't be looked at.
+    Unreadable { path: PathBuf, doing: &'static str, cause: io::Error },
     /// There is no room on the file system for a file of this size.
     NoSpace { path: PathBuf, size_bytes: u64 },
+    /// There is no room for a second file, which is needed while a ring is carried over to another size.
+    NoRoomBeside { path: PathBuf, size_bytes: u64 },
+    /// There is no such device, and a file made in its place would be in memory.
+    NoDevice { path: PathBuf },
+    /// The device is mounted, or another program holds it.
+    DeviceInUse { path: PathBuf },
+    /// The device holds something that is not a ring.
+    DeviceHolds { path: PathBuf, found: &'static str, at: u64 },
+    /// A device's ring has another shape, and samples in it are still waited for.
+    Waiting { path: PathBuf, size_bytes: u64, segment_size_bytes: u64, program_unit_bytes: u32 },
     /// Another process holds the ring.
     InUse { path: PathBuf },
     /// Something is there that is not a ring.
@@ -36,11 +48,43 @@ impl fmt::Display for RingError {
                     path.display()
                 )
             }
+            RingError::Unreadable { path, doing, cause } => {
+                write!(f, "{doing} {} failed: {cause}; name a ring's file that can be read", path.display())
+            }
             RingError::NoSpace { path, size_bytes } => write!(
                 f,
                 "no room for a ring of {} at {}; free some or make buffer.size smaller",
                 format_size(*size_bytes),
                 path.display()
+            ),
+            RingError::NoRoomBeside { path, size_bytes } => write!(
+                f,
+                "no room for a ring of {} beside {}, which keeps its own until everything is carried over; it was left untouched: free some, or configure the size that it has",
+                format_size(*size_bytes),
+                path.display()
+            ),
+            RingError::NoDevice { path } => {
+                write!(f, "{} is not there; connect the device, or name another in buffer.path", path.display())
+            }
+            RingError::DeviceInUse { path } => {
+                write!(
+                    f,
+                    "{} is mounted or in use by another program; unmount it and take it out of /etc/fstab, or stop the program",
+                    path.display()
+                )
+            }
+            RingError::DeviceHolds { path, found, at } => write!(
+                f,
+                "{} is neither blank nor a ring: it holds {found}, first at byte {at}; it was left untouched: if nothing on it is needed any more, run narthex ring format --force",
+                path.display()
+            ),
+            RingError::Waiting { path, size_bytes, segment_size_bytes, program_unit_bytes } => write!(
+                f,
+                "the ring on {} holds samples that were not delivered yet, and can't be given another size until they are; it was left untouched: configure size = \"{}\", segment_size = \"{}\" and program_unit = \"{}\" until then, or give them up with narthex ring format --force",
+                path.display(),
+                format_size(*size_bytes),
+                format_size(*segment_size_bytes),
+                format_size(u64::from(*program_unit_bytes))
             ),
             RingError::InUse { path } => {
                 write!(

@@ -1,12 +1,18 @@
 //! A ring in a preallocated file: its blocks are written with zeros once, so that later syncs change data only.
+//!
+//! A ring of another shape is made in a second file beside the first, its name with `.resizing` added, which takes the first
+//! one's name once it is whole and synced. A second file that was left unfinished is removed the next time the first is opened.
 
 use super::error::RingError;
+use super::held::{self, Held};
 use super::medium::{Geometry, Medium};
-use super::recovery::{self, Layout};
-use crate::limits::PROGRAM_UNIT_BYTES;
+use super::recovery;
+use super::shape::Shape;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes of zeros written at a time when a file is made.
@@ -15,73 +21,165 @@ const FILL_BYTES: usize = 64 * 1024;
 /// An open file of fixed size, locked against other processes.
 #[derive(Debug)]
 pub struct FileMedium {
-    file: File,
-    size_bytes: u64,
+    pub(super) file: FixedFile,
+    pub(super) path: PathBuf,
+    pub(super) shape: Shape,
 }
 
-/// How a file was found when it was opened.
+/// How a file or device was found when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// It had its full size.
     Whole,
-    /// It was made now.
+    /// It was made now, or it was blank.
     Made,
     /// It was shorter, by this much, and was filled up with zeros.
     Short { missing_bytes: u64 },
+    /// It holds a ring of another shape than was asked for.
+    Other,
 }
 
 impl FileMedium {
-    /// Opens the file, or makes it (and the folder it is in) full of zeros.
-    ///
-    /// A file that is longer is refused, and so is a shorter one that is no ring; a ring that was cut short is filled up.
-    pub fn open(path: &Path, layout: Layout) -> Result<(FileMedium, Found), RingError> {
-        let size_bytes = layout.size_bytes();
+    /// Opens the file, or makes it (and the folder it is in) full of zeros. A ring that was cut short is filled up, a blank
+    /// file brought to its size; what is neither a ring nor blank is refused.
+    pub fn open(path: &Path, shape: impl Into<Shape>) -> Result<(FileMedium, Found), RingError> {
+        let shape = shape.into();
         let failed =
             |doing: &'static str| move |cause: io::Error| RingError::File { path: path.to_path_buf(), doing, cause };
+        let is_new = !path.try_exists().map_err(failed("looking for"))?;
+        if is_new && path.starts_with("/dev") && !path.starts_with("/dev/shm") {
+            return Err(RingError::NoDevice { path: path.into() });
+        }
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(failed("making the folder of"))?;
         }
-        let is_new = !path.try_exists().map_err(failed("looking for"))?;
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-        let file = options.open(path).map_err(failed("opening"))?;
-        lock(&file, path)?;
-        let metadata = file.metadata().map_err(failed("asking for the size of"))?;
+        let mut medium = FileMedium::lock(path, shape)?;
+        let metadata = medium.file.0.metadata().map_err(failed("asking for the size of"))?;
         if !metadata.is_file() {
             return Err(RingError::Foreign { found: "it is not a regular file" });
         }
-        let length = metadata.len();
-        if length > size_bytes {
-            let segment_size_bytes = u64::from(layout.segment_size_bytes);
-            return Err(RingError::OtherGeometry { size_bytes: length, segment_size_bytes });
+        remove_unfinished(&medium.path)?;
+        let (length, size) = (metadata.len(), shape.layout.size_bytes());
+        if is_new {
+            fill(&medium.file, path, 0, size, is_new)?;
+            return Ok((medium, Found::Made));
         }
-        let medium = FileMedium { file, size_bytes };
-        if length < size_bytes {
-            recovery::recover(&medium, layout)?;
-            fill(&medium.file, path, length, size_bytes, is_new)?;
+        match medium.held(length)? {
+            Held::Ring(held) if !held.is_written_as(&shape) => {
+                medium.shape = held;
+                return Ok((medium, Found::Other));
+            }
+            Held::Ring(_) if length >= size => return Ok((medium, Found::Whole)),
+            Held::Ring(_) => {
+                fill(&medium.file, path, length, size, is_new)?;
+                return Ok((medium, Found::Short { missing_bytes: size - length }));
+            }
+            Held::Other { .. } => return Err(RingError::Foreign { found: "no segment header, but other data" }),
+            Held::Blank if length == size => return Ok((medium, Found::Whole)),
+            Held::Blank if length > size => {
+                medium.file.0.set_len(size).and_then(|()| medium.file.0.sync_all()).map_err(failed("shortening"))?
+            }
+            Held::Blank => fill(&medium.file, path, length, size, is_new)?,
         }
-        let found = match length {
-            _ if is_new => Found::Made,
-            length if length == size_bytes => Found::Whole,
-            length => Found::Short { missing_bytes: size_bytes - length },
-        };
-        Ok((medium, found))
+        Ok((medium, Found::Made))
+    }
+
+    /// An empty ring in a second file, which is to take this one's place.
+    pub fn beside(&self, shape: Shape) -> Result<FileMedium, RingError> {
+        let second = beside(&self.path);
+        let medium = FileMedium::lock(&second, shape)?;
+        fill(&medium.file, &second, 0, shape.layout.size_bytes(), true).map_err(|error| match error {
+            RingError::NoSpace { size_bytes, .. } => RingError::NoRoomBeside { path: self.path.clone(), size_bytes },
+            error => error,
+        })?;
+        Ok(medium)
+    }
+
+    /// Gives a file that was made [`beside`](Self::beside) another the other's name, in one step that is durable when this returns.
+    pub fn take_place_of(mut self, old: FileMedium) -> Result<FileMedium, RingError> {
+        let path = old.path.as_path();
+        let failed = |doing| move |cause| RingError::File { path: path.into(), doing, cause };
+        self.file.0.sync_all().map_err(RingError::device("syncing the new ring"))?;
+        std::fs::rename(&self.path, path).map_err(failed("putting the new ring in the place of"))?;
+        sync_folder_of(path).map_err(failed("syncing the folder of"))?;
+        self.path = path.into();
+        Ok(self)
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What the file holds. A file of the wanted size that has no header anywhere is looked at no further than opening does.
+    fn held(&self, length: u64) -> Result<Held, RingError> {
+        let layout = self.shape.layout;
+        if let Some(held) = held::find(self, &layout, length)? {
+            return Ok(Held::Ring(held));
+        }
+        if length != layout.size_bytes() {
+            return held::search(self, 0, length);
+        }
+        recovery::recover(self, layout)?;
+        Ok(Held::Blank)
+    }
+
+    pub(super) fn lock(path: &Path, shape: Shape) -> Result<FileMedium, RingError> {
+        let failed = |doing| move |cause| RingError::File { path: path.into(), doing, cause };
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let file = options.open(path).map_err(failed("opening"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RingError::InUse { path: path.into() }),
+            Err(TryLockError::Error(cause)) => return Err(failed("locking")(cause)),
+        }
+        // Whoever held the lock may have put another file in this one's place meanwhile, and hold that.
+        let (held, named) = (file.metadata(), std::fs::metadata(path));
+        let (held, named) = (held.map_err(failed("looking at"))?, named.map_err(failed("looking for"))?);
+        if (held.dev(), held.ino()) != (named.dev(), named.ino()) {
+            return Err(RingError::InUse { path: path.into() });
+        }
+        // Of a link the file that it leads to is meant, and what is made beside it belongs into its folder.
+        let path = path.canonicalize().map_err(failed("looking for"))?;
+        Ok(FileMedium { file: FixedFile(file), path, shape })
     }
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), RingError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(RingError::InUse { path: path.to_path_buf() }),
-        Err(TryLockError::Error(cause)) => Err(RingError::File { path: path.to_path_buf(), doing: "locking", cause }),
+/// The name of the second file.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".resizing");
+    name.into()
+}
+
+/// Removes what an interrupted [`FileMedium::beside`] left. The caller has the lock of the first file.
+fn remove_unfinished(path: &Path) -> Result<(), RingError> {
+    let second = beside(path);
+    let failed = |doing| {
+        let path = second.clone();
+        move |cause| RingError::File { path, doing, cause }
+    };
+    match std::fs::symlink_metadata(&second) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("looking for")(error)),
+        Ok(metadata) if !metadata.is_file() => {
+            Err(RingError::Foreign { found: "beside it, something that is no file has its name with .resizing added" })
+        }
+        Ok(_) => std::fs::remove_file(&second).map_err(failed("removing")),
     }
 }
 
 /// Writes zeros from `from_bytes` on. Where that fails, a file made for it is removed and an old one cut back to what it was.
-fn fill(file: &File, path: &Path, from_bytes: u64, size_bytes: u64, is_new: bool) -> Result<(), RingError> {
-    let Err(cause) = write_zeros(file, from_bytes, size_bytes).and_then(|()| sync_folder_of(path)) else {
+pub(super) fn fill(
+    file: &FixedFile,
+    path: &Path,
+    from_bytes: u64,
+    size_bytes: u64,
+    is_new: bool,
+) -> Result<(), RingError> {
+    let Err(cause) = file.write_zeros(from_bytes..size_bytes).and_then(|()| sync_folder_of(path)) else {
         return Ok(());
     };
-    let undone = if is_new { std::fs::remove_file(path) } else { file.set_len(from_bytes) };
+    let undone = if is_new { std::fs::remove_file(path) } else { file.0.set_len(from_bytes) };
     if let Err(error) = undone {
         log::warn!("{} could not be put back to what it was: {error}", path.display());
     }
@@ -89,18 +187,6 @@ fn fill(file: &File, path: &Path, from_bytes: u64, size_bytes: u64, is_new: bool
         return Err(RingError::NoSpace { path: path.to_path_buf(), size_bytes });
     }
     Err(RingError::File { path: path.to_path_buf(), doing: "filling", cause })
-}
-
-fn write_zeros(mut file: &File, from_bytes: u64, size_bytes: u64) -> io::Result<()> {
-    let zeros = [0; FILL_BYTES];
-    file.seek(SeekFrom::Start(from_bytes))?;
-    let mut left = size_bytes - from_bytes;
-    while left > 0 {
-        let now = left.min(FILL_BYTES as u64);
-        file.write_all(&zeros[..now as usize])?;
-        left -= now;
-    }
-    file.sync_all()
 }
 
 /// A new file's name is durable only once its folder is synced.
@@ -112,16 +198,15 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-impl Medium for FileMedium {
-    fn geometry(&self) -> Geometry {
-        let unit = PROGRAM_UNIT_BYTES as u32;
-        Geometry { size_bytes: self.size_bytes, program_unit_bytes: unit, erase_block_bytes: unit }
-    }
+/// A file or device that is read and written in place.
+#[derive(Debug)]
+pub(super) struct FixedFile(pub File);
 
-    fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+impl FixedFile {
+    pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let mut done = 0;
         while done < into.len() {
-            match self.file.read_at(&mut into[done..], offset + done as u64) {
+            match self.0.read_at(&mut into[done..], offset + done as u64) {
                 // What a file was cut short by reads as if it had never been written.
                 Ok(0) => {
                     into[done..].fill(0);
@@ -135,8 +220,40 @@ impl Medium for FileMedium {
         Ok(())
     }
 
+    pub fn program(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    pub fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    /// Synced when it returns.
+    pub fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
+        let zeros = [0; FILL_BYTES];
+        let mut file = &self.0;
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut left = range.end.saturating_sub(range.start);
+        while left > 0 {
+            let now = left.min(FILL_BYTES as u64);
+            file.write_all(&zeros[..now as usize])?;
+            left -= now;
+        }
+        file.sync_all()
+    }
+}
+
+impl Medium for FileMedium {
+    fn geometry(&self) -> Geometry {
+        self.shape.geometry()
+    }
+
+    fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, into)
+    }
+
     fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        self.file.program(offset, bytes)
     }
 
     fn erase(&mut self, _offset: u64, _len_bytes: u64) -> io::Result<()> {
@@ -144,13 +261,13 @@ impl Medium for FileMedium {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Acks, Frame, FrameMeta, Placement, Ring};
+    use super::super::{Acks, Frame, FrameMeta, Layout, Placement, Ring};
     use super::*;
     use std::rc::Rc;
 
@@ -215,13 +332,117 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_ring_is_refused_and_left_as_it_is() {
+    fn a_blank_file_of_another_size_is_brought_to_the_size() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ring");
-        std::fs::write(&path, vec![0; 2 * SIZE as usize]).unwrap();
-        let error = open(&path).unwrap_err();
-        assert!(error.to_string().contains("size = \"128KiB\""), "{error}");
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 2 * SIZE);
+        for length in [0, SIZE / 4 + 100, 2 * SIZE, 2 * SIZE + 1] {
+            std::fs::write(&path, vec![0; length as usize]).unwrap();
+            assert_eq!(open(&path).unwrap().1, Found::Made);
+            assert_eq!(std::fs::read(&path).unwrap(), vec![0; SIZE as usize]);
+        }
+    }
+
+    /// Whatever the configuration asks for, a ring is known by its own headers; the medium then has its shape.
+    #[test]
+    fn a_ring_of_another_shape_is_found_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        full_ring(&path);
+        let image = std::fs::read(&path).unwrap();
+        for other in [
+            Layout { segment_size_bytes: 8192, segment_count: 8 },
+            Layout { segment_size_bytes: 4096, segment_count: 64 },
+            Layout { segment_size_bytes: 12288, segment_count: 5 },
+            Layout { segment_size_bytes: 1 << 20, segment_count: 4 },
+        ] {
+            let (medium, found) = FileMedium::open(&path, other).unwrap();
+            assert_eq!((medium.shape().layout, found), (LAYOUT, Found::Other), "{other:?}");
+            let (ring, _) = Ring::open(medium, LAYOUT, Rc::default()).unwrap();
+            assert_eq!(ring.segments().count(), 16);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), image);
+    }
+
+    /// In its first lap a ring has one segment that no other shape need have a header near.
+    #[test]
+    fn a_ring_of_one_segment_is_found_whatever_is_asked_for() {
+        for (segment_size_bytes, segment_count) in [(4096, 256), (8192, 128), (20480, 40), (1 << 18, 4), (1 << 20, 7)] {
+            let layout = Layout { segment_size_bytes, segment_count };
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("ring");
+            let (mut ring, _) = Ring::open(FileMedium::open(&path, layout).unwrap().0, layout, Rc::default()).unwrap();
+            ring.append(&Frame::default(), Placement::NewSegment, &Acks::new()).unwrap();
+            drop(ring);
+            for (segment_size_bytes, segment_count) in [(16384, 64), (12288, 5), (1 << 16, 16), (1 << 22, 4)] {
+                let (medium, found) = FileMedium::open(&path, Layout { segment_size_bytes, segment_count }).unwrap();
+                assert_eq!((medium.shape().layout, found), (layout, Found::Other));
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_file_takes_the_place_of_the_first_and_an_unfinished_one_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        full_ring(&path);
+        let other = Layout { segment_size_bytes: 8192, segment_count: 4 };
+        drop(open(&path).unwrap().0.beside(other.into()).unwrap());
+        let second = folder.path().join("ring.resizing");
+        assert_eq!(std::fs::metadata(&second).unwrap().len(), 32768);
+        assert_eq!(opened_ring(&path).unwrap(), 16);
+        assert!(!second.exists());
+        let (old, _) = open(&path).unwrap();
+        let medium = old.beside(other.into()).unwrap().take_place_of(old).unwrap();
+        assert!(
+            matches!(FileMedium::open(&path, other).unwrap_err(), RingError::InUse { .. }),
+            "the new one is locked"
+        );
+        drop(medium);
+        assert_eq!(std::fs::read(&path).unwrap(), vec![0; 32768]);
+        std::fs::create_dir(&second).unwrap();
+        assert!(matches!(FileMedium::open(&path, other).unwrap_err(), RingError::Foreign { .. }));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_not_made_as_a_file() {
+        let error = open(Path::new("/dev/narthex-no-such-device")).unwrap_err();
+        assert!(matches!(error, RingError::NoDevice { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_larger_program_unit_pads_more_and_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        let layout = Layout { segment_size_bytes: 16384, segment_count: 4 };
+        let shape = Shape { program_unit_bytes: 4096, ..layout.into() };
+        let (mut ring, _) = Ring::open(FileMedium::open(&path, shape).unwrap().0, layout, Rc::default()).unwrap();
+        let frame = |record| {
+            let meta = FrameMeta { first_record: record, sample_counts: vec![1], acks: Acks::new() };
+            Frame { meta, payload: vec![record as u8 + 1; 4000] }
+        };
+        ring.append(&frame(0), Placement::NewSegment, &Acks::new()).unwrap();
+        ring.append(&frame(1), Placement::Current, &Acks::new()).unwrap();
+        assert!(!ring.fits(&frame(2), Placement::Current), "a unit is left for acknowledgements");
+        drop(ring);
+        let image = std::fs::read(&path).unwrap();
+        assert_eq!((image[16384 + 4096 + 100], image[16384 + 8192 + 100]), (1, 2));
+        let (ring, recovery) = Ring::open(FileMedium::open(&path, shape).unwrap().0, layout, Rc::default()).unwrap();
+        assert_eq!((recovery.write_offset, ring.next_record()), (12288, 2));
+        let (mut at, mut bytes, mut found) = (ring.newest().unwrap(), Vec::new(), Vec::new());
+        while let super::super::Read::Frame { payload_at, next, .. } = ring.read(at, &mut bytes).unwrap() {
+            found.push(bytes[payload_at]);
+            at = next;
+        }
+        assert_eq!(found, [1, 2]);
+        drop(ring);
+        // Its first frame gone, the segment counts as one whose first append was interrupted.
+        File::options().write(true).open(&path).unwrap().write_all_at(b"damage", 16384 + 4096).unwrap();
+        let (mut ring, _) = Ring::open(FileMedium::open(&path, shape).unwrap().0, layout, Rc::default()).unwrap();
+        ring.append(&frame(2), Placement::NewSegment, &Acks::new()).unwrap();
+        assert_eq!(ring.segments().map(|segment| segment.seq).collect::<Vec<_>>(), [1]);
+        drop(ring);
+        let (medium, found) = FileMedium::open(&path, layout).unwrap();
+        assert_eq!((medium.shape().program_unit_bytes, found), (4096, Found::Other), "512 is another shape");
     }
 
     #[test]

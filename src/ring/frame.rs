@@ -17,7 +17,7 @@
 
 use super::header::{Acks, acks_bytes, put_acks, take_acks, u16_at, u32_at, u64_at};
 use crate::bugs::{Bug, planted};
-use crate::limits::{FRAME_RECORDS_MAX, PROGRAM_UNIT_BYTES};
+use crate::limits::{COUNT_MAX, ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 
 pub(super) const FRAME_HEADER_BYTES: usize = 24;
 
@@ -57,12 +57,12 @@ pub struct Frame {
 
 impl Frame {
     /// Bytes in a segment, padding included.
-    pub fn padded_bytes(&self) -> usize {
-        padded(self.meta.overhead_bytes() + self.payload.len())
+    pub fn padded_bytes(&self, program_unit_bytes: u32) -> usize {
+        padded(self.meta.overhead_bytes() + self.payload.len(), program_unit_bytes)
     }
 
     /// Adds the padded frame to `out`, for this place.
-    pub(super) fn encode(&self, segment_seq: u64, offset: u32, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, segment_seq: u64, offset: u32, program_unit_bytes: u32, out: &mut Vec<u8>) {
         let start = out.len();
         let meta = &self.meta;
         let len = meta.overhead_bytes() + self.payload.len();
@@ -81,7 +81,7 @@ impl Frame {
         out.extend_from_slice(&self.payload);
         let crc = checksum(segment_seq, offset, &out[start + 4..]);
         out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
-        out.resize(start + padded(len), 0);
+        out.resize(start + padded(len, program_unit_bytes), 0);
     }
 }
 
@@ -89,6 +89,13 @@ impl Frame {
 pub(super) fn claimed_bytes(head: &[u8; FRAME_HEADER_BYTES], room: usize) -> Option<usize> {
     let len = u32_at(head, 4) as usize;
     (FRAME_HEADER_BYTES..=room).contains(&len).then_some(len)
+}
+
+/// Whether a frame with records from `next_record` on can start with these bytes: cheaper than its checksum, and nearly as sure.
+pub(super) fn can_start(head: &[u8; FRAME_HEADER_BYTES], next_record: u64) -> bool {
+    let (ack_count, record_count) = (u16_at(head, 8) as usize, u16_at(head, 10) as usize);
+    let is_possible = u32_at(head, 12) == 0 && ack_count <= ENDPOINTS_MAX && record_count <= FRAME_RECORDS_MAX;
+    is_possible && (next_record..=COUNT_MAX).contains(&u64_at(head, 16))
 }
 
 /// The frame in these bytes, as long as it claims to be: its meta and where in `bytes` its payload starts.
@@ -104,9 +111,9 @@ fn decode_checked(bytes: &[u8]) -> Option<(FrameMeta, usize)> {
     let payload_at = counts_at + 4 * record_count;
     let counts = bytes.get(counts_at..payload_at)?;
     let first_record = u64_at(bytes, 16);
-    first_record.checked_add(record_count as u64)?;
     let sample_counts = counts.chunks_exact(4).map(|c| u32_at(c, 0)).collect();
-    (record_count <= FRAME_RECORDS_MAX).then_some((FrameMeta { first_record, sample_counts, acks }, payload_at))
+    let is_possible = record_count <= FRAME_RECORDS_MAX && first_record <= COUNT_MAX;
+    is_possible.then_some((FrameMeta { first_record, sample_counts, acks }, payload_at))
 }
 
 fn checksum(segment_seq: u64, offset: u32, rest: &[u8]) -> u32 {
@@ -119,8 +126,8 @@ fn checksum(segment_seq: u64, offset: u32, rest: &[u8]) -> u32 {
     crc.finalize()
 }
 
-pub(super) fn padded(len: usize) -> usize {
-    len.next_multiple_of(PROGRAM_UNIT_BYTES)
+pub(super) fn padded(len: usize, program_unit_bytes: u32) -> usize {
+    len.next_multiple_of(program_unit_bytes as usize)
 }
 
 #[cfg(test)]
@@ -141,8 +148,8 @@ mod tests {
 
     fn encoded() -> Vec<u8> {
         let mut out = Vec::new();
-        frame().encode(3, 512, &mut out);
-        assert_eq!(out.len(), frame().padded_bytes());
+        frame().encode(3, 512, 512, &mut out);
+        assert_eq!(out.len(), frame().padded_bytes(512));
         let len = claimed_bytes(out[..FRAME_HEADER_BYTES].try_into().unwrap(), out.len()).unwrap();
         out.truncate(len);
         out
@@ -161,6 +168,16 @@ mod tests {
     fn a_frame_of_another_lap_or_place_is_refused() {
         assert_eq!(decode(&encoded(), 4, 512), None, "another segment_seq");
         assert_eq!(decode(&encoded(), 3, 1024), None, "another offset");
+    }
+
+    #[test]
+    fn record_numbers_that_no_ring_reaches_are_refused_even_where_the_checksum_holds() {
+        for (first_record, is_taken) in [(COUNT_MAX, true), (COUNT_MAX + 1, false), (u64::MAX, false)] {
+            let mut out = Vec::new();
+            let meta = FrameMeta { first_record, sample_counts: vec![1], ..FrameMeta::default() };
+            Frame { meta, payload: Vec::new() }.encode(3, 512, 512, &mut out);
+            assert_eq!(decode(&out[..28], 3, 512).is_some(), is_taken, "{first_record}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The header of a segment: one program unit.
+//! The header of a segment: one program unit, of which it takes the first 512 bytes.
 //!
 //! ```text
 //!   0   8  magic "NARTHEX\n"
@@ -6,16 +6,20 @@
 //!  10   2  number of acknowledgements, n
 //!  12   4  segment size in bytes
 //!  16   4  segments in the ring
-//!  20   4  zero
+//!  20   4  program unit in bytes
 //!  24   8  segment_seq, from 1
 //!  32   8  number of the first record that this segment or a later one can hold
 //!  40   8  samples in all records that were ever written to earlier segments
 //!  48  16n acknowledgements: endpoint id, number of the first record it lacks
 //!  ..      zero
 //! 508   4  CRC-32 of bytes 0..508
+//!  ..      zeros up to the end of the program unit
 //! ```
 
-use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES};
+use crate::limits::{
+    COUNT_MAX, ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, PROGRAM_UNIT_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_UNITS_MIN,
+    SEGMENTS_MAX,
+};
 
 pub(super) const HEADER_BYTES: usize = PROGRAM_UNIT_BYTES;
 pub(super) const FORMAT_VERSION: u16 = 1;
@@ -39,6 +43,7 @@ pub type Acks = heapless::Vec<Ack, ENDPOINTS_MAX>;
 pub(super) struct SegmentHeader {
     pub segment_size_bytes: u32,
     pub segment_count: u32,
+    pub program_unit_bytes: u32,
     pub segment_seq: u64,
     pub first_record: u64,
     pub samples_before: u64,
@@ -67,6 +72,7 @@ impl SegmentHeader {
         unit[10..12].copy_from_slice(&(self.acks.len() as u16).to_le_bytes());
         unit[12..16].copy_from_slice(&self.segment_size_bytes.to_le_bytes());
         unit[16..20].copy_from_slice(&self.segment_count.to_le_bytes());
+        unit[20..24].copy_from_slice(&self.program_unit_bytes.to_le_bytes());
         unit[24..32].copy_from_slice(&self.segment_seq.to_le_bytes());
         unit[32..40].copy_from_slice(&self.first_record.to_le_bytes());
         unit[40..48].copy_from_slice(&self.samples_before.to_le_bytes());
@@ -90,17 +96,33 @@ impl SegmentHeader {
         if version != FORMAT_VERSION {
             return HeaderUnit::Newer(version);
         }
+        if [24, 32, 40].iter().any(|at| u64_at(unit, *at) > COUNT_MAX) {
+            return HeaderUnit::Damaged;
+        }
         let Some(acks) = take_acks(&unit[ACKS_AT..CRC_AT], u16_at(unit, 10) as usize) else {
             return HeaderUnit::Damaged;
         };
-        HeaderUnit::Valid(SegmentHeader {
+        let header = SegmentHeader {
             segment_size_bytes: u32_at(unit, 12),
             segment_count: u32_at(unit, 16),
+            program_unit_bytes: u32_at(unit, 20),
             segment_seq: u64_at(unit, 24),
             first_record: u64_at(unit, 32),
             samples_before: u64_at(unit, 40),
             acks,
-        })
+        };
+        if header.has_possible_sizes() { HeaderUnit::Valid(header) } else { HeaderUnit::Damaged }
+    }
+
+    /// Whether a ring can have these sizes at all: whoever reads the segment relies on it.
+    fn has_possible_sizes(&self) -> bool {
+        let (unit, segment) = (u64::from(self.program_unit_bytes), u64::from(self.segment_size_bytes));
+        (PROGRAM_UNIT_BYTES..=PROGRAM_UNIT_BYTES_MAX).contains(&(unit as usize))
+            && unit.is_power_of_two()
+            && (SEGMENT_UNITS_MIN * unit..=SEGMENT_BYTES_MAX).contains(&segment)
+            && segment.is_multiple_of(unit)
+            && (1..=SEGMENTS_MAX).contains(&u64::from(self.segment_count))
+            && self.segment_seq > 0
     }
 }
 
@@ -123,11 +145,12 @@ pub(super) fn put_acks(into: &mut [u8], acks: &Acks) {
     }
 }
 
-/// `None` where there are more than fit, or `from` is too short.
+/// `None` where there are more than fit, or `from` is too short, or a number is past [`COUNT_MAX`].
 pub(super) fn take_acks(from: &[u8], count: usize) -> Option<Acks> {
     let places = from.get(..acks_bytes(count))?;
     let acks = places.chunks_exact(ACK_BYTES).map(|p| Ack { endpoint: u64_at(p, 0), next_record: u64_at(p, 8) });
-    (count <= ENDPOINTS_MAX).then(|| acks.collect())
+    let is_possible = count <= ENDPOINTS_MAX && acks.clone().all(|ack| ack.next_record <= COUNT_MAX);
+    is_possible.then(|| acks.collect())
 }
 
 /// The two, four or eight bytes at a place that the caller knows to be there.
@@ -151,6 +174,7 @@ mod tests {
         SegmentHeader {
             segment_size_bytes: 65536,
             segment_count: 16,
+            program_unit_bytes: 4096,
             segment_seq: 0x0102030405060708,
             first_record: 42,
             samples_before: 1 << 40,
@@ -164,6 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_no_ring_has_are_damage_even_where_the_checksum_holds() {
+        for (segment_size_bytes, segment_count, program_unit_bytes) in [
+            (0, 16, 512),
+            (65536, 0, 512),
+            (65536, 16, 0),
+            (65536, 16, 8192),
+            (65536, 16, 768),
+            (2048, 16, 1024),
+            (65536, 1 << 20, 512),
+        ] {
+            let header = SegmentHeader { segment_size_bytes, segment_count, program_unit_bytes, ..header() };
+            assert_eq!(SegmentHeader::decode(&header.encode()), HeaderUnit::Damaged, "{header:?}");
+        }
+    }
+
+    #[test]
     fn every_changed_byte_is_noticed() {
         for at in 0..HEADER_BYTES {
             let mut unit = header().encode();
@@ -171,6 +211,22 @@ mod tests {
             let found = SegmentHeader::decode(&unit);
             assert_eq!(found, if at < 8 { HeaderUnit::Foreign } else { HeaderUnit::Damaged }, "byte {at}");
         }
+    }
+
+    /// Found by the fuzz target `open_ring`: sums of such numbers overflowed.
+    #[test]
+    fn numbers_that_no_ring_reaches_are_damage_even_where_the_checksum_holds() {
+        let ack = |next_record| [Ack { endpoint: 1, next_record }].into_iter().collect();
+        for wrong in [
+            SegmentHeader { segment_seq: u64::MAX, ..header() },
+            SegmentHeader { first_record: COUNT_MAX + 1, ..header() },
+            SegmentHeader { samples_before: u64::MAX, ..header() },
+            SegmentHeader { acks: ack(u64::MAX), ..header() },
+        ] {
+            assert_eq!(SegmentHeader::decode(&wrong.encode()), HeaderUnit::Damaged, "{wrong:?}");
+        }
+        let last = SegmentHeader { segment_seq: COUNT_MAX, acks: ack(COUNT_MAX), ..header() };
+        assert_eq!(SegmentHeader::decode(&last.encode()), HeaderUnit::Valid(last));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
 use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
-use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES};
+use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -51,6 +51,8 @@ pub struct Appended {
 pub struct Ring<M> {
     pub(super) medium: M,
     pub(super) layout: Layout,
+    /// What the ring was made with, or the medium's own where it is empty.
+    pub(super) program_unit_bytes: u32,
     /// Oldest first.
     pub(super) segments: VecDeque<SegmentInfo>,
     pub(super) write_offset: u32,
@@ -71,19 +73,32 @@ impl<M: Medium> Ring<M> {
             return Err(RingError::Bug("the layout is larger than the medium"));
         }
         let recovery = recovery::recover(&medium, layout)?;
+        let mut segments = VecDeque::with_capacity(layout.segment_count as usize + 1);
+        segments.extend(&recovery.segments);
         let ring = Ring {
             medium,
             layout,
-            segments: recovery.segments.iter().copied().collect(),
+            program_unit_bytes: recovery.program_unit_bytes,
+            segments,
             write_offset: recovery.write_offset,
             is_closed: !recovery.tail_is_programmable,
             acks: recovery.acks.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
             counters,
-            scratch: Vec::new(),
+            // What any usual frame fits into, so that no append allocates. Memory that no frame reaches is never touched.
+            scratch: Vec::with_capacity((layout.segment_size_bytes as usize).min(SCRATCH_BYTES_MAX)),
         };
         Ok((ring, recovery))
+    }
+
+    /// How segments lie on the medium.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub fn into_medium(self) -> M {
+        self.medium
     }
 
     /// What the ring on the medium says that each endpoint has acknowledged.
@@ -103,13 +118,14 @@ impl<M: Medium> Ring<M> {
 
     /// Whether a frame fits there. Frames with records leave a unit free in which acknowledgements find room.
     pub fn fits(&self, frame: &Frame, placement: Placement) -> bool {
-        let reserve = if frame.meta.sample_counts.is_empty() { 0 } else { ACK_RESERVE_BYTES };
+        let unit = self.program_unit_bytes as usize;
+        let reserve = if frame.meta.sample_counts.is_empty() { 0 } else { unit };
         let start = match placement {
             Placement::Current if self.segments.is_empty() || self.is_closed => return false,
             Placement::Current => self.write_offset as usize,
-            Placement::NewSegment => HEADER_BYTES,
+            Placement::NewSegment => unit,
         };
-        start + frame.padded_bytes() + reserve <= self.layout.segment_size_bytes as usize
+        start + frame.padded_bytes(self.program_unit_bytes) + reserve <= self.layout.segment_size_bytes as usize
     }
 
     /// The segment that an append to a new one would give up.
@@ -131,7 +147,7 @@ impl<M: Medium> Ring<M> {
     }
 
     fn is_newest_empty(&self) -> bool {
-        self.write_offset == HEADER_BYTES as u32
+        self.write_offset == self.program_unit_bytes
     }
 
     /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
@@ -160,7 +176,7 @@ impl<M: Medium> Ring<M> {
         }
         let offset = self.write_offset;
         self.scratch.clear();
-        frame.encode(newest.seq, offset, &mut self.scratch);
+        frame.encode(newest.seq, offset, self.program_unit_bytes, &mut self.scratch);
         let programmed = self.program(self.layout.slot_offset(newest.seq) + u64::from(offset));
         self.is_closed = programmed.is_err() && !self.medium.overwrites();
         programmed?;
@@ -172,6 +188,7 @@ impl<M: Medium> Ring<M> {
         let header = SegmentHeader {
             segment_size_bytes: self.layout.segment_size_bytes,
             segment_count: self.layout.segment_count,
+            program_unit_bytes: self.program_unit_bytes,
             segment_seq: self.next_seq(),
             first_record: frame.meta.first_record,
             samples_before: self.samples_total,
@@ -184,16 +201,19 @@ impl<M: Medium> Ring<M> {
         self.is_closed = !planted(Bug::BegunSegmentForgotten);
         self.scratch.clear();
         self.scratch.extend_from_slice(&header.encode());
-        frame.encode(header.segment_seq, HEADER_BYTES as u32, &mut self.scratch);
+        let unit = self.program_unit_bytes;
+        self.scratch.resize(unit as usize, 0);
+        frame.encode(header.segment_seq, unit, unit, &mut self.scratch);
         let slot = self.layout.slot_offset(header.segment_seq);
         self.medium
             .erase(slot, u64::from(self.layout.segment_size_bytes))
             .map_err(RingError::device("erasing a segment"))?;
+        self.counters.flash_erases.add(1);
         self.program(slot)?;
         self.is_closed = false;
         self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
-        self.write_offset = HEADER_BYTES as u32;
+        self.write_offset = unit;
         self.acks = header.acks;
         self.took(frame);
         Ok(Appended { evicted })
@@ -208,9 +228,10 @@ impl<M: Medium> Ring<M> {
     }
 
     fn took(&mut self, frame: &Frame) {
-        let forgotten_bytes = if planted(Bug::PaddingForgotten) { PROGRAM_UNIT_BYTES } else { 0 };
-        self.write_offset += (frame.padded_bytes() - forgotten_bytes) as u32;
+        let forgotten_bytes = if planted(Bug::PaddingForgotten) { self.program_unit_bytes } else { 0 };
+        self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32 - forgotten_bytes;
         self.next_record = self.next_record.max(frame.meta.end_record());
+        self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
         self.samples_total += frame.meta.samples();
         recovery::merge_acks(&mut self.acks, &frame.meta.acks);
     }
@@ -228,14 +249,15 @@ impl<M: Medium> Ring<M> {
     }
 
     /// Most bytes that the payload and record table of one frame can have.
-    pub fn frame_room_bytes(layout: Layout) -> usize {
-        layout.segment_size_bytes as usize - HEADER_BYTES - ACK_RESERVE_BYTES - PROGRAM_UNIT_BYTES
+    pub fn frame_room_bytes(&self) -> usize {
+        // Off go the header, the unit for acknowledgements, and what the frame's own header can take.
+        self.layout.segment_size_bytes as usize - 2 * self.program_unit_bytes as usize - PROGRAM_UNIT_BYTES
     }
 }
 
-/// A frame that carries the acknowledgements of every endpoint and nothing else.
-const ACK_RESERVE_BYTES: usize = PROGRAM_UNIT_BYTES;
+/// A full RAM stage of values that nothing makes smaller, and room for labels.
+const SCRATCH_BYTES_MAX: usize = 2 * STAGE_BYTES_MAX;
 
-const _: () = assert!(FRAME_HEADER_BYTES + acks_bytes(ENDPOINTS_MAX) <= ACK_RESERVE_BYTES);
-const _: () =
-    assert!(HEADER_BYTES + ACK_RESERVE_BYTES + PROGRAM_UNIT_BYTES < crate::limits::SEGMENT_BYTES_MIN as usize);
+/// A frame that carries the acknowledgements of every endpoint and nothing else takes one unit, and so does a header.
+const _: () = assert!(FRAME_HEADER_BYTES + acks_bytes(ENDPOINTS_MAX) <= PROGRAM_UNIT_BYTES);
+const _: () = assert!(HEADER_BYTES <= PROGRAM_UNIT_BYTES);

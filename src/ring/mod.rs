@@ -17,24 +17,42 @@
 //! found without an index. Acknowledgements of endpoints travel in frames and are carried forward in headers: nothing is
 //! ever rewritten in place. Opening only reads.
 //!
+//! A ring is in a file (`file.rs`) or on a whole device (`device.rs`), whichever a path names (`storage.rs`). `shape.rs` has the
+//! relations between its sizes, `held.rs` finds out which of them a ring that is there was made with.
+//!
 //! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
 
+mod device;
 mod error;
 mod file;
+mod format;
 mod frame;
 mod header;
+mod held;
+mod inspect;
 mod log;
 mod medium;
 mod reader;
 mod recovery;
+mod shape;
+mod signature;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod view;
 
+pub use device::{DeviceMedium, format_device, is_block_device};
 pub use error::RingError;
 pub use file::{FileMedium, Found};
+pub use format::Formatter;
 pub use frame::{Frame, FrameMeta};
 pub use header::{Ack, Acks};
+pub use held::probe;
+pub use inspect::SlotContent;
 pub use log::{Appended, Placement, Ring, SegmentInfo};
 pub use medium::{Geometry, Medium};
 pub use reader::{FramePosition, Read};
 pub use recovery::{Layout, Recovery};
+pub use shape::{Place, RingSizes, Shape, ShapeError};
+pub use storage::Storage;
+pub use view::{FileView, View};

@@ -12,6 +12,7 @@ use crate::bugs::{Bug, planted};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePosition {
     pub segment_seq: u64,
+    /// Within the segment; within the header's program unit: the first frame after it.
     offset: u32,
 }
 
@@ -19,6 +20,11 @@ impl FramePosition {
     /// The first frame of a segment.
     pub fn start_of(segment: SegmentInfo) -> FramePosition {
         FramePosition { segment_seq: segment.seq, offset: HEADER_BYTES as u32 }
+    }
+
+    /// How far into its segment it is.
+    pub fn offset_bytes(self) -> u32 {
+        self.offset
     }
 }
 
@@ -56,15 +62,20 @@ impl<M: Medium> Ring<M> {
     }
 
     /// Reads the frame at a place into `bytes`.
+    ///
+    /// An append that failed can have left a whole frame at a segment's end, whose records went to the next segment then.
+    /// It reaches into that one's numbers, and so it is told apart.
     pub fn read(&self, at: FramePosition, bytes: &mut Vec<u8>) -> Result<Read, RingError> {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
         let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
-        if self.segment_at(at).is_some() && at.offset < end {
-            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, at.offset, bytes)?;
+        let offset = at.offset.max(self.program_unit_bytes);
+        if self.segment_at(at).is_some() && offset < end {
+            let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, offset, bytes)?;
             if let Some((meta, payload_at)) = read
                 && self.belongs(at, &meta)
             {
-                let next = FramePosition { offset: at.offset + frame::padded(bytes.len()) as u32, ..at };
+                let len = frame::padded(bytes.len(), self.program_unit_bytes);
+                let next = FramePosition { offset: offset + len as u32, ..at };
                 return Ok(Read::Frame { meta, payload_at, next });
             }
         }

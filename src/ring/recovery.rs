@@ -14,7 +14,9 @@
 //!  ... more than a lap behind the newest       not a segment of this ring any more
 //! ```
 //!
-//! In the newest segment frames are read up to the first that fails its checksum: there the next one goes.
+//! In the newest segment frames are read up to the first that fails its checksum: there the next one goes. If a whole
+//! frame of this segment stands behind that place, then what is there is damage and no end: nothing is written to the
+//! segment any more (the frame behind would seem to follow what was written), and the samples behind count as written.
 
 use super::error::RingError;
 use super::frame::{self, FRAME_HEADER_BYTES};
@@ -47,7 +49,9 @@ impl Layout {
 pub struct Recovery {
     /// Oldest first; `segment_seq` ascending, gaps where segments were lost.
     pub segments: Vec<SegmentInfo>,
-    /// Offset in the newest segment at which the next frame goes.
+    /// What the ring was made with; where it is empty, the medium's own.
+    pub program_unit_bytes: u32,
+    /// Offset in the newest segment at which the next frame goes: the segment's end if it is damaged.
     pub write_offset: u32,
     /// Whether it can go there. Where units can't be overwritten, what an interrupted append left stands in its way.
     pub tail_is_programmable: bool,
@@ -68,13 +72,15 @@ pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, R
         headers.sort_unstable_by_key(|header| header.segment_seq % u64::from(layout.segment_count));
     }
     let Some(newest) = headers.last().cloned() else {
-        return Ok(Recovery::default());
+        let program_unit_bytes = medium.geometry().program_unit_bytes;
+        return Ok(Recovery { program_unit_bytes, ..Recovery::default() });
     };
     headers.retain(|h| newest.segment_seq - h.segment_seq < u64::from(layout.segment_count));
     let segments = headers.iter().map(SegmentInfo::from_header).collect();
     let mut recovery = Recovery {
         segments,
-        write_offset: HEADER_BYTES as u32,
+        program_unit_bytes: newest.program_unit_bytes,
+        write_offset: newest.program_unit_bytes,
         tail_is_programmable: false,
         next_record: newest.first_record,
         samples_total: newest.samples_before,
@@ -95,7 +101,7 @@ fn read_headers(medium: &dyn Medium, layout: Layout) -> Result<(Vec<SegmentHeade
         medium.read(layout.slot_offset(slot), &mut unit).map_err(RingError::device("reading a segment header"))?;
         match SegmentHeader::decode(&unit) {
             HeaderUnit::Valid(header) => {
-                check_layout(&header, layout)?;
+                check_layout(&header, layout, medium.geometry().program_unit_bytes)?;
                 if header.segment_seq % u64::from(layout.segment_count) == slot {
                     headers.push(header);
                 } else {
@@ -130,9 +136,10 @@ fn starts_blank(medium: &dyn Medium) -> Result<bool, RingError> {
     Ok(start.iter().all(|byte| *byte == 0) || start.iter().all(|byte| *byte == 0xff))
 }
 
-fn check_layout(header: &SegmentHeader, layout: Layout) -> Result<(), RingError> {
+fn check_layout(header: &SegmentHeader, layout: Layout, medium_unit_bytes: u32) -> Result<(), RingError> {
     let found = Layout { segment_size_bytes: header.segment_size_bytes, segment_count: header.segment_count };
-    if found == layout {
+    // What the medium can't write at once the ring may not be made of.
+    if found == layout && header.program_unit_bytes >= medium_unit_bytes {
         return Ok(());
     }
     Err(RingError::OtherGeometry {
@@ -153,7 +160,7 @@ fn read_newest(
         if meta.first_record < recovery.next_record {
             break;
         }
-        let end = recovery.write_offset + frame::padded(bytes.len()) as u32;
+        let end = recovery.write_offset + frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
         if planted(Bug::RecoveryStopsEarly) && read_frame(medium, layout, segment_seq, end, &mut bytes)?.is_none() {
             break;
         }
@@ -163,6 +170,37 @@ fn read_newest(
         if !planted(Bug::AcksInFramesIgnored) {
             merge_acks(&mut recovery.acks, &meta.acks);
         }
+    }
+    read_beyond_damage(medium, layout, segment_seq, recovery, bytes)
+}
+
+/// Takes into account what stands behind the first place in the newest segment that holds no frame.
+fn read_beyond_damage(
+    medium: &dyn Medium,
+    layout: Layout,
+    segment_seq: u64,
+    recovery: &mut Recovery,
+    mut bytes: Vec<u8>,
+) -> Result<(), RingError> {
+    let mut offset = recovery.write_offset;
+    while layout.segment_size_bytes - offset >= recovery.program_unit_bytes {
+        let mut head = [0; FRAME_HEADER_BYTES];
+        let at = layout.slot_offset(segment_seq) + u64::from(offset);
+        medium.read(at, &mut head).map_err(RingError::device("reading a frame"))?;
+        // What an earlier lap left has smaller numbers, and need not be read to its end.
+        let frame = match frame::can_start(&head, recovery.next_record) {
+            true => read_frame(medium, layout, segment_seq, offset, &mut bytes)?,
+            false => None,
+        };
+        let Some((meta, _)) = frame else {
+            offset += recovery.program_unit_bytes;
+            continue;
+        };
+        recovery.write_offset = layout.segment_size_bytes;
+        recovery.next_record = meta.end_record();
+        recovery.samples_total += meta.samples();
+        merge_acks(&mut recovery.acks, &meta.acks);
+        offset += frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
     }
     Ok(())
 }

@@ -99,6 +99,26 @@ fn samples_of_a_segment_are_known_even_where_its_frames_are_not() {
     assert_eq!(records(&ring), [2, 3], "a damaged frame ends its segment, and only that");
 }
 
+/// Found by the fuzz target `open_ring`: the next append took the damaged frame's place, and frames behind it came back.
+#[test]
+fn damage_in_the_newest_segment_is_not_its_end_and_nothing_behind_it_comes_back() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    ring.append(&frame(0, 300), Placement::NewSegment, &acks(0)).unwrap();
+    for record in 1..4 {
+        ring.append(&frame(record, 300), Placement::Current, &acks(0)).unwrap();
+    }
+    flash.damage(4096 + 1024 + 100, b"damage");
+    let mut ring = open(&flash);
+    assert_eq!((records(&ring), ring.next_record()), (vec![0], 4), "no record number is used twice");
+    let newest = ring.segments().next_back().unwrap();
+    assert_eq!(ring.samples_in(newest), 30, "all but those of the damaged frame, which nothing tells");
+    append(&mut ring, &frame(4, 300)).unwrap();
+    append(&mut ring, &frame(5, 300)).unwrap();
+    assert_eq!(records(&ring), [0, 4, 5]);
+    assert_eq!(records(&open(&flash)), [0, 4, 5]);
+}
+
 #[test]
 fn acknowledgements_travel_in_frames_and_headers() {
     let flash = flash();
@@ -124,6 +144,37 @@ fn a_failed_append_changes_nothing_and_can_be_repeated() {
         append(&mut ring, &frame(1, 700)).unwrap();
         append(&mut ring, &frame(2, 700)).unwrap();
         assert_eq!(records(&open(&flash)), [0, 1, 2]);
+    }
+}
+
+/// A commit whose sync failed may be on the medium all the same, and the next one can be larger or smaller.
+#[test]
+fn after_a_failed_append_no_record_number_is_used_twice_whatever_comes_next() {
+    use Placement::*;
+    let of_records = |count: usize, payload_bytes| {
+        let meta = FrameMeta { sample_counts: vec![10; count], ..frame(1, 0).meta };
+        Frame { meta, payload: vec![3; payload_bytes] }
+    };
+    let sizes = [(1, 3), (3, 1)];
+    let places = [(NewSegment, Current), (Current, NewSegment), (Current, Current), (NewSegment, NewSegment)];
+    for ((first, second), (failed, next)) in sizes.into_iter().flat_map(|size| places.map(|place| (size, place))) {
+        let flash = flash();
+        let mut ring = open(&flash);
+        append(&mut ring, &frame(0, 700)).unwrap();
+        // Programmed whole, never synced.
+        flash.fail_after(1);
+        assert!(ring.append(&of_records(first, 900), failed, &acks(0)).is_err());
+        flash.mend();
+        let frame = of_records(second, 100);
+        let placement = if ring.fits(&frame, next) { next } else { NewSegment };
+        ring.append(&frame, placement, &acks(0)).unwrap();
+        let case = format!("{first} records, {failed:?}, then {second}, {next:?}");
+        for ring in [ring, open(&flash)] {
+            let payloads: Vec<usize> = contents(&ring).into_iter().map(|(_, payload)| payload.len()).collect();
+            assert_eq!((payloads, ring.next_record()), (vec![700, 100], 1 + second as u64), "{case}");
+            let samples: u64 = ring.segments().map(|segment| ring.samples_in(segment)).sum();
+            assert_eq!(samples, 10 + 10 * second as u64, "{case}");
+        }
     }
 }
 
@@ -241,6 +292,25 @@ fn a_ring_of_another_geometry_is_refused_and_left_alone() {
     let error = Ring::open(flash.clone(), other, Rc::<Counters>::default()).err().unwrap();
     assert!(matches!(error, RingError::OtherGeometry { size_bytes: 16384, segment_size_bytes: 4096 }), "{error}");
     assert_eq!(flash.image(), image);
+}
+
+/// Behind the newest frame damage is looked for: by the first bytes of each unit, whatever an earlier lap left there.
+#[test]
+fn opening_does_not_read_what_an_earlier_lap_left() {
+    let layout = Layout { segment_size_bytes: 64 * 1024, segment_count: 4 };
+    let flash = SimFlash::new(layout.size_bytes() as usize);
+    let mut ring = Ring::open(flash.clone(), layout, Rc::default()).unwrap().0;
+    // Seven frames to a segment, and one in the newest.
+    for record in 0..57 {
+        append(&mut ring, &frame(record, 9000)).unwrap();
+    }
+    let before = flash.read_bytes();
+    let ring = Ring::open(flash.clone(), layout, Rc::<Counters>::default()).unwrap().0;
+    let read = flash.read_bytes() - before;
+    assert_eq!(ring.next_record(), 57);
+    // The old frame right behind the newest one is read, to see that it is none.
+    let (headers, two_frames, looked_at) = (4 * 512, 2 * (24 + 9216), 128 * 24);
+    assert!(read <= headers + two_frames + looked_at, "{read} bytes were read");
 }
 
 #[test]

@@ -14,7 +14,7 @@ impl Agent {
     pub fn start(config: &Path, log: &Path) -> Agent {
         let binary = std::env::var("NARTHEX_BINARY").unwrap_or(env!("CARGO_BIN_EXE_narthex").into());
         let mut command = Command::new(binary);
-        command.args(["run", "--config"]).arg(config);
+        command.args(["run", "--log-level", "debug", "--config"]).arg(config);
         Agent(Process::start("narthex", &mut command, log))
     }
 

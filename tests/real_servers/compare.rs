@@ -1,7 +1,7 @@
 //! Holds a receiver to the pages that were served: each sample is there once, at its page's one timestamp, and no other.
 
-use crate::bench::{EXTERNAL_LABELS, Uplink};
-use crate::pages::{Exporter, PAGE_NUMBER, Page};
+use crate::bench::Uplink;
+use crate::pages::{Exporter, PAGE_NUMBER, Page, Served};
 use crate::receiver::Product;
 use crate::series::{Held, Point, Series, Stored};
 use crate::staleness;
@@ -13,7 +13,7 @@ const EARLIER_MS_MAX: i64 = 1500;
 const LATER_MS_MAX: i64 = 50;
 /// Scrapes that may fail for the machine's slowness. `up` must say so.
 const FAILED_SCRAPES_MAX: usize = 3;
-/// What the agent adds to each scrape, and the page's number of samples where it must be that.
+/// What the agent adds to each scrape.
 const REPORT_SERIES: [&str; 5] = [
     "up",
     "scrape_samples_scraped",
@@ -21,7 +21,7 @@ const REPORT_SERIES: [&str; 5] = [
     "scrape_duration_seconds",
     "scrape_series_added",
 ];
-const COMPLAINTS_SHOWN: usize = 40;
+const COMPLAINTS_SHOWN: usize = 20;
 
 /// How often a receiver may get the same sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,41 +35,53 @@ pub enum Delivery {
 pub struct Complaints(pub Vec<String>);
 
 impl Complaints {
-    pub fn assert_none(self, what: &str) {
+    /// Nothing, or a paragraph that begins with `about`.
+    pub fn report(self, about: &str) -> Option<String> {
         let shown = self.0.iter().take(COMPLAINTS_SHOWN).cloned().collect::<Vec<_>>().join("\n  ");
-        assert!(self.0.is_empty(), "{what}: {} things are wrong\n  {shown}", self.0.len());
+        (!self.0.is_empty()).then(|| format!("{about}: {} things are wrong\n  {shown}", self.0.len()))
     }
 }
 
 /// One exporter's pages as one receiver should have them.
 pub struct Expectation<'a> {
     pub story: &'a Story,
-    pub exporter: &'a Exporter,
+    pub served: &'a Served,
     /// Pages that the receiver has, by their timestamps.
-    pub pages: BTreeMap<i64, Page>,
+    pub pages: BTreeMap<i64, &'a Page>,
     /// Timestamps of scrapes that failed.
     pub failed: BTreeSet<i64>,
 }
 
-/// Compares all that `uplink`'s receiver has of this exporter's job. Gives what it has.
-pub fn check(uplink: &Uplink, exporter: &Exporter, story: &Story, delivery: Delivery) -> Stored {
+/// Compares all that `uplink`'s receiver has of this exporter's job. Gives what it has, and what is wrong with it.
+pub fn check(uplink: &Uplink, exporter: &Exporter, story: &Story, delivery: Delivery) -> (Stored, Complaints) {
     let product = uplink.receiver.product;
     let mut stored = uplink.receiver.read(&format!("{{__name__=~\".+\",job=\"{}\"}}", exporter.job));
-    let mut complaints = Complaints(Vec::new());
-    assert_single_points(&mut stored, delivery, &mut complaints);
-    let expectation = Expectation::new(&stored, exporter, story, &mut complaints);
-    expectation.check_values(&stored, product, &mut complaints);
-    if product == Product::VictoriaMetrics {
-        staleness::check_markers(&expectation, &stored, &mut complaints);
-    }
     let points: usize = stored.values().map(Vec::len).sum();
-    println!("{product:?} has {points} points of {} pages of job {}", expectation.pages.len(), exporter.job);
-    complaints.assert_none(&format!("{product:?}, job {}", exporter.job));
-    stored
+    println!("{product:?} has {points} points in {} series of job {}", stored.len(), exporter.job);
+    let complaints = compare(product, &mut stored, &exporter.served(), story, delivery);
+    (stored, complaints)
+}
+
+/// Takes points that came twice out of `stored`.
+pub fn compare(
+    product: Product,
+    stored: &mut Stored,
+    served: &Served,
+    story: &Story,
+    delivery: Delivery,
+) -> Complaints {
+    let mut complaints = Complaints(Vec::new());
+    keep_single_points(stored, delivery, &mut complaints);
+    let expectation = Expectation::new(stored, served, story, &mut complaints);
+    expectation.check_values(stored, product, &mut complaints);
+    if product == Product::VictoriaMetrics {
+        staleness::check_markers(&expectation, stored, &mut complaints);
+    }
+    complaints
 }
 
 /// No timestamp twice; where the sample may come twice, both must be the same, and one goes on.
-fn assert_single_points(stored: &mut Stored, delivery: Delivery, complaints: &mut Complaints) {
+fn keep_single_points(stored: &mut Stored, delivery: Delivery, complaints: &mut Complaints) {
     for (series, points) in stored {
         points.dedup_by(|second, first| {
             if first.at_ms != second.at_ms {
@@ -84,9 +96,9 @@ fn assert_single_points(stored: &mut Stored, delivery: Delivery, complaints: &mu
 }
 
 impl<'a> Expectation<'a> {
-    fn new(stored: &Stored, exporter: &'a Exporter, story: &'a Story, complaints: &mut Complaints) -> Self {
+    fn new(stored: &Stored, served: &'a Served, story: &'a Story, complaints: &mut Complaints) -> Self {
         let none = Vec::new();
-        let points = |name| stored.get(&exporter.series(name, EXTERNAL_LABELS)).unwrap_or(&none);
+        let points = |name| stored.get(&served.series(name)).unwrap_or(&none);
         let mut at_of = BTreeMap::new();
         for point in points(PAGE_NUMBER) {
             if let Held::Value(number) = point.held
@@ -101,13 +113,13 @@ impl<'a> Expectation<'a> {
             complaints.0.push(format!("up is 0 for {} scrapes, at {failed:?}", failed.len()));
         }
         let mut pages = BTreeMap::new();
-        for page in exporter.pages() {
+        for page in &served.pages {
             match at_of.remove(&page.number) {
                 Some(at_ms) => {
-                    check_time(&page, at_ms, complaints);
+                    check_time(page, at_ms, complaints);
                     pages.insert(at_ms, page);
                 }
-                None if !story.must_arrive(&page) || failed.iter().any(|at_ms| is_near(&page, *at_ms)) => {}
+                None if !story.must_arrive(page) || failed.iter().any(|at_ms| is_near(page, *at_ms)) => {}
                 None => complaints.0.push(format!(
                     "page {} is missing altogether: asked for at {}, served at {:?}",
                     page.number, page.asked_ms, page.served_ms
@@ -115,11 +127,11 @@ impl<'a> Expectation<'a> {
             }
         }
         complaints.0.extend(at_of.iter().map(|(number, at_ms)| format!("page {number} at {at_ms} was never served")));
-        Expectation { story, exporter, pages, failed }
+        Expectation { story, served, pages, failed }
     }
 
     fn check_values(&self, stored: &Stored, product: Product, complaints: &mut Complaints) {
-        let reports = REPORT_SERIES.map(|name| self.exporter.series(name, EXTERNAL_LABELS));
+        let reports = REPORT_SERIES.map(|name| self.served.series(name));
         let names: BTreeSet<&Series> = self.pages.values().flat_map(|page| page.samples.keys()).collect();
         for series in names.iter().copied().chain(&reports) {
             let points = stored.get(series).map_or(&[][..], Vec::as_slice);
@@ -150,8 +162,8 @@ impl<'a> Expectation<'a> {
 
     /// Whether a scrape at that time may have had no page: it failed, or SIGKILL lost the page but not its report.
     fn may_have_failed(&self, at_ms: i64) -> bool {
-        let pages = self.exporter.pages();
-        self.failed.contains(&at_ms) || pages.iter().any(|page| is_near(page, at_ms) && !self.story.must_arrive(page))
+        self.failed.contains(&at_ms)
+            || self.served.pages.iter().any(|page| is_near(page, at_ms) && !self.story.must_arrive(page))
     }
 }
 
@@ -194,7 +206,7 @@ fn check_time(page: &Page, at_ms: i64, complaints: &mut Complaints) {
 }
 
 /// Both receivers must have the same, but for what VictoriaMetrics can't keep and Prometheus does not show.
-pub fn check_same(prometheus: &Stored, victoria: &Stored) {
+pub fn check_same(prometheus: &Stored, victoria: &Stored) -> Complaints {
     let mut complaints = Complaints(Vec::new());
     let none = Vec::new();
     for series in prometheus.keys().chain(victoria.keys()).collect::<BTreeSet<_>>() {
@@ -212,5 +224,5 @@ pub fn check_same(prometheus: &Stored, victoria: &Stored) {
             }
         }
     }
-    complaints.assert_none("The receivers differ");
+    complaints
 }

@@ -1,4 +1,5 @@
-//! Reads a page in the text format 0.0.4. Written apart from the agent's parser, so that the two check each other.
+//! Reads a page in the text format 0.0.4 as Prometheus 3 does. Written apart from the agent's parser, so that the two check
+//! each other.
 
 use crate::series::Series;
 use std::collections::BTreeMap;
@@ -6,15 +7,20 @@ use std::collections::BTreeMap;
 /// The page's samples. Panics on anything unexpected: pages come from the test's own side.
 pub fn parse(page: &str) -> BTreeMap<Series, f64> {
     let mut samples = BTreeMap::new();
-    for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (series, value) = parse_line(line);
-        let twice = samples.insert(series, value).is_some();
-        assert!(!twice, "the page has this series twice: {line}");
+    let mut kind = "";
+    for line in page.lines().filter(|line| !line.is_empty()) {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            kind = family.split_once(' ').unwrap_or_else(|| panic!("no type: {line}")).1;
+        } else if !line.starts_with('#') {
+            let (series, value) = parse_line(line, kind);
+            let twice = samples.insert(series, value).is_some();
+            assert!(!twice, "the page has this series twice: {line}");
+        }
     }
     samples
 }
 
-fn parse_line(line: &str) -> (Series, f64) {
+fn parse_line(line: &str, kind: &str) -> (Series, f64) {
     let name_length = line.find(['{', ' ']).unwrap_or_else(|| panic!("no value: {line}"));
     let (name, rest) = line.split_at(name_length);
     let mut labels = vec![("__name__".to_string(), name.to_string())];
@@ -22,8 +28,22 @@ fn parse_line(line: &str) -> (Series, f64) {
         Some(rest) => parse_labels(rest, &mut labels),
         None => rest,
     };
+    for (_, bound) in
+        labels.iter_mut().filter(|(name, _)| [("histogram", "le"), ("summary", "quantile")].contains(&(kind, name)))
+    {
+        *bound = write_bound(bound);
+    }
     let value = value.trim().parse().unwrap_or_else(|_| panic!("neither a number nor without timestamp: {line}"));
     (Series::new(labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))), value)
+}
+
+/// Prometheus 3 writes the bounds of histograms and summaries as OpenMetrics has them: 1 is 1.0. Pages here have no bounds
+/// with exponents, which Rust writes in another way.
+fn write_bound(bound: &str) -> String {
+    match bound.parse::<f64>() {
+        Ok(number) if number.is_finite() => format!("{number:?}"),
+        _ => bound.to_string(),
+    }
 }
 
 /// Gives what follows the closing brace.
@@ -60,9 +80,10 @@ fn unescape(text: &str) -> (String, usize) {
 
 #[test]
 fn reads_what_the_format_allows() {
-    let page = "# TYPE a counter\na 1\na{b=\"c, d}\",e=\"\"} 2.5e3\na{b=\"x\\\\\\\"\\ny\",} -Inf\n";
+    let page = "# TYPE a summary\na 1\na{le=\"1\",quantile=\"1\"} 1\na{b=\"c, d}\",e=\"\"} 2.5e3\na{b=\"x\\\\\\\"\\ny\",} -Inf\n";
     let expected = [
         (Series::new([("__name__", "a")]), 1.0),
+        (Series::new([("__name__", "a"), ("le", "1"), ("quantile", "1.0")]), 1.0),
         (Series::new([("__name__", "a"), ("b", "c, d}")]), 2500.0),
         (Series::new([("__name__", "a"), ("b", "x\\\"\ny")]), f64::NEG_INFINITY),
     ];

@@ -15,6 +15,7 @@ mod agent;
 mod bench;
 mod certificate;
 mod compare;
+mod compare_tests;
 mod exposition;
 mod front;
 mod pages;

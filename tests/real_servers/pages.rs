@@ -28,11 +28,18 @@ pub struct Page {
     pub samples: BTreeMap<Series, f64>,
 }
 
+/// All that one exporter was asked for.
+pub struct Served {
+    pub pages: Vec<Page>,
+    /// What the agent is to add to each series.
+    pub added_labels: Vec<(String, String)>,
+}
+
 /// An exporter. Its threads end with the test's process.
 pub struct Exporter {
     pub job: &'static str,
     pub address: String,
-    pages: Arc<Mutex<Vec<Page>>>,
+    shared: Arc<Shared>,
 }
 
 type Source = dyn Fn(u64) -> io::Result<String> + Send + Sync;
@@ -41,7 +48,14 @@ type Source = dyn Fn(u64) -> io::Result<String> + Send + Sync;
 struct Shared {
     source: Box<Source>,
     added_labels: Vec<(String, String)>,
-    pages: Arc<Mutex<Vec<Page>>>,
+    pages: Mutex<Vec<Page>>,
+}
+
+impl Served {
+    /// A series of this name as the agent is to label it.
+    pub fn series(&self, name: &str) -> Series {
+        Series::new([("__name__", name)]).with(&self.added_labels)
+    }
 }
 
 impl Exporter {
@@ -55,32 +69,27 @@ impl Exporter {
         let listener = TcpListener::bind(&address).unwrap();
         let mut labels = vec![("job", job), ("instance", &address)];
         labels.extend(external_labels);
-        let pages = Arc::new(Mutex::new(Vec::new()));
         let added_labels = labels.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let shared = Arc::new(Shared { source: Box::new(source), added_labels, pages: pages.clone() });
+        let shared = Arc::new(Shared { source: Box::new(source), added_labels, pages: Mutex::new(Vec::new()) });
+        let answering = shared.clone();
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let shared = shared.clone();
+                let shared = answering.clone();
                 // An error is a scraper that went away: its page stays recorded as not served.
                 thread::spawn(move || shared.answer(connection).unwrap_or_default());
             }
         });
-        Exporter { job, address, pages }
+        Exporter { job, address, shared }
     }
 
-    pub fn pages(&self) -> Vec<Page> {
-        self.pages.lock().unwrap().clone()
+    pub fn served(&self) -> Served {
+        Served { pages: self.shared.pages.lock().unwrap().clone(), added_labels: self.shared.added_labels.clone() }
     }
 
-    /// How long ago the newest page was asked for.
+    /// How long ago the newest page was asked for or served.
     pub fn quiet_ms(&self) -> i64 {
-        self.pages.lock().unwrap().last().map_or(i64::MAX, |page| now_ms() - page.served_ms.unwrap_or(page.asked_ms))
-    }
-
-    /// A series of this name as the agent is to label it.
-    pub fn series(&self, name: &str, external_labels: &[(&str, &str)]) -> Series {
-        let labels = [("__name__", name), ("job", self.job), ("instance", &self.address)];
-        Series::new(labels.into_iter().chain(external_labels.iter().copied()))
+        let pages = self.shared.pages.lock().unwrap();
+        pages.last().map_or(i64::MAX, |page| now_ms() - page.served_ms.unwrap_or(page.asked_ms))
     }
 }
 
@@ -141,6 +150,12 @@ odd_value{{kind="tenths"}} {tenths}
 odd_value{{kind="small"}} {number}e-300
 odd_value{{kind="large"}} {number}e+300
 odd_value{{kind="whole"}} 9007199254740991
+# TYPE odd_histogram histogram
+odd_histogram_bucket{{le="0.005"}} 1
+odd_histogram_bucket{{le="1"}} {number}
+odd_histogram_bucket{{le="+Inf"}} {number}
+odd_histogram_sum {tenths}
+odd_histogram_count {number}
 # TYPE odd_label untyped
 odd_label{{text="quote \" backslash \\ line \n umlaut ä comma , brace }}"}} {number}
 odd_label{{empty="",text="beside an empty one"}} {number}

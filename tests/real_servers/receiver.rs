@@ -101,7 +101,6 @@ impl Receiver {
                 }
             }
             Product::VictoriaMetrics => {
-                self.get("/internal/force_flush", &[]).unwrap();
                 let start = ((now_ms() - LOOK_BACK_MS) / 1000).to_string();
                 let query = [("match[]", selector), ("start", start.as_str())];
                 for line in self.get("/api/v1/export", &query).unwrap().lines() {
@@ -142,18 +141,28 @@ fn prometheus_point(point: &Value) -> Point {
     Point { at_ms: (point[0].as_f64().unwrap() * 1000.0).round() as i64, held: Held::Value(value) }
 }
 
-/// `{"metric":{..},"values":[1,null],"timestamps":[..]}`. Values are read from the text: `serde_json` may be a bit off.
+/// `{"metric":{..},"values":[1,+Inf,null],"timestamps":[..]}`: JSON but for the infinities of some versions, and for NaN
+/// where it stands alone. Every NaN is a stale marker, as no other is kept.
 fn victoria_line(line: &str) -> (Series, Vec<Point>) {
-    let parsed: Value = serde_json::from_str(line).unwrap();
-    let (_, values) = line.rsplit_once(r#""values":["#).unwrap();
-    let (values, _) = values.split_once(']').unwrap();
-    let timestamps = parsed["timestamps"].as_array().unwrap();
-    let points = values.split(',').zip(timestamps).map(|(value, at)| Point {
-        at_ms: at.as_i64().unwrap(),
+    let (metric, points) = line.rsplit_once(r#","values":["#).unwrap();
+    let (values, timestamps) = points.trim_end_matches("]}").split_once(r#"],"timestamps":["#).unwrap();
+    let metric: Value = serde_json::from_str(metric.strip_prefix(r#"{"metric":"#).unwrap()).unwrap();
+    let points = values.split(',').zip(timestamps.split(',')).map(|(value, at)| Point {
+        at_ms: at.parse().unwrap(),
         held: match value.trim_matches('"') {
-            "null" => Held::StaleMarker,
+            "null" | "NaN" => Held::StaleMarker,
             number => Held::Value(number.parse().unwrap()),
         },
     });
-    (series_of(&parsed["metric"]), points.collect())
+    (series_of(&metric), points.collect())
+}
+
+#[test]
+fn reads_what_victoria_metrics_exports() {
+    let (series, points) = victoria_line(
+        r#"{"metric":{"__name__":"a","b":"\"values\":[1]"},"values":[1.5,+Inf,null],"timestamps":[1,2,3]}"#,
+    );
+    assert_eq!(series, Series::new([("__name__", "a"), ("b", "\"values\":[1]")]));
+    let points: Vec<_> = points.iter().map(|point| (point.at_ms, point.held)).collect();
+    assert_eq!(points, [(1, Held::Value(1.5)), (2, Held::Value(f64::INFINITY)), (3, Held::StaleMarker)]);
 }

@@ -35,7 +35,7 @@ fn keys_that_are_not_read_are_refused() {
         ("[globl]", "n.toml:1: globl: unknown key; did you mean global?"),
         (
             "[buffer]\ndirectory = 'x'",
-            "n.toml:2: buffer.directory: unknown key; the keys here are path, size, segment_size, commit_interval",
+            "n.toml:2: buffer.directory: unknown key; the keys here are path, size, segment_size, erase_block, program_unit, commit_interval, commit_interval_max, write_budget, rated_cycles",
         ),
         ("b = 1\na = 1", "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer"),
         (
@@ -468,7 +468,47 @@ fn rings_that_can_not_be_are_refused_by_the_relation_that_fails() {
             "size = '68KiB'",
             "2: buffer.size: \"68KiB\" is not a multiple of the segment_size \"16KiB\"; write \"64KiB\"",
         ),
+        (
+            "size = '32MiB'\nsegment_size = '1MiB'\nerase_block = '384KiB'",
+            "3: buffer.segment_size: \"1MiB\" is not a multiple of the erase_block \"384KiB\"; write \"1152KiB\"",
+        ),
+        (
+            "size = '4MiB'\nerase_block = '2MiB'",
+            "3: buffer.erase_block: \"2MiB\" leaves \"4MiB\" fewer than 4 of them; write at most \"1MiB\"",
+        ),
+        ("erase_block = '128MiB'", "2: buffer.erase_block: \"128MiB\" is out of range; write \"512B\" to \"64MiB\""),
+        (
+            "erase_block = '5KiB'\nprogram_unit = '2KiB'",
+            "2: buffer.erase_block: \"5KiB\" is not a multiple of the program_unit \"2KiB\"; write \"6KiB\"",
+        ),
+        (
+            "program_unit = '8KiB'",
+            "2: buffer.program_unit: \"8KiB\" can not be; write \"512B\", \"1KiB\", \"2KiB\" or \"4KiB\"",
+        ),
+        (
+            "segment_size = '8KiB'\nsize = '1MiB'\nprogram_unit = '4KiB'",
+            "2: buffer.segment_size: \"8KiB\" is too small for a program_unit of \"4KiB\"; write at least \"16KiB\"",
+        ),
         ("commit_interval = 30", "2: buffer.commit_interval: is the integer 30; write a duration such as \"15s\""),
+        (
+            "commit_interval = '1h'\ncommit_interval_max = '30m'",
+            "3: buffer.commit_interval_max: \"30m\" is less than the commit_interval \"1h\"; write \"1h\" or more",
+        ),
+        (
+            "commit_interval = '0s'\ncommit_interval_max = '0s'",
+            "3: buffer.commit_interval_max: is zero; write a duration such as \"15s\", or leave the key out",
+        ),
+        (
+            "write_budget = '50MiB'",
+            "2: buffer.write_budget: \"50MiB\" is not a budget; write it as \"50MiB/day\" or \"4MiB/hour\"",
+        ),
+        (
+            "write_budget = '1KiB/day'",
+            "2: buffer.write_budget: \"1KiB/day\" is out of range; write 64KiB to 1TiB for each day or hour, or leave the key out for no budget",
+        ),
+        ("write_budget = 50", "2: buffer.write_budget: is the integer 50; write a string such as \"50MiB/day\""),
+        ("rated_cycles = 0", "2: buffer.rated_cycles: is 0; write a number from 1 to 10000000"),
+        ("erase_block = 4096", "2: buffer.erase_block: is the integer 4096; write a size such as \"64MiB\""),
     ] {
         assert_mistakes(&[(
             &format!("buffer.path = 'a'\nbuffer.{}", sizes.replace('\n', "\nbuffer.")),

@@ -52,6 +52,8 @@ fn a_small_file_gets_prometheus_defaults() {
     assert_eq!(buffer.path, Path::new("/etc/narthex/ring"));
     assert_eq!((buffer.size_bytes, buffer.segment_size_bytes), (64 << 20, 1 << 20));
     assert_eq!(buffer.commit_interval, Duration::from_secs(30));
+    assert_eq!((buffer.commit_interval_max, buffer.write_budget), (Duration::from_secs(600), None));
+    assert_eq!((buffer.erase_block_bytes, buffer.rated_cycles), (None, None));
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn each_request_has_its_own_splits() {
 
 #[test]
 fn what_halves_can_not_save_is_dropped_at_once() {
-    for status in [401, 403, 404, 409, 302] {
+    for status in [401, 403, 404, 409] {
         let (mut queue, counters) = (queue(10), EndpointCounters::default());
         deliver(&mut queue, &counters, window(0..2, 10), |_| answer(status, ""));
         assert_eq!((counters.requests.get(), counters.dropped(DropCause::Rejected)), (2, 20), "{status}");

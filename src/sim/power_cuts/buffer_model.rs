@@ -82,7 +82,7 @@ impl Model {
 
     pub fn acknowledged(&mut self, endpoint: usize) {
         let owed = &mut self.endpoints[endpoint];
-        let last = owed.scrapes.drain(..owed.held).last();
+        let last = owed.scrapes.drain(..owed.held).next_back();
         owed.held = 0;
         owed.gone_if_restarted.clear();
         owed.issued_ack = last.map_or(owed.issued_ack, |last| last + 1);

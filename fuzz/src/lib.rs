@@ -1,0 +1,14 @@
+//! What the fuzz targets have in common: a medium in memory, batches to write, and checksums that hold.
+
+mod medium;
+mod scrapes;
+mod seal;
+
+pub use medium::MemoryMedium;
+pub use scrapes::batches;
+pub use seal::seal;
+
+use narthex::ring::Layout;
+
+/// The smallest segments, and few of them: 16 KiB of image.
+pub const LAYOUT: Layout = Layout { segment_size_bytes: 4096, segment_count: 4 };

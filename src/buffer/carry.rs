@@ -1,0 +1,227 @@
+//! Carrying what one ring holds over into another: frame by frame through the codec, since segments of another size hold other
+//! frames. Refuses to know where the rings are and how they take each other's place.
+
+use super::commit::{Encoded, encode};
+use super::cursor::{self, Cursor};
+use super::split::Splitter;
+use crate::codec::SegmentCodec;
+use crate::counters::{Counters, DropCause};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
+use crate::model::{ScrapeBatch, SeriesTable};
+use crate::ring::{Ack, Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// The first record that some endpoint lacks which the ring knows.
+pub(super) fn waiting_from<M: Medium>(ring: &Ring<M>) -> u64 {
+    ring.acks().iter().map(|ack| ack.next_record).min().unwrap_or(0)
+}
+
+/// Samples of one segment of the new ring, by endpoint that lacks them.
+type Lacking = heapless::Vec<u64, ENDPOINTS_MAX>;
+
+/// Reads the old ring from its oldest record that someone lacks, and writes the new one.
+///
+/// Records keep their numbers but where one has to be cut into several, which moves up those after it; acknowledgements are
+/// translated accordingly.
+pub(super) struct Carrier<'o, Old, New> {
+    old: &'o Ring<Old>,
+    new: Ring<New>,
+    codec: Option<SegmentCodec>,
+    splitter: Splitter,
+    /// Endpoints of this configuration as the old ring knows them.
+    cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
+    /// What each segment of the new ring holds, oldest first.
+    lacking: VecDeque<Lacking>,
+    /// Acknowledgements of the old ring that were not reached yet in translating, and those in the new numbers.
+    acks_ahead: Acks,
+    acks: Acks,
+    /// Number that the next record gets in the new ring.
+    next_record: u64,
+    carried: u64,
+    counters: &'o Counters,
+}
+
+impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
+    /// `new` is empty. Samples that are given up are counted for `endpoints`, in this order.
+    pub fn new(old: &'o Ring<Old>, new: Ring<New>, endpoints: &[&str], counters: &'o Counters) -> Self {
+        Carrier {
+            old,
+            new,
+            codec: None,
+            splitter: Splitter::default(),
+            cursors: cursor::restore(endpoints, old),
+            lacking: VecDeque::new(),
+            acks_ahead: old.acks().clone(),
+            acks: Acks::new(),
+            next_record: 0,
+            carried: 0,
+            counters,
+        }
+    }
+
+    /// The new ring, and how many samples were written to it.
+    pub fn carry(mut self) -> Result<(Ring<New>, u64), RingError> {
+        let from = waiting_from(self.old);
+        // Only while this is in use: the agent's own table is not to keep what is sent long before.
+        let table = SeriesTable::new();
+        let old = self.old;
+        for segment in old.segments().filter(|segment| old.end_of(*segment) > from) {
+            self.carry_segment(segment, from, &table)?;
+        }
+        self.finish()?;
+        Ok((self.new, self.carried))
+    }
+
+    fn carry_segment(&mut self, segment: SegmentInfo, from: u64, table: &SeriesTable) -> Result<(), RingError> {
+        let (mut codec, mut bytes, mut batches) = (SegmentCodec::new(), Vec::new(), Vec::new());
+        let (mut at, mut samples_read) = (FramePosition::start_of(segment), 0);
+        loop {
+            let (meta, payload_at) = match self.old.read(at, &mut bytes) {
+                Ok(Read::Frame { meta, payload_at, next }) => {
+                    at = next;
+                    (meta, payload_at)
+                }
+                Ok(Read::EndOfSegment { .. } | Read::EndOfRing) => break,
+                Err(error) => {
+                    log::error!("the rest of a segment is given up: {error}");
+                    break;
+                }
+            };
+            if meta.sample_counts.is_empty() {
+                continue;
+            }
+            batches.clear();
+            if let Err(error) = codec.decode(&bytes[payload_at..], table, &mut batches) {
+                log::error!("the rest of a segment is given up: {error}");
+                break;
+            }
+            samples_read += meta.samples();
+            self.carry_frame(meta.first_record, &mut batches, from)?;
+        }
+        self.count_unread(segment, self.old.samples_in(segment).saturating_sub(samples_read));
+        Ok(())
+    }
+
+    /// The batches of one frame; they become one frame, or more where they need it.
+    fn carry_frame(&mut self, first_record: u64, batches: &mut Vec<ScrapeBatch>, from: u64) -> Result<(), RingError> {
+        let room_bytes = self.new.frame_room_bytes();
+        let mut parts: Vec<Part> = Vec::new();
+        for (record, batch) in (first_record..).zip(batches.drain(..)).filter(|(record, _)| *record >= from) {
+            // A gap in the old numbers absorbs what cutting moved up.
+            if parts.is_empty() {
+                self.next_record = self.next_record.max(record);
+            }
+            let number = self.next_record + parts.len() as u64;
+            self.translate_acks(record, number);
+            let cut = self.splitter.split(batch, room_bytes);
+            parts.extend(cut.drain(..).map(|part| Part { record, batch: Rc::new(part) }));
+        }
+        let mut done = 0;
+        while done < parts.len() {
+            done += self.write(&parts[done..])?;
+        }
+        Ok(())
+    }
+
+    /// Writes as many as one frame takes.
+    fn write(&mut self, parts: &[Part]) -> Result<usize, RingError> {
+        let batches: Vec<_> = parts.iter().take(FRAME_RECORDS_MAX).map(|part| part.batch.clone()).collect();
+        let encoded = encode(&self.new, Frame::default(), self.codec.take(), self.next_record, &batches, Acks::new());
+        let Some(Encoded { frame, placement, codec }) = encoded else {
+            self.drop_samples(&self.lacked(&parts[..1]), DropCause::TooLarge);
+            self.next_record += 1;
+            return Ok(1);
+        };
+        let written = frame.meta.sample_counts.len();
+        self.append(&frame, placement)?;
+        self.codec = Some(codec);
+        let lacked = self.lacked(&parts[..written]);
+        let newest = self.lacking.back_mut().into_iter().flatten();
+        newest.zip(&lacked).for_each(|(sum, samples)| *sum += samples);
+        self.carried += frame.meta.samples();
+        self.next_record = frame.meta.end_record();
+        Ok(written)
+    }
+
+    fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
+        let evicted = self.new.append(frame, placement, &self.acks_so_far())?.evicted;
+        if placement == Placement::NewSegment {
+            self.lacking.push_back(self.cursors.iter().map(|_| 0).collect());
+        }
+        if evicted.is_some()
+            && let Some(given_up) = self.lacking.pop_front()
+        {
+            self.drop_samples(&given_up, DropCause::Resized);
+        }
+        Ok(())
+    }
+
+    /// The translated acknowledgements, in full, as the last word.
+    fn finish(&mut self) -> Result<(), RingError> {
+        if self.new.newest().is_none() {
+            return Ok(());
+        }
+        let (end, new_end) = (self.old.next_record(), self.next_record);
+        for ack in std::mem::take(&mut self.acks_ahead) {
+            // As many as were acknowledged beyond what the ring held stay so.
+            let next_record = new_end.max(self.old.next_record()) + ack.next_record.saturating_sub(end);
+            self.put_ack(ack.endpoint, next_record);
+        }
+        let meta = FrameMeta { first_record: new_end, acks: self.acks.clone(), ..FrameMeta::default() };
+        let frame = Frame { meta, payload: Vec::new() };
+        let placement =
+            if self.new.fits(&frame, Placement::Current) { Placement::Current } else { Placement::NewSegment };
+        self.append(&frame, placement)
+    }
+
+    /// An endpoint that lacks no record before this one lacks none before its new number.
+    fn translate_acks(&mut self, record: u64, number: u64) {
+        for ack in self.acks_ahead.clone().iter().filter(|ack| ack.next_record <= record) {
+            self.put_ack(ack.endpoint, number);
+        }
+        self.acks_ahead.retain(|ack| ack.next_record > record);
+    }
+
+    fn put_ack(&mut self, endpoint: u64, next_record: u64) {
+        // There are no more of them than in the old ring, which holds them in a list as long as this one.
+        _ = self.acks.push(Ack { endpoint, next_record });
+    }
+
+    /// For a header: of those that are further on it is known that they lack nothing before the record that comes now.
+    fn acks_so_far(&self) -> Acks {
+        let ahead = self.acks_ahead.iter().map(|ack| Ack { next_record: self.next_record, ..*ack });
+        self.acks.iter().copied().chain(ahead).collect()
+    }
+
+    /// Samples in these parts, for each endpoint that lacks them.
+    fn lacked(&self, parts: &[Part]) -> Lacking {
+        let samples = |cursor: &Cursor| {
+            let lacked = parts.iter().filter(|part| cursor.lacks(part.record));
+            lacked.map(|part| part.batch.len() as u64).sum()
+        };
+        self.cursors.iter().map(samples).collect()
+    }
+
+    fn count_unread(&self, segment: SegmentInfo, unread: u64) {
+        let end = self.old.end_of(segment);
+        let lacked = self.cursors.iter().map(|cursor| if cursor.next_record < end { unread } else { 0 }).collect();
+        self.drop_samples(&lacked, DropCause::RingDamaged);
+    }
+
+    fn drop_samples(&self, lacked: &Lacking, cause: DropCause) {
+        for (index, samples) in lacked.iter().enumerate().filter(|(_, samples)| **samples > 0) {
+            self.counters.endpoint(index).drop_samples(cause, *samples);
+            log::warn!("{samples} samples that endpoint {} lacked were given up: {}", index + 1, cause.name());
+        }
+    }
+}
+
+/// A batch, or a part of one, and its record number in the old ring.
+struct Part {
+    record: u64,
+    batch: Rc<ScrapeBatch>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! A ring whose shape is not the configured one: what it holds is carried over into one that has it.
+//!
+//! ```text
+//!  old ring ─► frames ─► batches that someone lacks ─► frames as they fit ─► new ring, which takes the old one's place
+//! ```
+//!
+//! In a file the new ring is made beside the old one, synced once, and takes its name: until then the old one is as it was,
+//! whatever happens. A device has no room beside: there the ring must be one that nobody waits for.
+
+use super::carry::{Carrier, waiting_from};
+use super::{Buffer, BufferOptions};
+use crate::counters::Counters;
+use crate::model::{SeriesTable, format_size};
+use crate::ring::{
+    Acks, DeviceMedium, FileMedium, Found, Frame, Geometry, Medium, Placement, Recovery, Ring, RingError, Shape,
+    Storage,
+};
+use std::io;
+use std::rc::Rc;
+
+impl Buffer<Storage> {
+    /// Opens the ring that the options name; makes it if there is none, and carries it over if it has another shape.
+    pub fn open_ring(
+        options: &BufferOptions,
+        endpoints: &[&str],
+        table: Rc<SeriesTable>,
+        counters: Rc<Counters>,
+    ) -> Result<(Self, Found, Recovery), RingError> {
+        let (shape, path) = (options.shape(), options.path.display());
+        let (storage, found) = Storage::open(&options.path, &shape)?;
+        if found == Found::Other {
+            log::info!("{path}: the ring of {} becomes one of {}", sizes(&storage.shape()), sizes(&shape));
+        }
+        let storage = match storage {
+            Storage::File(old) if found == Found::Other => {
+                Storage::File(carry_over(old, &shape, endpoints, &counters)?)
+            }
+            Storage::Device(old) if found == Found::Other => Storage::Device(claim(give_up(old, options)?, &counters)?),
+            Storage::Device(device) => Storage::Device(claim(device, &counters)?),
+            file => file,
+        };
+        let interval = options.commit_interval;
+        let (buffer, recovery) = Buffer::open(storage, shape.layout, interval, endpoints, table, counters)?;
+        Ok((buffer, found, recovery))
+    }
+}
+
+fn sizes(shape: &Shape) -> String {
+    let (size, segment) = (shape.layout.size_bytes(), u64::from(shape.layout.segment_size_bytes));
+    format!("{} in segments of {}", format_size(size), format_size(segment))
+}
+
+fn carry_over(
+    old: FileMedium,
+    shape: &Shape,
+    endpoints: &[&str],
+    counters: &Counters,
+) -> Result<FileMedium, RingError> {
+    let new = old.beside(*shape)?;
+    let layout = old.shape().layout;
+    let (old, _) = Ring::open(old, layout, Rc::default())?;
+    let written = Rc::<Counters>::default();
+    let (new, _) = Ring::open(Unsynced(new), shape.layout, written.clone())?;
+    let (new, samples) = Carrier::new(&old, new, endpoints, counters).carry()?;
+    let new = new.into_medium().0.take_place_of(old.into_medium())?;
+    counters.flash_bytes_written.add(written.flash_bytes_written.get());
+    counters.flash_programs.add(written.flash_programs.get());
+    counters.flash_syncs.add(1);
+    log::info!("{samples} samples were carried over");
+    Ok(new)
+}
+
+/// Blanks a device whose ring nobody waits for.
+fn give_up(old: DeviceMedium, options: &BufferOptions) -> Result<DeviceMedium, RingError> {
+    let held = old.shape();
+    let (ring, _) = Ring::open(old, held.layout, Rc::default())?;
+    if waiting_from(&ring) < ring.next_record() {
+        return Err(RingError::Waiting {
+            path: options.path.clone(),
+            size_bytes: held.layout.size_bytes(),
+            segment_size_bytes: u64::from(held.layout.segment_size_bytes),
+            program_unit_bytes: held.program_unit_bytes,
+        });
+    }
+    let newest = ring.segments().next_back().map(|segment| segment.seq);
+    ring.into_medium().reshape(newest, &options.shape())
+}
+
+/// Says on a blank device that a ring is there.
+fn claim(device: DeviceMedium, counters: &Rc<Counters>) -> Result<DeviceMedium, RingError> {
+    let layout = device.shape().layout;
+    let (mut ring, _) = Ring::open(device, layout, counters.clone())?;
+    if ring.newest().is_none() {
+        ring.append(&Frame::default(), Placement::NewSegment, &Acks::new())?;
+    }
+    Ok(ring.into_medium())
+}
+
+/// A medium that is synced as a whole at the end, by its owner.
+struct Unsynced<M>(M);
+
+impl<M: Medium> Medium for Unsynced<M> {
+    fn geometry(&self) -> Geometry {
+        self.0.geometry()
+    }
+
+    fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, into)
+    }
+
+    fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.program(offset, bytes)
+    }
+
+    fn erase(&mut self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        self.0.erase(offset, len_bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

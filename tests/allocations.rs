@@ -1,0 +1,146 @@
+//! What appends and commits allocate, counted by the allocator itself. A test crate of its own: nothing else runs beside it.
+
+use narthex::buffer::Buffer;
+use narthex::counters::Counters;
+use narthex::model::{LabelsBuilder, ScrapeBatch, Series, SeriesTable};
+use narthex::ring::{Ack, Acks, Frame, FrameMeta, Geometry, Layout, Medium, Placement, Ring};
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator; counts what each thread asks of it.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, memory: Memory, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, memory, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, memory: Memory) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, memory) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATIONS.get();
+    let result = work();
+    (ALLOCATIONS.get() - before, result)
+}
+
+const LAYOUT: Layout = Layout { segment_size_bytes: 64 * 1024, segment_count: 8 };
+
+/// Memory that stands for flash and asks for none.
+struct Flash(Vec<u8>);
+
+impl Flash {
+    fn blank() -> Flash {
+        Flash(vec![0; LAYOUT.size_bytes() as usize])
+    }
+}
+
+impl Medium for Flash {
+    fn geometry(&self) -> Geometry {
+        Geometry { size_bytes: self.0.len() as u64, program_unit_bytes: 512, erase_block_bytes: 512 }
+    }
+
+    fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        into.copy_from_slice(&self.0[offset as usize..][..into.len()]);
+        Ok(())
+    }
+
+    fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn erase(&mut self, _offset: u64, _len_bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations_of(|| Box::new(7)).0, 1);
+    assert_eq!(allocations_of(|| 7).0, 0);
+}
+
+#[test]
+fn appends_allocate_nothing_once_the_ring_is_open() {
+    let mut ring = Ring::open(Flash::blank(), LAYOUT, Rc::default()).unwrap().0;
+    let acks: Acks = [Ack { endpoint: 1, next_record: 3 }].into_iter().collect();
+    let frame_bytes = [100, 9000, 1, 40_000, 3000];
+    let mut frame = Frame {
+        meta: FrameMeta { first_record: 0, sample_counts: vec![500; 4], acks: acks.clone() },
+        payload: vec![7; 60_000],
+    };
+    let (allocations, segments) = allocations_of(|| {
+        for round in 0..20 * LAYOUT.segment_count as usize {
+            frame.payload.truncate(0);
+            frame.payload.resize(frame_bytes[round % frame_bytes.len()], round as u8);
+            let fits = ring.fits(&frame, Placement::Current);
+            let placement = if fits { Placement::Current } else { Placement::NewSegment };
+            ring.append(&frame, placement, &acks).unwrap();
+            frame.meta.first_record = frame.meta.end_record();
+        }
+        ring.segments().next_back().unwrap().seq
+    });
+    assert_eq!(allocations, 0, "from the first append on");
+    assert!(segments > 2 * u64::from(LAYOUT.segment_count), "several laps: {segments}");
+}
+
+#[test]
+fn commits_within_a_segment_allocate_nothing_in_the_steady_state() {
+    let small = allocations_of_a_commit(10);
+    let large = allocations_of_a_commit(2000);
+    assert_eq!((small, large), (0, 0), "with 10 and with 2000 series");
+}
+
+/// The most of twenty commits of four batches each, none of which opens a segment.
+fn allocations_of_a_commit(series: usize) -> usize {
+    let (counters, table) = (Rc::<Counters>::default(), Rc::<SeriesTable>::default());
+    let name = |i: usize| LabelsBuilder::from_iter([("__name__", "m"), ("i", i.to_string().as_str())]);
+    let list: Rc<[Series]> = (0..series).map(|i| table.intern(&name(i).build().unwrap())).collect();
+    let interval = Duration::from_secs(30);
+    let mut buffer = Buffer::open(Flash::blank(), LAYOUT, interval, &["a"], table, counters.clone()).unwrap().0;
+    let (mut most, mut now) = (0, Duration::ZERO);
+    for round in 0..25 {
+        for scrape in 0..4 {
+            now += Duration::from_secs(15);
+            let timestamp_ms = now.as_millis() as i64;
+            let values = (0..series).map(|i| (i % 7 * (4 * round + scrape)) as f64).collect();
+            let batch = ScrapeBatch { target: 0, timestamp_ms, series: list.clone(), values, own_timestamps: vec![] };
+            buffer.push(batch, now);
+        }
+        let erases = counters.flash_erases.get();
+        let (allocations, committed) = allocations_of(|| buffer.commit(now));
+        committed.unwrap();
+        if round >= 5 && counters.flash_erases.get() == erases {
+            most = most.max(allocations);
+        }
+    }
+    assert!(counters.flash_programs.get() >= 25);
+    most
+}

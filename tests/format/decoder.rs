@@ -1,0 +1,500 @@
+//! A reader of rings written from docs/FORMAT.md alone, as plainly as that page: it trusts what it reads, and panics at anything else.
+
+use std::collections::HashMap;
+
+pub type Batch = Vec<Sample>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub labels: Vec<(String, String)>,
+    pub bits: u64,
+    pub timestamp_ms: i64,
+}
+
+/// Every sample of an image as a JSON line.
+pub fn dump(image: &[u8]) -> String {
+    let size = (0..)
+        .map(|step| step * 4096)
+        .find(|at| image[*at..].starts_with(b"NARTHEX\n"))
+        .map(|at| u32_at(image, at + 12));
+    let size = size.unwrap() as usize;
+    let mut segments: Vec<&[u8]> = image.chunks(size).filter(|segment| is_header(&segment[..512])).collect();
+    segments.sort_by_key(|segment| u64_at(segment, 24));
+    segments.into_iter().flat_map(batches).flatten().map(|sample| json(&sample)).collect()
+}
+
+fn is_header(unit: &[u8]) -> bool {
+    unit.starts_with(b"NARTHEX\n") && unit[8..10] == [1, 0] && u32_at(unit, 508) == crc32(&[&unit[..508]])
+}
+
+fn batches(segment: &[u8]) -> Vec<Batch> {
+    let (mut decoder, mut batches, mut offset) = (Segment::new(), Vec::new(), u32_at(segment, 20) as usize);
+    let unit = offset;
+    while offset < segment.len() {
+        let frame = &segment[offset..];
+        let len = u32_at(frame, 4) as usize;
+        if len < 24 || len > frame.len() {
+            break;
+        }
+        let salt = (offset as u32).to_le_bytes();
+        if u32_at(frame, 0) != crc32(&[&segment[24..32], &salt, &frame[4..len]]) {
+            break;
+        }
+        let (acks, records) = (u16_at(frame, 8) as usize, u16_at(frame, 10) as usize);
+        let counts_at = 24 + 16 * acks;
+        if records > 0 {
+            let decoded = decoder.decode(&frame[counts_at + 4 * records..len]);
+            let counts: Vec<usize> = (0..records).map(|r| u32_at(frame, counts_at + 4 * r) as usize).collect();
+            assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), counts);
+            batches.extend(decoded);
+        }
+        offset += len.next_multiple_of(unit);
+    }
+    batches
+}
+
+fn json(sample: &Sample) -> String {
+    let labels: Vec<String> = sample.labels.iter().map(|(name, value)| format!("{name:?}:{value:?}")).collect();
+    let value = f64::from_bits(sample.bits);
+    format!("{{\"labels\":{{{}}},\"value\":\"{value}\",\"timestamp_ms\":{}}}\n", labels.join(","), sample.timestamp_ms)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap())
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+fn crc32(parts: &[&[u8]]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in parts.iter().flat_map(|part| part.iter()) {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+/// A model of a bit: p and seen.
+#[derive(Clone, Copy)]
+struct Model(u32, usize);
+
+/// Every model has a name and indices, and is there once it is asked for.
+#[derive(Default)]
+struct Models(HashMap<(&'static str, [usize; 3]), Model>);
+
+struct Coder<'a> {
+    bytes: &'a [u8],
+    taken: usize,
+    code: u32,
+    range: u32,
+}
+
+impl<'a> Coder<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let mut coder = Coder { bytes, taken: 0, code: 0, range: u32::MAX };
+        (0..4).for_each(|_| coder.take());
+        coder
+    }
+
+    fn take(&mut self) {
+        self.code = self.code << 8 | u32::from(*self.bytes.get(self.taken).unwrap_or(&0));
+        self.taken += 1;
+    }
+
+    fn after_decision(&mut self) {
+        while self.range < 1 << 24 {
+            self.range <<= 8;
+            self.take();
+        }
+    }
+
+    fn bit(&mut self, models: &mut Models, name: &'static str, index: [usize; 3]) -> usize {
+        const S: [u32; 16] = [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5];
+        let Model(p, seen) = models.0.entry((name, index)).or_insert(Model(2048, 0));
+        let bound = (self.range >> 12) * *p;
+        let bit = usize::from(self.code >= bound);
+        if bit == 0 {
+            self.range = bound;
+            *p += (4096 - *p) >> S[*seen];
+        } else {
+            self.code -= bound;
+            self.range -= bound;
+            *p -= *p >> S[*seen];
+        }
+        *seen = (*seen + 1).min(15);
+        self.after_decision();
+        bit
+    }
+
+    fn direct(&mut self, k: u32) -> u64 {
+        self.range >>= k;
+        let value = (self.code / self.range).min((1 << k) - 1);
+        self.code -= value * self.range;
+        self.after_decision();
+        u64::from(value)
+    }
+
+    fn symbol(&mut self, models: &mut Models, name: &'static str, [a, b]: [usize; 2], k: u32) -> usize {
+        let mut node = 1;
+        for _ in 0..k {
+            node = 2 * node + self.bit(models, name, [a, b, node]);
+        }
+        node - (1 << k)
+    }
+
+    fn number(&mut self, models: &mut Models, name: &'static str, index: usize) -> u64 {
+        self.number_with(models, (name, [index, 0]), (name, index))
+    }
+
+    fn number_with(
+        &mut self,
+        models: &mut Models,
+        (lengths, index): (&'static str, [usize; 2]),
+        (tops, top_index): (&'static str, usize),
+    ) -> u64 {
+        let mut length = self.symbol(models, lengths, index, 6) as u64;
+        if length == 63 {
+            length += self.direct(1);
+        }
+        if length < 2 {
+            return length;
+        }
+        let (mut v, mut left) = (1u64, length - 1);
+        for _ in 0..left.min(2) {
+            // Apart from the lengths, whose middle index is below 1000.
+            v = 2 * v + self.bit(models, tops, [top_index, 1000 + length as usize, v as usize]) as u64;
+            left -= 1;
+        }
+        while left > 0 {
+            let now = left.min(16);
+            v = v << now | self.direct(now as u32);
+            left -= now;
+        }
+        v
+    }
+
+    fn signed(&mut self, models: &mut Models, name: &'static str) -> i64 {
+        unfold(self.number(models, name, 0))
+    }
+}
+
+fn unfold(u: u64) -> i64 {
+    if u.is_multiple_of(2) { (u >> 1) as i64 } else { -((u >> 1) as i64) - 1 }
+}
+
+fn bits(x: i64) -> i64 {
+    let u = if x >= 0 { (x as u64) << 1 } else { ((-(x + 1)) as u64) << 1 | 1 };
+    i64::from(64 - u.leading_zeros())
+}
+
+#[derive(Clone)]
+struct Stream {
+    list: Vec<usize>,
+    time: i64,
+    interval: i64,
+    follower: usize,
+    own: usize,
+}
+
+#[derive(Clone)]
+struct Series {
+    packed: Vec<u8>,
+    last: u64,
+    drift: i64,
+    unit: usize,
+    history: usize,
+    length: Option<i64>,
+    steadiness: i64,
+    repeats: usize,
+}
+
+pub struct Segment {
+    models: Models,
+    dictionary: Vec<Series>,
+    streams: Vec<Stream>,
+    last_stream: usize,
+    last_time: i64,
+    last_op: usize,
+    followed: usize,
+    follow: i64,
+    replaced: Option<(String, String)>,
+}
+
+impl Segment {
+    pub fn new() -> Self {
+        Segment {
+            models: Models::default(),
+            dictionary: Vec::new(),
+            streams: Vec::new(),
+            last_stream: 0,
+            last_time: 0,
+            last_op: 4,
+            followed: 0,
+            follow: 0,
+            replaced: None,
+        }
+    }
+
+    pub fn decode(&mut self, payload: &[u8]) -> Vec<Batch> {
+        let mut coder = Coder::new(payload);
+        let batches = coder.number(&mut self.models, "batches", 0);
+        let decoded = (0..batches).map(|_| self.batch(&mut coder)).collect();
+        assert!((payload.len()..=payload.len() + 3).contains(&coder.taken), "all of it, and not more");
+        decoded
+    }
+
+    fn batch(&mut self, coder: &mut Coder) -> Batch {
+        let stream = self.stream(coder);
+        let error = coder.signed(&mut self.models, "time");
+        let state = &mut self.streams[stream];
+        let time = state.time.wrapping_add(state.interval).wrapping_add(error);
+        state.interval = time.wrapping_sub(state.time);
+        (state.time, self.last_time) = (time, time);
+        if coder.bit(&mut self.models, "same list", [0; 3]) == 0 {
+            let list = self.list(coder, &self.streams[stream].list.clone());
+            self.streams[stream].list = list;
+        }
+        let list = self.streams[stream].list.clone();
+        let (mut near, mut step_before) = (0, None);
+        let values: Vec<u64> = list.iter().map(|s| self.value(coder, *s, &mut near, &mut step_before)).collect();
+        let mut times = vec![time; list.len()];
+        let own = coder.bit(&mut self.models, "has own", [self.streams[stream].own, 0, 0]);
+        self.streams[stream].own = own;
+        if own == 1 {
+            let (mut next, mut before) = (0, time);
+            for _ in 0..coder.number(&mut self.models, "own count", 0) {
+                next += coder.number(&mut self.models, "gap", 0) as usize;
+                before = before.wrapping_add(coder.signed(&mut self.models, "own time"));
+                times[next] = before;
+                next += 1;
+            }
+        }
+        let samples = list.iter().zip(values).zip(times);
+        let sample = |((series, bits), timestamp_ms): ((&usize, u64), i64)| Sample {
+            labels: unpack(&self.dictionary[*series].packed),
+            bits,
+            timestamp_ms,
+        };
+        samples.map(sample).collect()
+    }
+
+    fn stream(&mut self, coder: &mut Coder) -> usize {
+        let expected = self.streams.get(self.last_stream).map_or(0, |last| last.follower);
+        let stream = match coder.bit(&mut self.models, "expected", [0; 3]) {
+            1 => expected,
+            _ => coder.number(&mut self.models, "stream", 0) as usize,
+        };
+        if stream == self.streams.len() {
+            let new = Stream { list: Vec::new(), time: self.last_time, interval: 0, follower: stream + 1, own: 0 };
+            self.streams.push(new);
+        }
+        self.streams[self.last_stream].follower = stream;
+        self.last_stream = stream;
+        stream
+    }
+
+    fn list(&mut self, coder: &mut Coder, old: &[usize]) -> Vec<usize> {
+        let (mut list, mut from) = (Vec::new(), 0);
+        loop {
+            let op = coder.symbol(&mut self.models, "op", [self.last_op, 0], 3);
+            self.last_op = op;
+            let count = if op < 3 { 1 + coder.number(&mut self.models, "count", op) as usize } else { 0 };
+            match op {
+                0 | 1 => {
+                    if op == 0 {
+                        list.extend_from_slice(&old[from..from + count]);
+                    }
+                    from += count;
+                }
+                2 => {
+                    let expected = list.last().map_or(0, |last| last + 1) as i64;
+                    let first = (expected + coder.signed(&mut self.models, "jump")) as usize;
+                    list.extend(first..first + count);
+                }
+                3 => {
+                    let packed = self.labels(coder, list.last().copied());
+                    let (unit, history) = (30, 1);
+                    let fresh =
+                        Series { packed, last: 0, drift: 0, unit, history, length: None, steadiness: 0, repeats: 0 };
+                    list.push(self.dictionary.len());
+                    self.dictionary.push(fresh);
+                }
+                4 => return list,
+                _ => panic!("there is no operation {op}"),
+            }
+        }
+    }
+
+    fn labels(&mut self, coder: &mut Coder, before: Option<usize>) -> Vec<u8> {
+        self.followed = coder.bit(&mut self.models, "follows", [self.followed, 0, 0]);
+        if self.followed == 0 {
+            let old = before.map_or(Vec::new(), |number| self.dictionary[number].packed.clone());
+            return self.edit(coder, 0, &old);
+        }
+        let number = self.follow + coder.signed(&mut self.models, "offset");
+        self.follow = number + 1;
+        let old = self.dictionary[number as usize].packed.clone();
+        if coder.bit(&mut self.models, "again", [0; 3]) == 1 {
+            let (name, value) = self.replaced.clone().expect("a label was replaced before");
+            let mut labels = unpack(&old);
+            labels.iter_mut().find(|label| label.0 == name).expect("it has such a label").1 = value;
+            return pack(&labels);
+        }
+        let new = self.edit(coder, 1, &old);
+        let (olds, news) = (unpack(&old), unpack(&new));
+        let changed: Vec<_> = olds.iter().zip(&news).filter(|(old, new)| old != new).collect();
+        self.replaced = match changed[..] {
+            [(before, after)] if olds.len() == news.len() && before.0 == after.0 => Some(after.clone()),
+            _ => None,
+        };
+        new
+    }
+
+    fn edit(&mut self, coder: &mut Coder, m: usize, old: &[u8]) -> Vec<u8> {
+        let [start, end, between] =
+            ["start", "end", "between"].map(|name| coder.number(&mut self.models, name, m) as usize);
+        let mut text = old[..start].to_vec();
+        for _ in 0..between {
+            let near = match text[..] {
+                [.., before, last] => u32::from(last) * 256 + u32::from(before),
+                [last] => u32::from(last),
+                [] => 0,
+            };
+            let place = near.wrapping_mul(0x9e37_79b1) as usize >> 19;
+            let mut node = 1;
+            for _ in 0..8 {
+                node = 2 * node + coder.bit(&mut self.models, "text", [(place ^ (node * 29)) % 8192, 0, 0]);
+            }
+            text.push(node as u8);
+        }
+        text.extend_from_slice(&old[old.len() - end..]);
+        text
+    }
+
+    fn value(
+        &mut self,
+        coder: &mut Coder,
+        series: usize,
+        near: &mut usize,
+        step_before: &mut Option<(usize, i64)>,
+    ) -> u64 {
+        let (models, series) = (&mut self.models, &mut self.dictionary[series]);
+        let was_fresh = series.history < 4;
+        let changed = coder.bit(models, "changed", [series.history, *near, 0]);
+        let history = 2 * series.history + changed;
+        series.history = if history < 128 { history } else { history % 64 + 64 };
+        *near = (2 * *near + changed) % 4;
+        if changed == 0 {
+            return series.last;
+        }
+        let group = |unit: usize| usize::from(unit > 3) + usize::from(unit > 15);
+        if coder.bit(models, "same unit", [series.unit, 0, 0]) == 0 {
+            let context = if was_fresh { 3 } else { group(series.unit) };
+            let unit = coder.symbol(models, "unit", [context, 0], 5);
+            if unit == 31 {
+                return 0x7ff0_0000_0000_0002;
+            }
+            if unit != series.unit {
+                (series.unit, series.drift, series.length, series.steadiness) = (unit, 0, None, 0);
+            }
+        }
+        let (unit, group) = (series.unit, group(series.unit));
+        let d = series.drift.wrapping_add(4) >> 3;
+        let guess = if series.steadiness > 0 { d } else { 0 };
+        let mut step = None;
+        if let Some((_, before)) = step_before.filter(|(its_unit, _)| *its_unit == unit) {
+            let context = 2 * group.min(1) + usize::from(before == guess);
+            let repeated = coder.bit(models, "repeat", [series.repeats, context, 0]);
+            series.repeats = (2 * series.repeats + repeated) % 4;
+            step = (repeated == 1).then_some(before);
+        }
+        let step = step.unwrap_or_else(|| {
+            let context = match series.length {
+                None => 39,
+                Some(length) if length < 160 => length / 6,
+                Some(length) => (26 + (length - 160) / 32).min(38),
+            };
+            let lengths = ("lengths of steps", [group, context as usize]);
+            unfold(coder.number_with(models, lengths, ("tops of steps", group))).wrapping_add(guess)
+        });
+        series.last = value_of(unit, nearest(unit, series.last).wrapping_add(step));
+        let better = bits(step) - bits(step.wrapping_sub(d));
+        series.steadiness = series.steadiness - series.steadiness / 4 + better.clamp(-8, 8);
+        series.drift = series.drift.wrapping_add(step.wrapping_mul(8).wrapping_sub(series.drift) >> 2);
+        let w = 8 * bits(step.wrapping_sub(guess));
+        series.length = Some(series.length.map_or(w, |length| (3 * length + w + 2) / 4));
+        *step_before = Some((unit, step));
+        series.last
+    }
+}
+
+fn value_of(unit: usize, n: i64) -> u64 {
+    let x = n as f64;
+    match unit {
+        0..=3 => x * [4096.0, 1024.0, 512.0, 1.0][unit],
+        4..=12 => x / 10f64.powi(unit as i32 - 3),
+        13..=15 => x * [0.001, 0.000001, 0.000000001][unit - 13],
+        _ => return n as u64,
+    }
+    .to_bits()
+}
+
+fn nearest(unit: usize, bits: u64) -> i64 {
+    let x = f64::from_bits(bits);
+    let scaled = match unit {
+        0..=3 => x / [4096.0, 1024.0, 512.0, 1.0][unit],
+        4..=12 => x * 10f64.powi(unit as i32 - 3),
+        13..=15 => x * [1e3, 1e6, 1e9][unit - 13],
+        _ => return bits as i64,
+    };
+    (scaled + 0.5f64.copysign(scaled)) as i64
+}
+
+fn unpack(packed: &[u8]) -> Vec<(String, String)> {
+    let mut at = 0;
+    let mut text = || {
+        let (mut len, mut shift) = (0, 0);
+        loop {
+            let byte = packed[at];
+            at += 1;
+            len |= usize::from(byte & 127) << shift;
+            shift += 7;
+            if byte < 128 {
+                break;
+            }
+        }
+        at += len;
+        (String::from_utf8(packed[at - len..at].to_vec()).unwrap(), at < packed.len())
+    };
+    let mut labels = Vec::new();
+    let mut more = !packed.is_empty();
+    while more {
+        let name = text().0;
+        let (value, goes_on) = text();
+        labels.push((name, value));
+        more = goes_on;
+    }
+    labels
+}
+
+fn pack(labels: &[(String, String)]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        let mut len = text.len();
+        while len > 127 {
+            packed.push(len as u8 | 128);
+            len >>= 7;
+        }
+        packed.push(len as u8);
+        packed.extend_from_slice(text.as_bytes());
+    }
+    packed
+}
