@@ -162,7 +162,7 @@ fn read_newest(
         }
         let end = recovery.write_offset + frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
         if planted(Bug::RecoveryStopsEarly) && read_frame(medium, layout, segment_seq, end, &mut bytes)?.is_none() {
-            break;
+            return Ok(());
         }
         recovery.write_offset = end;
         recovery.next_record = meta.end_record() - u64::from(planted(Bug::ReusedRecordNumber));

@@ -173,7 +173,9 @@ impl Model {
     /// After a restart: what was found is what is owed. After a power cut all of it is durable.
     pub fn adopt(&mut self, found: Found, was_cut: bool) {
         for (endpoint, found) in found.scrapes.into_iter().enumerate() {
-            let cut_off = self.cut_off(&self.endpoints[endpoint], &found);
+            // What the cut commit had counted already, its successor may find and count once more.
+            let is_lost = |scrape: &u64| found.binary_search(scrape).is_err();
+            let cut_off: u64 = self.doubtful.iter().copied().filter(is_lost).map(samples_of).sum();
             let owed = &mut self.endpoints[endpoint];
             owed.cut_off += cut_off;
             owed.issued_ack = found.first().map_or(owed.issued_ack, |first| owed.issued_ack.min(*first));

@@ -112,9 +112,11 @@ impl Model {
 
     fn evict(&mut self, seq: u64, evicted: Option<(u64, u64)>) -> Result<(), Violation> {
         let slots = u64::from(self.layout.segment_count);
-        let is_replaced = self.segments.front().is_some_and(|held| held.seq + slots <= seq);
-        let replaced = if is_replaced { self.segments.pop_front() } else { None };
-        let expected = replaced.filter(|held| !held.given_up).map(|held| (held.seq, held.samples));
+        let mut expected = None;
+        while self.segments.front().is_some_and(|held| held.seq + slots <= seq) {
+            let replaced = self.segments.pop_front().filter(|held| !held.given_up);
+            expected = replaced.map(|held| (held.seq, held.samples)).or(expected);
+        }
         ensure(evicted == expected, "3 synced", || {
             format!(
                 "segment {seq} took the place of {expected:?} (number, samples), and {evicted:?} was said to be given up"
@@ -164,12 +166,16 @@ impl Model {
 
     /// After a restart: what was found is what there is. After a power cut all of it is durable.
     pub fn adopt(&mut self, found: &Found, was_cut: bool) {
-        self.segments.retain(|held| found.segments.contains(&held.seq));
+        // Without a cut, an erase that was not synced hides a segment: a cut may still bring it back.
+        self.segments.retain(|held| found.segments.contains(&held.seq) || !was_cut);
         found.segments.iter().for_each(|seq| _ = self.held(*seq));
         let mut known: Vec<Frame> = Vec::new();
         for held in &mut self.segments {
+            held.given_up = !found.segments.contains(&held.seq);
+            if held.given_up {
+                continue;
+            }
             held.ghosts.clear();
-            held.given_up = false;
             known.append(&mut held.frames);
         }
         let unsynced = std::mem::take(&mut self.unsynced);
