@@ -95,10 +95,6 @@ impl<M: Medium> Buffer<M> {
             until = record + 1;
             self.drop_record(record, batch.len() as u64, DropCause::WriteBudget);
         }
-        log::warn!(
-            "{} samples that waited for flash were given up: buffer.write_budget is used up; make it larger, or scrape less",
-            samples - left
-        );
         self.stage.drop_before(until);
         self.committed_until = until;
         left > 0
