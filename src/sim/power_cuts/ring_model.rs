@@ -166,6 +166,14 @@ impl Model {
 
     /// After a restart: what was found is what there is. After a power cut all of it is durable.
     pub fn adopt(&mut self, found: &Found, was_cut: bool) {
+        // A frame that is hidden now, since a segment began after it, can come to light when that one is begun again.
+        let (begun, continued): (Vec<_>, Vec<_>) = std::mem::take(&mut self.attempts)
+            .into_iter()
+            .partition(|(placement, _)| *placement == Placement::NewSegment);
+        self.attempts = begun;
+        if let Some(newest) = self.segments.back_mut() {
+            newest.ghosts.extend(continued.into_iter().map(|(_, frame)| frame));
+        }
         // Without a cut, an erase that was not synced hides a segment: a cut may still bring it back.
         self.segments.retain(|held| found.segments.contains(&held.seq) || !was_cut);
         found.segments.iter().for_each(|seq| _ = self.held(*seq));
@@ -175,7 +183,6 @@ impl Model {
             if held.given_up {
                 continue;
             }
-            held.ghosts.clear();
             known.append(&mut held.frames);
         }
         let unsynced = std::mem::take(&mut self.unsynced);
@@ -191,7 +198,6 @@ impl Model {
         if let Some(newest) = self.segments.back_mut() {
             newest.samples = newest.frames.iter().map(|frame| frame.meta.samples()).sum();
         }
-        self.attempts.retain(|(placement, _)| *placement == Placement::NewSegment);
         self.gives_up_oldest = false;
         if was_cut {
             self.settle_unsynced();
