@@ -10,6 +10,7 @@
 //! `cargo test` runs a fixed set; `cargo power-cuts` runs more than a million cuts. Both print how many. A violation names
 //! the invariant (ARCHITECTURE.md has them by number), the seed, and the command that runs this script again.
 
+mod boot_loop;
 mod buffer_model;
 mod buffer_script;
 mod ring_model;
@@ -118,6 +119,11 @@ fn rings_survive() {
 }
 
 #[test]
+fn boot_loops_cost_one_segment() {
+    run_all("boot_loops_cost_one_segment", boot_loop::run, 0..BUG_SEEDS, QUICK);
+}
+
+#[test]
 fn buffers_survive() {
     run_all("buffers_survive", buffer_script::run, 0..8, QUICK);
 }
@@ -171,7 +177,9 @@ fn every_deliberate_bug_is_caught() {
 fn first_catch() -> Option<(&'static str, u64, Violation, u64)> {
     let tally = Tally::default();
     for seed in 0..BUG_SEEDS {
-        for (name, script) in [("rings", ring_script::run as Script), ("buffers", buffer_script::run)] {
+        let scripts =
+            [("boot loops", boot_loop::run as Script), ("rings", ring_script::run), ("buffers", buffer_script::run)];
+        for (name, script) in scripts {
             if let Err(violation) = run(script, seed, QUICK, &tally) {
                 return Some((name, seed, violation, tally.total()));
             }
