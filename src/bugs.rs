@@ -19,7 +19,8 @@ macro_rules! bugs {
 }
 
 bugs! {
-    /// A frame's checksum says nothing of its segment: an old lap's frame passes for a new one.
+    /// A frame's checksum says nothing of its segment, and its record numbers are not looked at either (alone each of the two
+    /// is enough): an old lap's frame passes for a new one.
     UnsaltedCrc,
     /// A program is not synced.
     SkippedSync,

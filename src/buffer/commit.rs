@@ -284,9 +284,7 @@ impl<M: Medium> Buffer<M> {
         let needed_from = self.first_lacking();
         if self.ring.next_evicted().is_none_or(|oldest| self.ring.end_of(oldest) <= needed_from) {
             self.append(&frame, Placement::NewSegment)?;
-            if !planted(Bug::DictionaryKeptOverSegments) {
-                self.codec = Some(SegmentCodec::new());
-            }
+            self.codec = Some(SegmentCodec::new());
         }
         Ok(())
     }
@@ -309,15 +307,17 @@ pub(super) fn encode<M: Medium>(
     batches: &[Rc<ScrapeBatch>],
     acks: Acks,
 ) -> Option<Encoded> {
+    let mut kept = None;
     if let Some(mut codec) = codec {
         fill(&mut frame, &mut codec, first_record, batches, acks);
         if ring.fits(&frame, Placement::Current) {
             return Some(Encoded { frame, placement: Placement::Current, codec });
         }
+        kept = Some(codec).filter(|_| planted(Bug::DictionaryKeptOverSegments));
     }
     let mut count = batches.len();
     while count > 0 {
-        let mut codec = SegmentCodec::new();
+        let mut codec = kept.take().unwrap_or_default();
         fill(&mut frame, &mut codec, first_record, &batches[..count], Acks::new());
         if ring.fits(&frame, Placement::NewSegment) {
             return Some(Encoded { frame, placement: Placement::NewSegment, codec });

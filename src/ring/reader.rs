@@ -94,7 +94,7 @@ impl<M: Medium> Ring<M> {
         let starts_too_early = self.segment_at(at).is_some_and(|segment| meta.first_record < segment.first_record);
         let following = self.segments.iter().find(|segment| segment.seq > at.segment_seq);
         let ends_too_late = following.is_some_and(|following| meta.end_record() > following.first_record);
-        !starts_too_early && !ends_too_late || planted(Bug::GhostFrameRead)
+        (!starts_too_early || planted(Bug::UnsaltedCrc)) && !ends_too_late || planted(Bug::GhostFrameRead)
     }
 
     /// What follows the segment that this place is in.

@@ -17,6 +17,8 @@ pub(super) struct Owed {
     issued_ack: u64,
     /// Samples that a cut took with the segment that was being given up. They are counted if the segment's header is left.
     cut_off: u64,
+    /// Given up by the commit that is under way.
+    counted_now: Vec<u64>,
 }
 
 #[derive(Clone)]
@@ -91,6 +93,7 @@ impl Model {
     /// A commit begins that could give up the segment with these scrapes.
     pub fn committing(&mut self, segment: Option<u64>, scrapes: &[u64]) {
         self.doubtful_segment = segment;
+        self.endpoints.iter_mut().for_each(|owed| owed.counted_now.clear());
         self.doubtful.extend(scrapes);
     }
 
@@ -108,6 +111,7 @@ impl Model {
         {
             left -= samples_of(scrape);
             self.doubtful.insert(scrape);
+            owed.counted_now.push(scrape);
             owed.scrapes.remove(owed.held);
         }
         ensure(left == 0, "3 synced", || {
@@ -167,7 +171,7 @@ impl Model {
         let is_cut_off = |scrape: &u64| {
             *scrape < self.durable_until && self.doubtful.contains(scrape) && found.binary_search(scrape).is_err()
         };
-        owed.scrapes.iter().copied().filter(is_cut_off).map(samples_of).sum()
+        owed.scrapes.iter().chain(&owed.counted_now).copied().filter(is_cut_off).map(samples_of).sum()
     }
 
     /// After a restart: what was found is what is owed. After a power cut all of it is durable.

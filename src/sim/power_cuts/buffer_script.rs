@@ -32,9 +32,10 @@ pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Vio
     let Opened { buffer, counters, .. } = world.open(&flash).map_err(|error| Violation::new("1 opens", error))?;
     let model = Model::new(world.endpoints.len());
     let is_up = vec![true; world.endpoints.len()];
-    let now = Duration::ZERO;
+    let held = vec![None; world.endpoints.len()];
+    let (now, thorough_left, world) = (Duration::ZERO, 0, &mut world);
     let mut script =
-        Script { flash, buffer, counters, model, random, how, tally, now, is_up, thorough_left: 0, world: &mut world };
+        Script { flash, buffer, counters, model, random, how, tally, now, is_up, held, thorough_left, world };
     // Empty rings, and outages of many laps.
     let quiet_scrapes = script.random.choice([0, 10, 100, 600]).expect("some");
     script.change_uplinks(quiet_scrapes > 100);
@@ -154,6 +155,8 @@ struct Script<'a> {
     tally: &'a Tally,
     now: Duration,
     is_up: Vec<bool>,
+    /// What senders hold and have not acknowledged: up to which record.
+    held: Vec<Option<u64>>,
     thorough_left: usize,
     world: &'a mut World,
 }
@@ -196,6 +199,7 @@ impl Script<'_> {
 
     /// The receiver takes what was handed out; or the sender still holds it when the step ends.
     fn send(&mut self, endpoint: usize) -> Result<(), Violation> {
+        self.acknowledge(endpoint);
         for _ in 0..self.random.usize(1..4) {
             let before = self.dropped(endpoint);
             let window = self.buffer.window(endpoint).map_err(|error| Violation::new("1 opens", error))?;
@@ -205,10 +209,20 @@ impl Script<'_> {
             };
             let scrapes: Result<Vec<u64>, _> = window.batches.iter().map(|batch| self.world.recognise(batch)).collect();
             self.model.handed(endpoint, Some(&scrapes?), counted)?;
-            self.buffer.ack(endpoint, window.next_record, self.now);
-            self.model.acknowledged(endpoint);
+            self.held[endpoint] = Some(window.next_record);
+            if self.random.u8(..6) == 0 {
+                return Ok(());
+            }
+            self.acknowledge(endpoint);
         }
         Ok(())
+    }
+
+    fn acknowledge(&mut self, endpoint: usize) {
+        if let Some(next_record) = self.held[endpoint].take() {
+            self.buffer.ack(endpoint, next_record, self.now);
+            self.model.acknowledged(endpoint);
+        }
     }
 
     fn commit(&mut self, is_last: bool) -> Result<(), Violation> {
@@ -287,6 +301,7 @@ impl Script<'_> {
         self.model.adopt(found, cut.is_some());
         let Opened { buffer, counters, .. } = self.world.open(&self.flash).map_err(opens)?;
         (self.buffer, self.counters) = (buffer, counters);
+        self.held.fill(None);
         Ok(())
     }
 

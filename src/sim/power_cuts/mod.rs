@@ -10,6 +10,7 @@
 //! `cargo test` runs a fixed set; `cargo power-cuts` runs more than a million cuts. Both print how many. A violation names
 //! the invariant (ARCHITECTURE.md has them by number), the seed, and the command that runs this script again.
 
+mod boot_loop;
 mod buffer_model;
 mod buffer_script;
 mod ring_model;
@@ -76,6 +77,8 @@ impl fmt::Display for Tally {
 /// Scripts of the run with a million cuts.
 const RING_SEEDS: u64 = 150;
 const BUFFER_SEEDS: u64 = 60;
+/// Scripts of each kind in which a deliberate bug has to show.
+const BUG_SEEDS: u64 = 40;
 
 type Script = fn(u64, Thoroughness, &Tally) -> Result<(), Violation>;
 
@@ -116,6 +119,11 @@ fn rings_survive() {
 }
 
 #[test]
+fn boot_loops_cost_one_segment() {
+    run_all("boot_loops_cost_one_segment", boot_loop::run, 0..BUG_SEEDS, QUICK);
+}
+
+#[test]
 fn buffers_survive() {
     run_all("buffers_survive", buffer_script::run, 0..8, QUICK);
 }
@@ -143,6 +151,8 @@ fn a_million_power_cuts() {
 #[ignore = "tests/deliberate-bugs"]
 fn every_deliberate_bug_is_caught() {
     std::panic::set_hook(Box::new(|_| {}));
+    let unprovoked = first_catch();
+    assert!(unprovoked.is_none(), "without any bug: {unprovoked:?}");
     let only = std::env::var("NARTHEX_BUG").ok();
     let mut missed = Vec::new();
     println!("| bug | caught by | invariant | seed | after cut points |\n|---|---|---|---|---|");
@@ -166,8 +176,10 @@ fn every_deliberate_bug_is_caught() {
 
 fn first_catch() -> Option<(&'static str, u64, Violation, u64)> {
     let tally = Tally::default();
-    for seed in 0..RING_SEEDS / 2 {
-        for (name, script) in [("rings", ring_script::run as Script), ("buffers", buffer_script::run)] {
+    for seed in 0..BUG_SEEDS {
+        let scripts =
+            [("boot loops", boot_loop::run as Script), ("rings", ring_script::run), ("buffers", buffer_script::run)];
+        for (name, script) in scripts {
             if let Err(violation) = run(script, seed, QUICK, &tally) {
                 return Some((name, seed, violation, tally.total()));
             }
