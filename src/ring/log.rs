@@ -153,7 +153,8 @@ impl<M: Medium> Ring<M> {
     /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
     ///
     /// After an error nothing has changed but what lies beyond the last frame, or that [`next_evicted`](Self::next_evicted)
-    /// was given up: it may be damaged, and is not read any more. Ask again where the next frame [`fits`](Self::fits): not every place can be written a second time.
+    /// was given up: it may be damaged, and is not read any more. Ask again where the next frame [`fits`](Self::fits): not
+    /// every place can be written a second time.
     pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
         if !self.fits(frame, placement) {
             return Err(RingError::Bug("a frame was appended where it does not fit"));

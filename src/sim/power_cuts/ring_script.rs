@@ -173,11 +173,29 @@ impl Script<'_> {
             self.flash.cut_to(image);
         }
         self.check(&self.flash.image())?;
+        self.check_failing_reads()?;
         let (ring, recovery) = open(&self.flash, self.layout).map_err(|error| Violation::new("1 opens", error))?;
         let found = Found::of(&ring, recovery.samples_total).map_err(|error| Violation::new("1 opens", error))?;
         self.model.adopt(&found, cut.is_some());
         self.ring = ring;
         Ok(())
+    }
+
+    /// Opening fails if any of its reads does, says so, and changes nothing.
+    fn check_failing_reads(&self) -> Result<(), Violation> {
+        let image = self.flash.image();
+        for calls in 0.. {
+            self.flash.fail_reads_after(calls);
+            let opened = open(&self.flash, self.layout);
+            self.flash.mend();
+            Tally::add(&self.tally.failed_calls, 1);
+            match opened {
+                Err(RingError::Device { .. }) => {}
+                Err(error) => return Err(Violation::new("1 opens", format!("a failed read is taken for: {error}"))),
+                Ok(_) => break,
+            }
+        }
+        ensure(self.flash.holds(&image), "5 opens twice", || "opening changed the image".into())
     }
 
     /// Every invariant, for what a cut left.
