@@ -41,13 +41,11 @@ impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RingError::Device { doing, cause } => write!(f, "the ring's storage failed while {doing}: {cause}"),
-            RingError::File { path, doing, cause } => {
-                write!(
-                    f,
-                    "{doing} {} failed: {cause}; buffer.path must name a file that can be written",
-                    path.display()
-                )
-            }
+            RingError::File { path, doing, cause } => write!(
+                f,
+                "{doing} {} failed: {cause}; buffer.path must name a file that can be written",
+                path.display()
+            ),
             RingError::Unreadable { path, doing, cause } => {
                 write!(f, "{doing} {} failed: {cause}; name a ring's file that can be read", path.display())
             }
@@ -66,13 +64,11 @@ impl fmt::Display for RingError {
             RingError::NoDevice { path } => {
                 write!(f, "{} is not there; connect the device, or name another in buffer.path", path.display())
             }
-            RingError::DeviceInUse { path } => {
-                write!(
-                    f,
-                    "{} is mounted or in use by another program; unmount it and take it out of /etc/fstab, or stop the program",
-                    path.display()
-                )
-            }
+            RingError::DeviceInUse { path } => write!(
+                f,
+                "{} is mounted or in use by another program; unmount it and take it out of /etc/fstab, or stop the program",
+                path.display()
+            ),
             RingError::DeviceHolds { path, found, at } => write!(
                 f,
                 "{} is neither blank nor a ring: it holds {found}, first at byte {at}; it was left untouched: if nothing on it is needed any more, run narthex ring format --force",
@@ -86,13 +82,11 @@ impl fmt::Display for RingError {
                 format_size(*segment_size_bytes),
                 format_size(u64::from(*program_unit_bytes))
             ),
-            RingError::InUse { path } => {
-                write!(
-                    f,
-                    "{} is in use by another process; stop it, or give each agent a ring of its own",
-                    path.display()
-                )
-            }
+            RingError::InUse { path } => write!(
+                f,
+                "{} is in use by another process; stop it, or give each agent a ring of its own",
+                path.display()
+            ),
             RingError::Foreign { found } => write!(
                 f,
                 "buffer.path names something that is not a ring ({found}); it was left untouched: choose another path or remove it"

@@ -489,6 +489,17 @@ fn rings_that_can_not_be_are_refused_by_the_relation_that_fails() {
             "segment_size = '8KiB'\nsize = '1MiB'\nprogram_unit = '4KiB'",
             "2: buffer.segment_size: \"8KiB\" is too small for a program_unit of \"4KiB\"; write at least \"16KiB\"",
         ),
+    ] {
+        assert_mistakes(&[(
+            &format!("buffer.path = 'a'\nbuffer.{}", sizes.replace('\n', "\nbuffer.")),
+            &format!("n.toml:{problem}"),
+        )]);
+    }
+}
+
+#[test]
+fn commits_and_wear_that_can_not_be_are_refused() {
+    for (keys, problem) in [
         ("commit_interval = 30", "2: buffer.commit_interval: is the integer 30; write a duration such as \"15s\""),
         (
             "commit_interval = '1h'\ncommit_interval_max = '30m'",
@@ -511,7 +522,7 @@ fn rings_that_can_not_be_are_refused_by_the_relation_that_fails() {
         ("erase_block = 4096", "2: buffer.erase_block: is the integer 4096; write a size such as \"64MiB\""),
     ] {
         assert_mistakes(&[(
-            &format!("buffer.path = 'a'\nbuffer.{}", sizes.replace('\n', "\nbuffer.")),
+            &format!("buffer.path = 'a'\nbuffer.{}", keys.replace('\n', "\nbuffer.")),
             &format!("n.toml:{problem}"),
         )]);
     }
