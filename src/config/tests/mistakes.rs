@@ -335,6 +335,12 @@ fn endpoints_that_can_not_be_written_to_are_refused() {
              each",
         ),
         (&seventeen, "n.toml:33: remote_write: is one too many; write at most 16"),
+    ]);
+}
+
+#[test]
+fn queues_and_protocols_that_can_not_be_are_refused() {
+    assert_mistakes(&[
         (
             "[[remote_write]]\nurl = 'http://a'\nremote_timeout = '0s'",
             "n.toml:3: remote_write.remote_timeout: is zero; write a duration such as \"15s\", or leave the key out",
