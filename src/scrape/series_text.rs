@@ -4,6 +4,7 @@
 //! The grammar is that of Prometheus's `promlex.l`, which is wider than the specification: two labels may stand
 //! without a comma between them, and a quoted text may run over a line's end.
 
+use super::content_type::Format;
 use super::go_float::{format_open_metrics_float, parse_go_float};
 use std::borrow::Cow;
 
@@ -23,6 +24,8 @@ pub enum MetricType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesText<'p> {
     pub raw: &'p [u8],
+    /// Who reads `raw`.
+    pub format: Format,
     pub metric_type: MetricType,
 }
 
@@ -32,6 +35,12 @@ pub type LabelText<'p> = (Cow<'p, str>, Cow<'p, str>);
 impl<'p> SeriesText<'p> {
     /// The labels in the order of the text, the metric's name as `__name__`. `None` if a name is not UTF-8.
     pub fn labels(&self) -> Option<Vec<LabelText<'p>>> {
+        match self.format {
+            Format::Text => self.labels_of_text(),
+        }
+    }
+
+    fn labels_of_text(&self) -> Option<Vec<LabelText<'p>>> {
         let brace = self.raw.iter().position(|byte| *byte == b'{').unwrap_or(self.raw.len());
         let mut labels = Vec::with_capacity(8);
         let name = &self.raw[..brace];

@@ -1,7 +1,6 @@
 //! Pages as the specification and Prometheus's own tests (`promparse_test.go`) have them.
 
-use super::text::{Entry, NORMAL_NAN_BITS, TextError, TextParser};
-use super::{MetricType, Sample};
+use super::{Entry, MetricType, NORMAL_NAN_BITS, Sample, TextError, TextParser};
 use proptest::prelude::*;
 
 /// A sample as the tests write it: the series' text, its labels, value and time.
