@@ -3,6 +3,7 @@
 //! A series is known by its [`SeriesText::raw`], bytes that only the format can read; the cache compares them, and asks
 //! for labels only when they are new.
 
+use super::exemplar::Exemplar;
 use super::series_text::{MetricType, SeriesText};
 
 /// The one NaN that stands for any NaN of a page, so that none passes for a staleness marker (`value.NormalNaN`).
@@ -22,6 +23,11 @@ pub enum Entry<'p> {
         name: &'p [u8],
         text: &'p str,
     },
+    /// What a metric is counted in.
+    Unit {
+        name: &'p [u8],
+        unit: &'p [u8],
+    },
     Comment,
 }
 
@@ -36,15 +42,6 @@ pub struct Sample<'p> {
     /// Since when the series counts, if the format tells it and the parser was asked to.
     pub start_timestamp_ms: Option<i64>,
     pub exemplar: Option<Exemplar<'p>>,
-}
-
-/// One event that a sample counts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Exemplar<'p> {
-    /// Its labels, in the format's own bytes; see [`SeriesText::labels`].
-    pub labels: SeriesText<'p>,
-    pub value: f64,
-    pub timestamp_ms: Option<i64>,
 }
 
 /// Any NaN becomes [`NORMAL_NAN_BITS`].

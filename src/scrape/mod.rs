@@ -17,36 +17,44 @@ mod content_type;
 mod cycle;
 mod dial;
 mod entry;
+mod exemplar;
 mod fetch;
 mod fetch_error;
 mod gather;
 mod go_float;
+mod openmetrics;
 mod page_error;
 mod parser;
 mod sample_labels;
 mod schedule;
 mod series_text;
 mod text;
+mod text_error;
 
 #[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
+mod openmetrics_tests;
+#[cfg(test)]
 mod text_tests;
 
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
 pub use dial::{Dialer, Resolver};
-pub use entry::{Entry, Exemplar, NORMAL_NAN_BITS, Sample};
+pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
+pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{FetchLimits, Fetcher};
 pub use fetch_error::FetchError;
+pub use openmetrics::OpenMetricsParser;
 pub use page_error::PageError;
 pub use parser::Parser;
 pub use sample_labels::SampleLabelsError;
 pub use schedule::{Schedule, offset_seed};
 pub use series_text::{MetricType, SeriesText};
-pub use text::{TextError, TextParser};
+pub use text::TextParser;
+pub use text_error::TextError;
 
 use crate::clock::Clock;
 use crate::counters::Counters;

@@ -2,7 +2,7 @@
 
 use super::gather::TooManyRepeats;
 use super::sample_labels::SampleLabelsError;
-use super::text::TextError;
+use super::text_error::TextError;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
 use std::fmt;
 

@@ -1,25 +1,29 @@
 //! One page of any format, entry by entry.
 //!
 //! ```text
-//!  Format ─► Parser ─┬─ text            ─► Entry: series as bytes, value, times; metadata
+//!  Format ─► Parser ─┬─ text        ─┬─► Entry: series as bytes, value, times, exemplar; or metadata
+//!                    └─ openmetrics ─┘
 //! ```
 //!
 //! An entry lives until the next one is asked for: a format may keep it in a buffer of its own.
 
 use super::content_type::Format;
 use super::entry::Entry;
+use super::openmetrics::OpenMetricsParser;
 use super::page_error::PageError;
 use super::text::TextParser;
 
 /// A parser for each format.
 pub enum Parser<'p> {
     Text(TextParser<'p>),
+    OpenMetrics(OpenMetricsParser<'p>),
 }
 
 impl<'p> Parser<'p> {
     pub fn new(page: &'p [u8], format: Format) -> Self {
         match format {
             Format::Text => Parser::Text(TextParser::new(page)),
+            Format::OpenMetrics => Parser::OpenMetrics(OpenMetricsParser::new(page)),
         }
     }
 
@@ -30,6 +34,7 @@ impl<'p> Parser<'p> {
     pub fn next(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'_>>, PageError> {
         match self {
             Parser::Text(parser) => Ok(parser.next(expected)?),
+            Parser::OpenMetrics(parser) => Ok(parser.next(expected)?),
         }
     }
 }

@@ -10,29 +10,8 @@
 use super::content_type::Format;
 use super::entry::{Entry, Sample, normal};
 use super::go_float::parse_go_float;
-use super::series_text::{Braces, MetricType, Part, SeriesText, is_blank, quoted_text};
-use std::fmt;
-
-/// Bytes of the page that an error shows.
-const EXCERPT_BYTES_MAX: usize = 60;
-
-/// Where a page stops making sense, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextError {
-    /// From 1.
-    pub line: usize,
-    what: &'static str,
-    /// The line up to the place where reading stopped, or the end of that if it is long.
-    excerpt: String,
-}
-
-impl fmt::Display for TextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} of the page: {} while parsing {:?}", self.line, self.what, self.excerpt)
-    }
-}
-
-impl std::error::Error for TextError {}
+use super::series_text::{Braces, MetricType, Part, SeriesText, after_word, is_blank, quoted_text};
+use super::text_error::TextError;
 
 pub struct TextParser<'p> {
     page: &'p [u8],
@@ -155,9 +134,9 @@ impl<'p> TextParser<'p> {
         let spaced = is_blank(self.peek());
         self.skip_blanks();
         for (keyword, is_type) in [(b"HELP", false), (b"TYPE", true)] {
-            let rest = &self.page[self.at.min(self.page.len())..];
-            if spaced && rest.starts_with(keyword) && rest.get(keyword.len()).copied().is_some_and(is_blank) {
-                self.at += keyword.len();
+            let after = after_word(self.page, self.at, keyword).filter(|_| spaced);
+            if let Some(at) = after.filter(|at| self.page.get(*at).copied().is_some_and(is_blank)) {
+                self.at = at;
                 return self.metadata(is_type).map(Some);
             }
         }
@@ -229,10 +208,7 @@ impl<'p> TextParser<'p> {
 
     /// What was expected at the present position.
     fn error(&self, what: &'static str) -> TextError {
-        let end = (self.at + 1).min(self.page.len());
-        let start = self.start.max(end.saturating_sub(EXCERPT_BYTES_MAX)).min(end);
-        let line = 1 + self.page[..self.at.min(self.page.len())].iter().filter(|byte| **byte == b'\n').count();
-        TextError { line, what, excerpt: String::from_utf8_lossy(&self.page[start..end]).into_owned() }
+        TextError::new(self.page, self.start, self.at, what)
     }
 }
 
