@@ -2,6 +2,8 @@
 
 mod batch;
 mod duration;
+mod extras;
+mod histogram;
 mod labels;
 mod secret;
 mod series;
@@ -10,6 +12,10 @@ mod target;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use extras::{Exemplar, Extras, StartTimestamps};
+pub use histogram::{
+    CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
+};
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
