@@ -75,6 +75,9 @@ pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
 /// Samples gathered for one endpoint at a time, over all the requests made of them.
 pub const WINDOW_SAMPLES_MAX: usize = 50_000;
 
+/// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
+pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;
 
@@ -141,6 +144,18 @@ pub const FRAME_SAMPLES_MAX: usize = 1 << 21;
 
 /// Bytes of the label sets that one frame brings in.
 pub const FRAME_LABEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Buckets of one native histogram, positive and negative, and its custom bounds.
+pub const HISTOGRAM_BUCKETS_MAX: usize = 1 << 16;
+
+/// Spans of either side of one native histogram.
+pub const HISTOGRAM_SPANS_MAX: usize = 1 << 16;
+
+/// Bytes that the native histograms, exemplars and start timestamps of one batch take in memory.
+pub const BATCH_EXTRAS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same of one frame: what the RAM stage holds, and one more batch.
+pub const FRAME_EXTRAS_BYTES_MAX: usize = STAGE_BYTES_MAX + BATCH_EXTRAS_BYTES_MAX;
 
 const _: () = assert!(STAGE_BYTES_MAX / size_of::<f64>() + SAMPLES_PER_BATCH_MAX <= FRAME_SAMPLES_MAX);
 /// Connections that one HTTP server holds at a time; what comes on top of them is closed at once.

@@ -22,7 +22,7 @@ use crate::limits::{
 };
 
 pub(super) const HEADER_BYTES: usize = PROGRAM_UNIT_BYTES;
-pub(super) const FORMAT_VERSION: u16 = 1;
+pub(super) const FORMAT_VERSION: u16 = 2;
 const MAGIC: &[u8; 8] = b"NARTHEX\n";
 const ACKS_AT: usize = 48;
 const ACK_BYTES: usize = 16;

@@ -289,7 +289,7 @@ impl Cycle {
     }
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
-        ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new() }
+        ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
     }
 }
 
