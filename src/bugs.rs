@@ -76,6 +76,14 @@ bugs! {
     DropCountedOnce,
     /// Samples that can't be read back are passed over without a count.
     UnreadNotCounted,
+    /// A header that can't be read is taken for a blank one.
+    UnreadableTakenForBlank,
+    /// A place in the newest segment that can't be read is taken for its end.
+    UnreadableFrameTakenForEnd,
+    /// Commits go on in a segment that was found damaged.
+    DamagedSegmentContinued,
+    /// What can't be read back is counted again each time it is read.
+    DamageCountedAgain,
 }
 
 #[cfg(not(any(test, feature = "sim")))]

@@ -209,10 +209,20 @@ impl<M: Medium> Buffer<M> {
             _ => None,
         };
         self.committed_until = self.committed_until.max(record + 1);
-        if let Some(cause) = lost_by {
-            self.drop_record(record, batch.len() as u64, cause);
+        match lost_by {
+            Some(cause) => self.drop_record(record, batch.len() as u64, cause),
+            None => self.drop_behind_damage(record, batch.len() as u64),
         }
         true
+    }
+
+    /// A record that leaves memory is lost for those who have found its segment damaged before it.
+    fn drop_behind_damage(&self, record: u64, samples: u64) {
+        let Some(segment) = self.ring.segments().rev().find(|segment| segment.first_record <= record) else { return };
+        let came_to_damage = |cursor: &Cursor| cursor.lacks(record) && cursor.settled(segment.seq).is_some();
+        for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| came_to_damage(cursor)) {
+            self.losses.count(index, DropCause::RingDamaged, samples);
+        }
     }
 
     fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
