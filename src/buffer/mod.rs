@@ -160,6 +160,11 @@ impl<M: Medium> Buffer<M> {
         Ok((buffer, recovery))
     }
 
+    /// How the ring's segments lie, which may not be what the options ask for.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is given up.
     pub fn limit_writes(&mut self, budget: WriteBudget, interval_max: Duration) {
         self.budget = Some(Bucket::new(budget, interval_max));
