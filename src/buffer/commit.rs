@@ -1,13 +1,13 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
 use super::budget::FlashUse;
-use super::split::label_bytes;
+use super::split::admits;
 use super::stage::Stage;
 use super::{Buffer, cursor};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::{ENDPOINTS_MAX, FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -155,13 +155,10 @@ impl<M: Medium> Buffer<M> {
 
     /// Batches for the next frame: no more than may come back from one, in number and in bytes of labels.
     pub(super) fn gather(&self, from: u64, batches: &mut Vec<Rc<ScrapeBatch>>) {
-        let mut bytes = 0;
+        let mut label_bytes = 0;
         batches.clear();
         for (_, batch) in self.stage.from(from).take(self.frame_records) {
-            // Lists come in turn, so that one seen before is not far back.
-            let is_known = batches.iter().rev().any(|known| Rc::ptr_eq(&known.series, &batch.series));
-            bytes += if is_known { 0 } else { label_bytes(&batch.series) };
-            if bytes > FRAME_LABEL_BYTES_MAX && !batches.is_empty() {
+            if !admits(batches, &mut label_bytes, batch) {
                 return;
             }
             batches.push(batch.clone());

@@ -33,6 +33,8 @@ pub use budget::WriteBudget;
 use cursor::Cursor;
 pub use cursor::endpoint_id;
 use losses::Losses;
+#[cfg(test)]
+pub(crate) use resize::carried;
 use split::Splitter;
 use stage::{Stage, Staged};
 use std::path::PathBuf;
@@ -178,6 +180,9 @@ impl<M: Medium> Buffer<M> {
         self.counters.samples_accepted.add(batch.len() as u64);
         let room_bytes = self.ring.frame_room_bytes();
         let parts = self.splitter.split(batch, room_bytes);
+        if planted(Bug::PartForgotten) && parts.len() > 1 {
+            parts.pop();
+        }
         for part in parts.drain(..) {
             self.stage.push(Rc::new(part), now);
         }
@@ -231,6 +236,9 @@ impl<M: Medium> Buffer<M> {
     }
 
     fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
+        if planted(Bug::BudgetLossNotCounted) && cause == DropCause::WriteBudget {
+            return;
+        }
         for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| cursor.lacks(record)) {
             self.losses.count(index, cause, samples);
         }

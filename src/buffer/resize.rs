@@ -9,11 +9,12 @@
 
 use super::carry::{Carrier, waiting_from};
 use super::{Buffer, BufferOptions};
+use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
 use crate::model::{SeriesTable, format_size};
 use crate::ring::{
-    Acks, DeviceMedium, FileMedium, Found, Frame, Geometry, Medium, Placement, Recovery, Ring, RingError, Shape,
-    Storage,
+    Acks, DeviceMedium, FileMedium, Found, Frame, Geometry, Layout, Medium, Placement, Recovery, Ring, RingError,
+    Shape, Storage,
 };
 use std::io;
 use std::rc::Rc;
@@ -61,18 +62,34 @@ fn carry_over(
     endpoints: &[&str],
     counters: &Counters,
 ) -> Result<FileMedium, RingError> {
-    let new = old.beside(*shape)?;
-    let layout = old.shape().layout;
-    let (old, _) = Ring::open(old, layout, Rc::default())?;
+    let (new, layout) = (old.beside(*shape)?, old.shape().layout);
     let written = Rc::<Counters>::default();
-    let (new, _) = Ring::open(Unsynced(new), shape.layout, written.clone())?;
-    let (new, samples) = Carrier::new(&old, new, endpoints, counters).carry()?;
-    let new = new.into_medium().0.take_place_of(old.into_medium())?;
+    let (old, new, samples) = carried((old, layout), (new, shape.layout), endpoints, counters, &written)?;
+    let new = new.take_place_of(old)?;
     counters.flash_bytes_written.add(written.flash_bytes_written.get());
     counters.flash_programs.add(written.flash_programs.get());
     counters.flash_syncs.add(1);
     log::info!("{samples} samples were carried over");
     Ok(new)
+}
+
+/// Carries one ring over into another, which is blank and synced as a whole in the end: the media, and how many samples were
+/// written. What is given up is counted in `counters`, what writing takes in `written`.
+pub(crate) fn carried<Old: Medium, New: Medium>(
+    (old, old_layout): (Old, Layout),
+    (new, layout): (New, Layout),
+    endpoints: &[&str],
+    counters: &Counters,
+    written: &Rc<Counters>,
+) -> Result<(Old, New, u64), RingError> {
+    let (old, _) = Ring::open(old, old_layout, Rc::default())?;
+    let (new, _) = Ring::open(Unsynced(new), layout, written.clone())?;
+    let (new, samples) = Carrier::new(&old, new, endpoints, counters).carry()?;
+    let mut new = new.into_medium().0;
+    if !planted(Bug::CarriedUnsynced) {
+        new.sync().map_err(|cause| RingError::Device { doing: "syncing the new ring", cause })?;
+    }
+    Ok((old.into_medium(), new, samples))
 }
 
 /// Blanks a device whose ring nobody waits for. Any other is left in the shape that it has.

@@ -218,6 +218,9 @@ impl<M: Medium> Ring<M> {
             self.scratch.clear();
             at += u64::from(unit);
         }
+        if planted(Bug::HeaderUnitForgotten) {
+            self.scratch.truncate(HEADER_BYTES);
+        }
         frame.encode(header.segment_seq, unit, unit, &mut self.scratch);
         self.program(at)?;
         (self.is_closed, self.passed_over) = (false, 0);

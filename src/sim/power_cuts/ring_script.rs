@@ -3,8 +3,7 @@
 use super::ring_model::{ENDPOINTS, Found, Model, without_acks};
 use super::{Tally, Violation, ensure};
 use crate::counters::Counters;
-use crate::limits::PROGRAM_UNIT_BYTES;
-use crate::ring::{Appended, Frame, FrameMeta, Layout, Placement, Recovery, Ring, RingError};
+use crate::ring::{Appended, Frame, FrameMeta, Layout, Medium, Placement, Recovery, Ring, RingError};
 use crate::sim::{Cut, CutKind, FlashKind, SimFlash, Thoroughness};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -15,9 +14,11 @@ const THOROUGH_STEPS: usize = 8;
 pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Violation> {
     let mut random = fastrand::Rng::with_seed(seed);
     let kind = if seed.is_multiple_of(2) { FlashKind::Block } else { FlashKind::Nor };
-    let segment_size_bytes = random.choice([4096, 4096, 8192]).expect("some");
+    let shapes = [(4096, 512), (4096, 512), (8192, 512), (4096, 1024), (8192, 2048)];
+    let (segment_size_bytes, unit_bytes) = random.choice(shapes).expect("some");
     let layout = Layout { segment_size_bytes, segment_count: random.u32(4..7) };
     let flash = SimFlash::blank(kind, layout.size_bytes() as usize);
+    flash.set_program_unit(unit_bytes);
     let (ring, _) = open(&flash, layout).map_err(|error| Violation::new("1 opens", error))?;
     let model = Model::new(layout);
     let mut script = Script { flash, layout, ring, model, random, how, tally, erased_slot: None, is_second: false };
@@ -117,7 +118,8 @@ impl Script<'_> {
         };
         let bytes = match random.u8(..8) {
             _ if records == 0 => 0,
-            0 => self.layout.segment_size_bytes as usize - 4 * PROGRAM_UNIT_BYTES,
+            // All but the header's unit, the one for acknowledgements, and one that what goes before takes a part of.
+            0 => self.layout.segment_size_bytes as usize - 3 * self.flash.geometry().program_unit_bytes as usize,
             1..4 => random.usize(..1500),
             _ => random.usize(8..400),
         };
@@ -219,7 +221,7 @@ impl Script<'_> {
     /// Every invariant, for what a cut left.
     fn check(&self, image: &[u8]) -> Result<(), Violation> {
         let opens = |error| Violation::new("1 opens", error);
-        let flash = SimFlash::with_image(self.flash.kind(), image.to_vec());
+        let flash = self.flash.fork(image.to_vec());
         let (ring, recovery) = open(&flash, self.layout).map_err(opens)?;
         let most = 512 * u64::from(self.layout.segment_count) + 2 * u64::from(self.layout.segment_size_bytes) + 4096;
         ensure(flash.read_bytes() <= most, "1 opens", || format!("{} bytes were read", flash.read_bytes()))?;
