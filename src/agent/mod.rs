@@ -28,8 +28,8 @@ use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use notify::Notify;
-use scraping::Job;
 pub use scraping::scrape_once;
+use scraping::{Job, TargetCount};
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
@@ -233,10 +233,12 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
         if found.dropped > 0 {
             log::debug!("job {:?}: relabelling dropped {} targets", options.job_name, found.dropped);
         }
+        let count = Rc::new(TargetCount::new(found.targets.len(), options.target_limit));
         for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), dialer.clone());
-            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
+            let (rules, table, counters) = (options.samples.clone(), table.clone(), counters.clone());
+            let scraper = Scraper::new(target.clone(), number, rules, table, counters, dialer.clone());
+            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed, count: count.clone() });
         }
     }
     Ok(jobs)
