@@ -23,7 +23,7 @@ use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{Found, RingError, Storage};
+use crate::ring::{Found, Layout, RingError, Storage};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
@@ -142,7 +142,7 @@ impl Agent {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
         describe(found, &recovery, &options.path);
-        let wear = WearMeter::start(&options.path, ring_shape(options), ratings(options), counters.clone());
+        let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
         let shared = Shared {
             clock: SystemClock::new(),
@@ -257,8 +257,7 @@ fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentErr
     config.endpoints.iter().map(endpoint).collect()
 }
 
-fn ring_shape(options: &BufferOptions) -> RingShape {
-    let layout = options.layout();
+fn ring_shape(layout: Layout) -> RingShape {
     RingShape {
         segment_size_bytes: u64::from(layout.segment_size_bytes),
         segment_count: u64::from(layout.segment_count),
