@@ -118,6 +118,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "tls_config",
         "basic_auth",
         "authorization",
+        "write_relabel_configs",
     ],
     unsupported: &[
         "azuread",
@@ -139,7 +140,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "sigv4",
-        "write_relabel_configs",
     ],
 };
 
