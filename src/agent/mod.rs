@@ -124,7 +124,8 @@ impl Agent {
     /// Opens the ring and makes ready; nothing is scraped or sent yet.
     pub fn open(config: &Config) -> Result<Agent, AgentError> {
         let options = config.buffer.as_ref().ok_or(AgentError::NoBuffer)?;
-        let (counters, table) = (Rc::<Counters>::default(), Rc::new(SeriesTable::new()));
+        let (counters, table) =
+            (Rc::<Counters>::default(), Rc::new(SeriesTable::with_series_max(config.limits.series_max)));
         let jobs = jobs(config, &table, &counters)?;
         let endpoints = endpoints(config)?;
         if endpoints.is_empty() {
@@ -227,7 +228,8 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
         let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
         for target in discovery::static_targets(options).map_err(failed)? {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), dialer.clone());
+            let page = options.page.clone();
+            let scraper = Scraper::new(target.clone(), number, page, table.clone(), counters.clone(), dialer.clone());
             jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
         }
     }

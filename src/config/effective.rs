@@ -3,6 +3,7 @@
 use super::Config;
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::page_effective::{GlobalPage, Page};
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
 use crate::model::{Scheme, Secret, format_duration, format_size};
@@ -21,6 +22,12 @@ pub(super) struct Effective<'c> {
     remote_write: Vec<RemoteWrite<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<Buffer>,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    max_series: usize,
 }
 
 #[derive(Serialize)]
@@ -29,6 +36,8 @@ struct Global<'c> {
     scrape_timeout: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_labels: BTreeMap<&'c str, String>,
+    #[serde(flatten)]
+    page: GlobalPage,
 }
 
 #[derive(Serialize)]
@@ -38,6 +47,8 @@ struct ScrapeConfig<'c> {
     scrape_timeout: String,
     metrics_path: &'c str,
     scheme: &'c str,
+    #[serde(flatten)]
+    page: Page,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
 }
@@ -121,10 +132,12 @@ impl<'c> From<&'c Config> for Effective<'c> {
                 scrape_interval: format_duration(config.global.scrape_interval),
                 scrape_timeout: format_duration(config.global.scrape_timeout),
                 external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
+                page: GlobalPage::from(&config.global.page),
             },
             scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
             buffer: config.buffer.as_ref().map(Buffer::from),
+            limits: Limits { max_series: config.limits.series_max },
         }
     }
 }
@@ -137,6 +150,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             scrape_timeout: format_duration(job.timeout),
             metrics_path: &job.metrics_path,
             scheme: job.scheme.name(),
+            page: Page::from(&*job.page),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
         }
     }

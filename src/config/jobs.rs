@@ -4,23 +4,26 @@ use super::address::{check_metrics_path, check_target};
 use super::error::ConfigError;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
+use super::page::{GlobalPageOptions, read_global_page, read_page};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use crate::discovery::{JobOptions, StaticConfig, static_targets};
 use crate::limits::TARGETS_MAX;
 use crate::model::{Labels, Scheme};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 const TARGET_EXAMPLE: &str = "\"127.0.0.1:9100\"";
 const TARGETS_EXAMPLE: &str = "[\"127.0.0.1:9100\"]";
 
 /// `[global]`: what jobs and endpoints fall back to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GlobalOptions {
     pub scrape_interval: Duration,
     /// At most `scrape_interval`.
     pub scrape_timeout: Duration,
     pub external_labels: Labels,
+    pub page: GlobalPageOptions,
 }
 
 impl Default for GlobalOptions {
@@ -30,6 +33,7 @@ impl Default for GlobalOptions {
             scrape_interval: Duration::from_secs(60),
             scrape_timeout: Duration::from_secs(10),
             external_labels: Labels::default(),
+            page: GlobalPageOptions::default(),
         }
     }
 }
@@ -39,7 +43,7 @@ pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError
     let Some(table) = document.table("global", &keys::GLOBAL)? else { return Ok(defaults) };
     let (scrape_interval, scrape_timeout) = read_timing(&table, &defaults)?;
     let external_labels = table.get_or("external_labels", defaults.external_labels, read_external_labels)?;
-    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels })
+    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, page: read_global_page(&table)? })
 }
 
 pub(super) fn read_jobs(document: &Table, global: &GlobalOptions) -> Result<Vec<JobOptions>, ConfigError> {
@@ -71,6 +75,7 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        page: Rc::new(read_page(table, &global.page)?),
         static_configs: Vec::new(),
     };
     let mut static_configs = Vec::new();

@@ -16,12 +16,18 @@ mod error;
 mod jobs;
 mod keys;
 mod labels;
+mod limits;
+mod page;
+mod page_effective;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
+pub use limits::LimitOptions;
+pub use page::GlobalPageOptions;
 
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
@@ -43,6 +49,7 @@ pub struct Config {
     pub endpoints: Vec<EndpointOptions>,
     /// There if there are endpoints.
     pub buffer: Option<BufferOptions>,
+    pub limits: LimitOptions,
 }
 
 /// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
@@ -110,6 +117,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
         jobs: jobs::read_jobs(&document, &global)?,
         endpoints: endpoints::read_endpoints(&document, &global.external_labels)?,
         buffer: buffer::read_buffer(&document)?,
+        limits: limits::read_limits(&document)?,
         global,
     })
 }

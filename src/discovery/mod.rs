@@ -1,6 +1,7 @@
 //! Options become targets. Knows where targets are listed; refuses to know what is read from them.
 
-use crate::model::{LabelsBuilder, LabelsError, Scheme, Target};
+use crate::model::{LabelsBuilder, LabelsError, PageOptions, Scheme, Target};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One `[[scrape_configs]]`.
@@ -14,6 +15,8 @@ pub struct JobOptions {
     pub interval: Duration,
     /// At most `interval`.
     pub timeout: Duration,
+    /// How pages are asked for and taken.
+    pub page: Rc<PageOptions>,
     pub static_configs: Vec<StaticConfig>,
 }
 
@@ -60,6 +63,7 @@ mod tests {
             scheme: Scheme::Http,
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(10),
+            page: Rc::default(),
             static_configs,
         }
     }

@@ -141,6 +141,19 @@ impl<'c> Walk<'c> {
         Ok(Place { position: changed.push(text.raw, series, !known), known })
     }
 
+    /// Whether this text is known to be a series, as far as that can be told without looking at each line.
+    pub fn knows(&self, raw: &[u8]) -> bool {
+        let known = self.changed.as_ref().is_some_and(|changed| changed.known.contains_key(raw));
+        known || self.expected() == Some(raw) || self.cache.strays.contains_key(raw)
+    }
+
+    /// The series at the place given out last is not taken: it is as new when it comes again.
+    pub fn forget(&mut self, place: Place) {
+        if let Some(changed) = self.changed.as_mut().filter(|_| !place.known) {
+            changed.added.pop();
+        }
+    }
+
     /// The series at a place that was given out.
     pub fn series(&self, place: Place) -> &Series {
         let list = self.changed.as_ref().map_or(&self.cache.list[..], |changed| &changed.list);
