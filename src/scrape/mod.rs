@@ -36,6 +36,8 @@ mod text;
 mod text_error;
 
 #[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
 mod fetch_tests;
