@@ -166,6 +166,10 @@ impl<M: Medium> Ring<M> {
         if !frame.meta.sample_counts.is_empty() && frame.meta.first_record < self.next_record {
             return Err(RingError::Bug("a record number was used twice"));
         }
+        if self.segments.len() == 1 && self.is_newest_empty() {
+            // Whoever wrote the only header may have ended before it was synced.
+            self.sync()?;
+        }
         match placement {
             Placement::Current => self.append_to_current(frame),
             Placement::NewSegment => self.append_to_new(frame, acks),
@@ -239,6 +243,10 @@ impl<M: Medium> Ring<M> {
         self.counters.flash_programs.add(1);
         self.medium.program(at, &self.scratch).map_err(RingError::device("writing"))?;
         self.counters.flash_bytes_written.add(self.scratch.len() as u64);
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<(), RingError> {
         self.counters.flash_syncs.add(1);
         self.medium.sync().map_err(RingError::device("syncing"))
     }
