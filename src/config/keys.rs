@@ -120,6 +120,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "tls_config",
         "basic_auth",
         "authorization",
+        "write_relabel_configs",
     ],
     unsupported: &[
         "azuread",
@@ -141,7 +142,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "sigv4",
-        "write_relabel_configs",
     ],
 };
 
