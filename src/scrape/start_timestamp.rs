@@ -39,7 +39,7 @@ impl StartTimestamps {
         for _ in 0..START_TIMESTAMP_LINES_MAX {
             let Ok(Some(Entry::Sample(next))) = ahead.next(None) else { return None };
             let Some(name) = metric_name(next.series.raw).1.strip_suffix(CREATED_SUFFIX) else { continue };
-            if self::identity(&next.series, name) != identity {
+            if self::identity(&next.series, name) != identity || !next.value.is_finite() {
                 return None;
             }
             let start_ms = (next.value * 1000.0) as i64;
