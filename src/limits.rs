@@ -21,6 +21,27 @@ pub const LABELS_PER_SERIES_MAX: usize = 128;
 /// Bytes of one series' packed label set.
 pub const SERIES_BYTES_MAX: usize = 32 * 1024;
 
+/// Relabelling rules of one list.
+pub const RELABEL_RULES_MAX: usize = 1024;
+
+/// Labels that one rule may join.
+pub const RELABEL_SOURCE_LABELS_MAX: usize = 64;
+
+/// Bytes of a rule's separator, replacement, and each of its labels' names.
+pub const RELABEL_TEXT_BYTES_MAX: usize = 1024;
+
+/// Labels that relabelling may have at a time, those included that it removes again.
+pub const RELABEL_LABELS_MAX: usize = 1024;
+
+/// Bytes of one regular expression's automaton.
+pub const RELABEL_REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Ranges of characters in one regular expression; each `\pL` has about 650.
+pub const RELABEL_REGEX_RANGES_MAX: usize = 64 * 1024;
+
+/// Groups and repetitions of a regular expression within each other; Go's bound is 1000.
+pub const RELABEL_REGEX_DEPTH_MAX: usize = 250;
+
 /// Bytes of one scraped page; Prometheus's `body_size_limit` defaults to none, which a small device can't afford.
 pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -60,6 +81,9 @@ pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
 /// Samples gathered for one endpoint at a time, over all the requests made of them.
 pub const WINDOW_SAMPLES_MAX: usize = 50_000;
 
+/// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
+pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;
 
@@ -92,6 +116,19 @@ pub const SEGMENTS_MAX: u64 = 4096;
 
 /// Segments, records and samples are counted up to here: more than any device lives to see, and no sum of them overflows.
 pub const COUNT_MAX: u64 = 1 << 62;
+
+/// Record numbers that are passed over where a ring can't be read: more than it can hold, and than an agent counts meanwhile
+/// without writing any of them. A thousand targets scraped every second take five centuries for as many.
+pub const RECORDS_PASSED_OVER: u64 = 1 << 44;
+
+/// One in so many segment headers may be unreadable. Where it is more, the storage as a whole is taken to fail.
+pub const UNREADABLE_SLOTS_DIVISOR: u32 = 4;
+
+/// Headers that are looked for in vain where nothing can be read, before it is not known of which shape a ring is.
+pub const UNREADABLE_HEADERS_MAX: usize = 64;
+
+/// Places in one segment that opening tries to read in vain, each of which may take the storage seconds.
+pub const UNREADABLE_PLACES_MAX: usize = 8;
 
 /// Bytes that are programmed at once on a file or block device, unless it asks for more.
 pub const PROGRAM_UNIT_BYTES: usize = 512;
@@ -126,6 +163,18 @@ pub const FRAME_SAMPLES_MAX: usize = 1 << 21;
 
 /// Bytes of the label sets that one frame brings in.
 pub const FRAME_LABEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Buckets of one native histogram, positive and negative, and its custom bounds.
+pub const HISTOGRAM_BUCKETS_MAX: usize = 1 << 16;
+
+/// Spans of either side of one native histogram.
+pub const HISTOGRAM_SPANS_MAX: usize = 1 << 16;
+
+/// Bytes that the native histograms, exemplars and start timestamps of one batch take in memory.
+pub const BATCH_EXTRAS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same of one frame: what the RAM stage holds, and one more batch.
+pub const FRAME_EXTRAS_BYTES_MAX: usize = STAGE_BYTES_MAX + BATCH_EXTRAS_BYTES_MAX;
 
 const _: () = assert!(STAGE_BYTES_MAX / size_of::<f64>() + SAMPLES_PER_BATCH_MAX <= FRAME_SAMPLES_MAX);
 /// Connections that one HTTP server holds at a time; what comes on top of them is closed at once.
@@ -174,3 +223,5 @@ const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(SERIES_BYTES_MAX < PAGE_LINE_BYTES_MAX);
 const _: () = assert!(WINDOW_BATCHES_MAX <= FRAME_RECORDS_MAX);
 const _: () = assert!(SEGMENTS_MAX * SEGMENT_BYTES_MAX >= RING_BYTES_MAX);
+const _: () = assert!(RECORDS_PASSED_OVER > RING_BYTES_MAX && RECORDS_PASSED_OVER < COUNT_MAX >> 16);
+const _: () = assert!(SEGMENTS_MIN >= UNREADABLE_SLOTS_DIVISOR as u64);

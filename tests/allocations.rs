@@ -2,9 +2,9 @@
 
 use narthex::buffer::Buffer;
 use narthex::counters::Counters;
-use narthex::model::{LabelsBuilder, Scheme, ScrapeBatch, Series, SeriesTable, Target};
+use narthex::model::{LabelsBuilder, Params, Scheme, ScrapeBatch, Series, SeriesTable, Target};
 use narthex::ring::{Ack, Acks, Frame, FrameMeta, Geometry, Layout, Medium, Placement, Ring};
-use narthex::scrape::{Cycle, Format};
+use narthex::scrape::{Cycle, Format, ScrapeOptions};
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::Cell;
 use std::io;
@@ -132,7 +132,14 @@ fn allocations_of_a_commit(series: usize) -> usize {
             now += Duration::from_secs(15);
             let timestamp_ms = now.as_millis() as i64;
             let values = (0..series).map(|i| (i % 7 * (4 * round + scrape)) as f64).collect();
-            let batch = ScrapeBatch { target: 0, timestamp_ms, series: list.clone(), values, own_timestamps: vec![] };
+            let batch = ScrapeBatch {
+                target: 0,
+                timestamp_ms,
+                series: list.clone(),
+                values,
+                own_timestamps: vec![],
+                extras: None,
+            };
             buffer.push(batch, now);
         }
         let erases = counters.flash_erases.get();
@@ -163,11 +170,12 @@ fn allocations_of_a_page(series: usize, format: Format) -> usize {
         scheme: Scheme::Http,
         address: "h:1".into(),
         metrics_path: "/metrics".into(),
+        params: Params::new(),
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
     };
-    let mut cycle = Cycle::new(0, Rc::new(target), Rc::default(), Rc::default(), Rc::default()).unwrap();
+    let mut cycle = Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::default(), Rc::default()).unwrap();
     let (mut most, exemplar) = (0, if format == Format::OpenMetrics { " # {trace=\"x\"} 1" } else { "" });
     for round in 0..11 {
         let lines = (0..series).map(|i| format!("m_total{{i=\"{i}\",l=\"v\"}} {}.5{exemplar}\n", i * round));

@@ -21,14 +21,15 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
+use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{Found, RingError, Storage};
-use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
+use crate::ring::{Found, Layout, RingError, Storage};
+use crate::scrape::{Dialer, Resolver, ScrapeOptions, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use notify::Notify;
-use scraping::Job;
 pub use scraping::scrape_once;
+use scraping::{Job, TargetCount};
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
@@ -50,6 +51,7 @@ pub enum AgentError {
     NoBuffer,
     Ring(RingError),
     Labels { job: String, cause: LabelsError },
+    Target { job: String, cause: PopulateError },
     Endpoint { name: String, cause: UplinkError },
 }
 
@@ -65,6 +67,7 @@ impl fmt::Display for AgentError {
             }
             AgentError::Ring(error) => error.fmt(f),
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Target { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
         }
     }
@@ -140,7 +143,7 @@ impl Agent {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
         describe(found, &recovery, &options.path);
-        let wear = WearMeter::start(&options.path, ring_shape(options), ratings(options), counters.clone());
+        let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
         let shared = Shared {
             clock: SystemClock::new(),
@@ -226,11 +229,17 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
     let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
     for options in &config.jobs {
         let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
-        for target in discovery::static_targets(options).map_err(failed)? {
+        let found = discovery::static_targets(options)
+            .map_err(|cause| AgentError::Target { job: options.job_name.clone(), cause })?;
+        if found.dropped > 0 {
+            log::debug!("job {:?}: relabelling dropped {} targets", options.job_name, found.dropped);
+        }
+        let count = Rc::new(TargetCount::new(found.targets.len(), options.target_limit));
+        for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let page = options.page.clone();
-            let scraper = Scraper::new(target.clone(), number, page, table.clone(), counters.clone(), dialer.clone());
-            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
+            let how = ScrapeOptions { page: options.page.clone(), rules: options.samples.clone() };
+            let scraper = Scraper::new(target.clone(), number, how, table.clone(), counters.clone(), dialer.clone());
+            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed, count: count.clone() });
         }
     }
     Ok(jobs)
@@ -249,8 +258,7 @@ fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentErr
     config.endpoints.iter().map(endpoint).collect()
 }
 
-fn ring_shape(options: &BufferOptions) -> RingShape {
-    let layout = options.layout();
+fn ring_shape(layout: Layout) -> RingShape {
     RingShape {
         segment_size_bytes: u64::from(layout.segment_size_bytes),
         segment_count: u64::from(layout.segment_count),

@@ -46,7 +46,8 @@ impl Device {
     fn scrape(&mut self) {
         let values = (0..self.list.len()).map(|i| value(self.scrapes, i)).collect();
         let series = self.list.clone();
-        let batch = ScrapeBatch { target: 0, timestamp_ms: self.scrapes, series, values, own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: 0, timestamp_ms: self.scrapes, series, values, own_timestamps: vec![], extras: None };
         self.scrapes += 1;
         self.buffer.push(batch, self.now);
     }
@@ -272,7 +273,7 @@ fn memory_that_fills_before_a_commit_is_due_is_committed_and_not_given_up() {
     let scrapes = 3 * STAGE_BYTES_MAX / (500 * 8);
     for timestamp_ms in 0..scrapes as i64 {
         let (series, values) = (device.list.clone(), vec![1.0; 500]);
-        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![] };
+        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![], extras: None };
         device.buffer.push(batch, device.now);
         assert!(device.buffer.stage.bytes() <= STAGE_BYTES_MAX);
     }
@@ -310,7 +311,8 @@ fn a_sample_too_large_for_the_ring_is_delivered_from_memory_or_counted() {
         let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(15_000).collect();
         let labels = LabelsBuilder::from_iter([("__name__", "large"), ("l", noise.as_str())]).build().unwrap();
         let series = [device.table.intern(&labels)].into();
-        let batch = ScrapeBatch { target: 1, timestamp_ms: 0, series, values: vec![1.0], own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: 1, timestamp_ms: 0, series, values: vec![1.0], own_timestamps: vec![], extras: None };
         device.buffer.push(batch, device.now);
         device.run(12);
         assert_eq!(device.buffer.commit_due(), Some(device.now + COMMIT), "a commit was due");
@@ -338,7 +340,8 @@ fn a_frame_brings_in_no_more_labels_than_a_reader_takes() {
     for list in 0..3 {
         let series: Rc<[Series]> = (0..2000).map(|i| device.table.intern(&labels(list, i))).collect();
         let values = vec![1.0; series.len()];
-        let batch = ScrapeBatch { target: list as u32, timestamp_ms: 0, series, values, own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: list as u32, timestamp_ms: 0, series, values, own_timestamps: vec![], extras: None };
         let parts = device.buffer.splitter.split(batch, usize::MAX);
         assert_eq!(parts.len(), 1);
         device.buffer.stage.push(Rc::new(parts.pop().unwrap()), device.now);
@@ -348,7 +351,7 @@ fn a_frame_brings_in_no_more_labels_than_a_reader_takes() {
     assert_eq!(gathered.len(), 2, "32 MB each");
     let whole = device.buffer.stage.from(0).flat_map(|(_, batch)| batch.series.to_vec()).collect::<Rc<[Series]>>();
     let values = vec![1.0; whole.len()];
-    let batch = ScrapeBatch { target: 9, timestamp_ms: 0, series: whole, values, own_timestamps: vec![] };
+    let batch = ScrapeBatch { target: 9, timestamp_ms: 0, series: whole, values, own_timestamps: vec![], extras: None };
     assert_eq!(device.buffer.splitter.split(batch, usize::MAX).len(), 2, "96 MB");
 }
 
@@ -405,4 +408,51 @@ fn series_that_come_back_from_flash_are_the_same_as_those_scraped_now() {
     let window = device.buffer.window(0).unwrap().unwrap();
     assert_eq!(window.batches[0].series[3], device.list[3]);
     assert_eq!(device.table.len(), 5);
+}
+
+/// Of the newest segment, the frame behind the first one.
+const SECOND_FRAME: usize = 16 * 1024 + 512 + 2560;
+
+/// The newest segment was found damaged by a reader, and commits went on into it: nobody came to read them. Each further look
+/// at the damage was counted as a loss once more.
+#[test]
+fn a_segment_that_is_found_damaged_is_not_continued_and_its_loss_is_counted_once() {
+    for is_unreadable in [false, true] {
+        let mut device = Device::new(&["a", "b"], 30);
+        let write = |device: &mut Device, scrapes: u32| {
+            for _ in 0..scrapes {
+                device.now += COMMIT;
+                device.scrape();
+                device.buffer.commit(device.now).unwrap();
+            }
+        };
+        write(&mut device, 12);
+        match is_unreadable {
+            true => device.flash.make_unreadable(SECOND_FRAME),
+            false => device.flash.damage(SECOND_FRAME, b"damage"),
+        }
+        let dropped = |device: &Device, endpoint| device.counters.endpoint(endpoint).dropped(DropCause::RingDamaged);
+        let scrapes = |window: &Window| window.batches.iter().map(|batch| batch.timestamp_ms).collect::<Vec<_>>();
+        // A place that can't be read is tried some times; what is not acknowledged is handed out again.
+        let drain = |device: &mut Device, endpoint, found: &mut Vec<i64>| {
+            for _ in 0..20 {
+                let Ok(Some(first)) = device.buffer.window(endpoint) else { continue };
+                _ = device.buffer.window(endpoint);
+                found.extend(scrapes(&first));
+                device.buffer.ack(endpoint, first.next_record, device.now);
+            }
+        };
+        let mut found = [Vec::new(), Vec::new()];
+        drain(&mut device, 0, &mut found[0]);
+        assert_eq!((&found[0][..5], found[0].last()), (&[0, 1, 2, 3, 4][..], Some(&11)), "the last is in memory");
+        assert_eq!(dropped(&device, 0), (12 - found[0].len() as u64) * 30);
+        write(&mut device, 6);
+        for endpoint in 0..2 {
+            let found = &mut found[endpoint];
+            drain(&mut device, endpoint, found);
+            let lost: Vec<i64> = (0..18).filter(|scrape| !found.contains(scrape)).collect();
+            assert!(found.is_sorted() && lost.iter().all(|scrape| *scrape < 12), "{found:?}");
+            assert_eq!(dropped(&device, endpoint), lost.len() as u64 * 30, "{lost:?} are lost for {endpoint}");
+        }
+    }
 }

@@ -28,6 +28,11 @@ pub(super) const GLOBAL: Keys = Keys {
         "scrape_interval",
         "scrape_timeout",
         "external_labels",
+        "metric_name_validation_scheme",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
         "always_scrape_classic_histograms",
         "body_size_limit",
         "convert_classic_histograms_to_nhcb",
@@ -40,14 +45,9 @@ pub(super) const GLOBAL: Keys = Keys {
     unsupported: &[
         "evaluation_interval",
         "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
-        "metric_name_validation_scheme",
         "query_log_file",
         "rule_query_offset",
         "scrape_failure_log_file",
-        "target_limit",
     ],
 };
 
@@ -58,8 +58,17 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "scrape_interval",
         "scrape_timeout",
         "metrics_path",
+        "params",
         "scheme",
+        "honor_labels",
+        "metric_name_validation_scheme",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
         "static_configs",
+        "relabel_configs",
+        "metric_relabel_configs",
         "always_scrape_classic_histograms",
         "body_size_limit",
         "convert_classic_histograms_to_nhcb",
@@ -82,25 +91,21 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "bearer_token_file",
         "enable_http2",
         "follow_redirects",
-        "honor_labels",
         "http_headers",
         "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
-        "metric_name_validation_scheme",
-        "metric_relabel_configs",
         "no_proxy",
         "oauth2",
-        "params",
         "proxy_connect_header",
         "proxy_from_environment",
         "proxy_url",
-        "relabel_configs",
         "scrape_failure_log_file",
-        "target_limit",
         "tls_config",
     ],
+};
+
+pub(super) const RELABEL_CONFIG: Keys = Keys {
+    known: &["action", "source_labels", "separator", "regex", "modulus", "target_label", "replacement"],
+    unsupported: &[],
 };
 
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
@@ -115,6 +120,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "tls_config",
         "basic_auth",
         "authorization",
+        "write_relabel_configs",
     ],
     unsupported: &[
         "azuread",
@@ -136,7 +142,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "sigv4",
-        "write_relabel_configs",
     ],
 };
 

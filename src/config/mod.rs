@@ -20,6 +20,8 @@ mod limits;
 mod page;
 mod page_effective;
 mod reader;
+mod relabel;
+mod samples;
 #[cfg(test)]
 mod tests;
 mod unsupported;
@@ -28,6 +30,7 @@ pub use error::ConfigError;
 pub use jobs::GlobalOptions;
 pub use limits::LimitOptions;
 pub use page::GlobalPageOptions;
+pub use samples::SampleDefaults;
 
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
@@ -115,7 +118,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
     let global = jobs::read_global(&document)?;
     Ok(Config {
         jobs: jobs::read_jobs(&document, &global)?,
-        endpoints: endpoints::read_endpoints(&document, &global.external_labels)?,
+        endpoints: endpoints::read_endpoints(&document, &global)?,
         buffer: buffer::read_buffer(&document)?,
         limits: limits::read_limits(&document)?,
         global,

@@ -68,7 +68,7 @@ fn read_native_histograms(table: &Table, global: &GlobalPageOptions) -> Result<N
         scraped: table.get_or("scrape_native_histograms", global.native_histograms, Value::flag)?,
         classic_too: table.get_or("always_scrape_classic_histograms", global.classic_histograms_too, Value::flag)?,
         bucket_limit: table.get_or("native_histogram_bucket_limit", 0, |value| value.limit(LIMIT_MAX))?,
-        min_bucket_factor: table.get_or("native_histogram_min_bucket_factor", 0.0, |value| value.number("1.1"))?,
+        min_bucket_factor: table.get_or("native_histogram_min_bucket_factor", 0.0, |value| value.factor("1.1"))?,
     })
 }
 

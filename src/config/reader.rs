@@ -199,25 +199,30 @@ impl<'t> Value<'t> {
 
     /// A whole number of at least one and at most `most`.
     pub(super) fn count(&self, most: usize) -> Result<usize, ConfigError> {
+        // What is at most a `usize` is one.
+        self.number(1, most as u64).map(|number| number as usize)
+    }
+
+    pub(super) fn number(&self, least: u64, most: u64) -> Result<u64, ConfigError> {
         let DeValue::Integer(integer) = self.value else {
-            return Err(self.wrong_type(format_args!("write a whole number from 1 to {most}")));
+            return Err(self.wrong_type(format_args!("write a whole number from {least} to {most}")));
         };
-        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| usize::try_from(n).ok()) {
-            Some(number) if (1..=most).contains(&number) => Ok(number),
-            _ => Err(self.error(format_args!("is {}; write a number from 1 to {most}", shown(&integer.to_string())))),
+        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| u64::try_from(n).ok()) {
+            Some(number) if (least..=most).contains(&number) => Ok(number),
+            _ => {
+                let found = shown(&integer.to_string());
+                Err(self.error(format_args!("is {found}; write a number from {least} to {most}")))
+            }
         }
     }
 
     /// A whole number of at most `most`; 0 stands for no limit, as in Prometheus.
     pub(super) fn limit(&self, most: usize) -> Result<usize, ConfigError> {
-        match self.value {
-            DeValue::Integer(integer) if integer.as_str() == "0" => Ok(0),
-            _ => self.count(most),
-        }
+        self.number(0, most as u64).map(|number| number as usize)
     }
 
     /// A number that is neither infinite nor below zero.
-    pub(super) fn number(&self, example: &str) -> Result<f64, ConfigError> {
+    pub(super) fn factor(&self, example: &str) -> Result<f64, ConfigError> {
         let text = match self.value {
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
             DeValue::Float(float) => float.as_str(),

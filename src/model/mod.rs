@@ -2,7 +2,10 @@
 
 mod batch;
 mod duration;
+mod extras;
+mod histogram;
 mod labels;
+mod name_scheme;
 mod page_options;
 mod secret;
 mod series;
@@ -11,9 +14,14 @@ mod target;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use extras::{Exemplar, Extras, StartTimestamps};
+pub use histogram::{
+    CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
+};
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use name_scheme::NameScheme;
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
-pub use target::{Scheme, Target};
+pub use target::{Params, Scheme, Target};

@@ -4,7 +4,8 @@
 //! there could pass for this one's. To say that it is taken, a first segment without samples is written at once.
 
 use super::error::RingError;
-use super::file::{FixedFile, Found};
+use super::file::Found;
+use super::fixed_file::FixedFile;
 use super::held::{self, Held};
 use super::medium::{Geometry, Medium};
 use super::recovery::Layout;
@@ -132,6 +133,12 @@ impl DeviceMedium {
 
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// Whether the device still takes a ring of the shape that it holds: it has the room, and writes units as small.
+    pub fn suits_its_ring(&self) -> bool {
+        self.shape.layout.size_bytes() <= self.length_bytes
+            && Place::of(&self.path).program_unit_bytes <= self.shape.program_unit_bytes
     }
 
     /// Makes an empty ring of another shape of one whose samples nobody waits for. `newest` is the segment that says so: it

@@ -22,9 +22,11 @@
 //!
 //! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
 
+mod beside;
 mod device;
 mod error;
 mod file;
+mod fixed_file;
 mod format;
 mod frame;
 mod header;
@@ -32,10 +34,12 @@ mod held;
 mod inspect;
 mod log;
 mod medium;
+mod newest;
 mod reader;
 mod recovery;
 mod shape;
 mod signature;
+mod slots;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@
 //! cargo test --lib scrape::cost -- --ignored --nocapture
 //! ```
 
-use super::{Cycle, Format};
-use crate::model::{LabelsBuilder, Scheme, SeriesTable, Target};
+use super::{Cycle, Format, ScrapeOptions};
+use crate::model::{LabelsBuilder, Params, Scheme, SeriesTable, Target};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -28,11 +28,12 @@ fn cycle() -> Cycle {
         scheme: Scheme::Http,
         address: "h:1".into(),
         metrics_path: "/metrics".into(),
+        params: Params::new(),
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
     };
-    Cycle::new(0, Rc::new(target), Rc::default(), Rc::new(SeriesTable::new()), Rc::default()).unwrap()
+    Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::new(SeriesTable::new()), Rc::default()).unwrap()
 }
 
 fn ns_per_sample(took: Duration, pages: u32) -> u128 {

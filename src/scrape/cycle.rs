@@ -15,6 +15,7 @@
 //!
 //! Refuses to know where a page came from and what becomes of the batch.
 
+use super::ScrapeOptions;
 use super::cache::{Cache, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
@@ -25,9 +26,7 @@ use super::report::{Report, report_names};
 use super::sample_labels::{report_labels, sample_labels};
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
-use crate::model::{
-    Labels, LabelsError, OwnTimestamp, PageOptions, ScrapeBatch, Series, SeriesTable, Target, stale_nan,
-};
+use crate::model::{Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,7 +44,7 @@ pub struct CycleResult {
 pub struct Cycle {
     number: u32,
     target: Rc<Target>,
-    options: Rc<PageOptions>,
+    options: ScrapeOptions,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
     cache: Cache,
@@ -66,11 +65,12 @@ impl Cycle {
     pub fn new(
         number: u32,
         target: Rc<Target>,
-        options: Rc<PageOptions>,
+        options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<Cycle, LabelsError> {
-        let report = report_names(&options).iter().map(|name| Ok(table.intern(&report_labels(name, &target.labels)?)));
+        let report =
+            report_names(&options.page).iter().map(|name| Ok(table.intern(&report_labels(name, &target.labels)?)));
         let report: Rc<[Series]> = report.collect::<Result<Vec<_>, LabelsError>>()?.into();
         Ok(Cycle {
             number,
@@ -135,7 +135,7 @@ impl Cycle {
     fn with_page(&mut self, page: &[u8], format: Format, mut report: Report, timestamp_ms: i64) -> CycleResult {
         let now_ms = timestamp_ms.saturating_add(report.duration.as_millis() as i64);
         let capacity = self.cache.list().len();
-        let mut gathered = Gathered::new(&self.options, self.report.len(), capacity, timestamp_ms, now_ms);
+        let mut gathered = Gathered::new(&self.options.page, self.report.len(), capacity, timestamp_ms, now_ms);
         let mut walk = self.cache.walk();
         let mut outcome = self.gather(page, format, &mut walk, &mut gathered);
         let changed = match outcome {
@@ -174,24 +174,28 @@ impl Cycle {
             gathered.counts.scraped += 1;
             if gathered.is_past_limit() {
                 // The page has failed, but it is counted to its end.
-                if !walk.knows(sample.series.raw) {
-                    self.labels_of(&sample)?;
-                }
-                gathered.counts.after_relabeling += 1;
+                let is_kept = match walk.keeps(sample.series.raw) {
+                    Some(is_kept) => is_kept,
+                    None => self.labels_of(&sample)?.is_some(),
+                };
+                gathered.counts.after_relabeling += u64::from(is_kept);
                 continue;
             }
             self.take(&sample, walk, gathered)?;
         }
-        if gathered.is_past_limit() { Err(PageError::SampleLimit(self.options.sample_limit)) } else { Ok(()) }
+        if gathered.is_past_limit() { Err(PageError::SampleLimit(self.options.page.sample_limit)) } else { Ok(()) }
     }
 
     fn take(&self, sample: &Sample<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
         let taken = gathered.values.len();
-        if taken - self.report.len() == SERIES_PER_PAGE_MAX {
+        if taken - self.report.len() + gathered.dropped == SERIES_PER_PAGE_MAX {
             return Err(PageError::TooManySeries);
         }
-        let place = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample))?;
-        let own_ms = sample.timestamp_ms.filter(|_| self.options.honor_timestamps);
+        let Some(place) = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample))? else {
+            gathered.dropped += 1;
+            return Ok(());
+        };
+        let own_ms = sample.timestamp_ms.filter(|_| self.options.page.honor_timestamps);
         if !gathered.has_room_for(place, own_ms) {
             walk.forget(place);
             return Ok(());
@@ -206,13 +210,17 @@ impl Cycle {
         Ok(())
     }
 
-    fn make_series(&self, sample: &Sample<'_>) -> Result<Series, PageError> {
-        let labels = self.labels_of(sample)?;
-        self.table.intern_within_limit(&labels).ok_or_else(|| PageError::MaxSeries(self.table.series_max()))
+    /// `None` if relabelling drops it.
+    fn make_series(&self, sample: &Sample<'_>) -> Result<Option<Series>, PageError> {
+        let Some(labels) = self.labels_of(sample)? else { return Ok(None) };
+        let series = self.table.intern_within_limit(&labels);
+        series.map(Some).ok_or_else(|| PageError::MaxSeries(self.table.series_max()))
     }
 
-    fn labels_of(&self, sample: &Sample<'_>) -> Result<Labels, PageError> {
-        sample_labels(&sample.series, &self.target.labels).map_err(|cause| PageError::labels(sample.series.raw, cause))
+    /// `None` if relabelling drops it.
+    fn labels_of(&self, sample: &Sample<'_>) -> Result<Option<Labels>, PageError> {
+        sample_labels(&sample.series, &self.target.labels, &self.options.rules)
+            .map_err(|cause| PageError::labels(sample.series.raw, cause))
     }
 
     /// Series of the last page that this one no longer follows. Those that it lists all the same, with a time of their
@@ -295,7 +303,7 @@ impl Cycle {
     }
 
     fn report_into(&self, report: &Report, values: &mut [f64]) {
-        let reported = report.values(&self.target, &self.options);
+        let reported = report.values(&self.target, &self.options.page);
         let reports = self.report.len();
         values[..reports].copy_from_slice(&reported[..reports]);
     }
@@ -354,6 +362,6 @@ impl Cycle {
     }
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
-        ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new() }
+        ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
     }
 }

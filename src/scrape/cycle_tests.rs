@@ -4,8 +4,10 @@ use super::{Cycle, CycleResult, Format, PageError, SampleLabelsError};
 use crate::counters::Counters;
 use crate::limits::{LABEL_VALUE_BYTES_MAX, PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
 use crate::model::{
-    LabelsBuilder, LabelsError, PageOptions, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale,
+    LabelsBuilder, LabelsError, NameScheme, PageOptions, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale,
 };
+use crate::relabel::{Action, LabelLimits, Rule, RuleOptions, SampleRules};
+use crate::scrape::ScrapeOptions;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,21 +23,27 @@ struct Scrapes {
 
 impl Scrapes {
     fn new() -> Self {
-        Scrapes::with(PageOptions::default(), SeriesTable::new())
+        Self::with(PageOptions::default(), SampleRules::default(), SeriesTable::new())
     }
 
-    fn with(options: PageOptions, table: SeriesTable) -> Self {
+    fn with_rules(rules: SampleRules) -> Self {
+        Self::with(PageOptions::default(), rules, SeriesTable::new())
+    }
+
+    fn with(page: PageOptions, rules: SampleRules, table: SeriesTable) -> Self {
         let labels = [("job", "node"), ("instance", "h:1")].into_iter().collect::<LabelsBuilder>().build().unwrap();
         let target = Target {
             scheme: Scheme::Http,
             address: "h:1".into(),
             metrics_path: "/metrics".into(),
+            params: Default::default(),
             labels,
             interval: Duration::from_millis(INTERVAL_MS as u64),
             timeout: Duration::from_secs(10),
         };
         let counters = Rc::new(Counters::default());
-        let cycle = Cycle::new(7, Rc::new(target), Rc::new(options), Rc::new(table), counters.clone()).unwrap();
+        let options = ScrapeOptions { page: Rc::new(page), rules: Rc::new(rules) };
+        let cycle = Cycle::new(7, Rc::new(target), options, Rc::new(table), counters.clone()).unwrap();
         Scrapes { cycle, counters, timestamp_ms: 100_000 - INTERVAL_MS }
     }
 
@@ -309,7 +317,11 @@ fn pages_past_the_limits_fail() {
     assert_eq!(report(&result.batch), [0.0, 0.5, 2.0, 1.0, 1.0]);
     assert!(result.error.unwrap().to_string().len() < 300);
 
-    let mut scrapes = Scrapes::with(PageOptions::default(), SeriesTable::with_series_max(2 * SERIES_PER_PAGE_MAX));
+    let mut scrapes = Scrapes::with(
+        PageOptions::default(),
+        SampleRules::default(),
+        SeriesTable::with_series_max(2 * SERIES_PER_PAGE_MAX),
+    );
     let many: String = (0..=SERIES_PER_PAGE_MAX).map(|i| format!("m{i} 1\n")).collect();
     assert_eq!(scrapes.complete(Some(&many)).error, Some(PageError::TooManySeries));
 }
@@ -366,7 +378,7 @@ fn what_one_format_calls_a_series_is_none_in_another() {
 #[test]
 fn past_the_sample_limit_a_page_fails_and_is_counted_to_its_end() {
     let options = PageOptions { sample_limit: 2, ..PageOptions::default() };
-    let mut scrapes = Scrapes::with(options, SeriesTable::new());
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
     for (page, samples_expected, reported) in [
         ("a 1\nb 1\n", vec!["a 1", "b 1"], [1.0, 0.5, 2.0, 2.0, 2.0]),
         // Duplicates are not appended, so they are no matter.
@@ -390,7 +402,7 @@ fn past_the_sample_limit_a_page_fails_and_is_counted_to_its_end() {
 #[test]
 fn times_are_taken_for_none_if_they_are_not_honoured() {
     let options = PageOptions { honor_timestamps: false, ..PageOptions::default() };
-    let mut scrapes = Scrapes::with(options, SeriesTable::new());
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
     assert_eq!(samples(&scrapes.good("a 1 99000\na 2 99001\nb 2 1\n")), ["a 1", "b 2"]);
     assert_eq!(samples(&scrapes.good("b 2 1\n")), ["b 2", "a stale"]);
     assert_eq!(scrapes.counters.samples_duplicate.get(), 1);
@@ -399,7 +411,7 @@ fn times_are_taken_for_none_if_they_are_not_honoured() {
 #[test]
 fn series_with_times_of_their_own_go_stale_if_that_is_asked_for() {
     let options = PageOptions { track_timestamps_staleness: true, ..PageOptions::default() };
-    let mut scrapes = Scrapes::with(options, SeriesTable::new());
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
     assert_eq!(samples(&scrapes.good("a 1 99000\nb 2\n")), ["a 1 @99000", "b 2"]);
     assert_eq!(samples(&scrapes.good("b 2\n")), ["b 2", "a stale"]);
     assert_eq!(samples(&scrapes.good("a 1 126000\nb 2\n")), ["a 1 @126000", "b 2"]);
@@ -414,7 +426,7 @@ fn series_with_times_of_their_own_go_stale_if_that_is_asked_for() {
 #[test]
 fn a_tracked_series_that_gets_nothing_newer_goes_stale_as_in_an_agent() {
     let options = PageOptions { track_timestamps_staleness: true, ..PageOptions::default() };
-    let mut scrapes = Scrapes::with(options, SeriesTable::new());
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
     scrapes.good("a 1 99000\n");
     let result = scrapes.complete(Some("a 1 99000\n"));
     assert_eq!(samples(&result.batch), [""; 0], "the sample is refused");
@@ -425,7 +437,7 @@ fn a_tracked_series_that_gets_nothing_newer_goes_stale_as_in_an_agent() {
 #[test]
 fn extra_metrics_tell_the_limits_and_the_size() {
     let options = PageOptions { extra_metrics: true, sample_limit: 1, ..PageOptions::default() };
-    let mut scrapes = Scrapes::with(options, SeriesTable::new());
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
     let extra = |batch: &ScrapeBatch| {
         assert_eq!(batch.series[5].get("__name__"), Some("scrape_timeout_seconds"));
         assert_eq!(batch.series[6].get("__name__"), Some("scrape_sample_limit"));
@@ -443,7 +455,7 @@ fn extra_metrics_tell_the_limits_and_the_size() {
 
 #[test]
 fn a_page_that_brings_too_many_series_into_the_process_fails() {
-    let mut scrapes = Scrapes::with(PageOptions::default(), SeriesTable::with_series_max(7));
+    let mut scrapes = Scrapes::with(PageOptions::default(), SampleRules::default(), SeriesTable::with_series_max(7));
     assert_eq!(samples(&scrapes.good("a 1\nb 1\n")), ["a 1", "b 1"], "beside five report series");
     let result = scrapes.complete(Some("a 1\nc 1\n"));
     assert_eq!(result.error, Some(PageError::MaxSeries(7)));
@@ -501,4 +513,33 @@ mod against_a_plain_model {
             }
         }
     }
+}
+
+/// A series that relabelling drops is scraped, and neither stored, nor added, nor ever gone; of two that it makes one, the
+/// first counts. A limit fails the page.
+#[test]
+fn dropped_series_count_as_scraped_and_limits_fail_the_page() {
+    let drop = RuleOptions {
+        action: Action::Drop,
+        source_labels: Some(vec!["__name__".into()]),
+        regex: Some("go_.*".into()),
+        ..RuleOptions::default()
+    };
+    let merge = RuleOptions { action: Action::LabelDrop, regex: Some("core".into()), ..RuleOptions::default() };
+    let rules = [drop, merge].map(|options| Rule::new(options, NameScheme::Utf8).unwrap());
+    let limits = LabelLimits { count: Some(4), ..LabelLimits::default() };
+    let rules = SampleRules { rules: rules.into_iter().collect(), limits, ..SampleRules::default() };
+    let mut scrapes = Scrapes::with_rules(rules);
+    let page = "go_a 1\na 2\ngo_b 3\nb{core=\"0\"} 4\nb{core=\"1\"} 5\n";
+    assert_eq!(scrapes.page(page), (vec!["a 2".into(), "b 4".into()], [1.0, 0.5, 5.0, 3.0, 2.0]));
+    assert_eq!(scrapes.page(page), (vec!["a 2".into(), "b 4".into()], [1.0, 0.5, 5.0, 3.0, 0.0]));
+    assert_eq!(scrapes.page("go_b 3\na 2\n"), (vec!["a 2".into(), "b stale".into()], [1.0, 0.5, 2.0, 1.0, 0.0]));
+    assert_eq!(scrapes.page("go_b 3\n"), (vec!["a stale".into()], [1.0, 0.5, 1.0, 0.0, 0.0]));
+    assert_eq!(scrapes.page("go_b 3\na 2\n"), (vec!["a 2".into()], [1.0, 0.5, 2.0, 1.0, 1.0]));
+
+    let result = scrapes.complete(Some("go_b 3\nn 1\na{x=\"1\",y=\"2\"} 2\nm 1\n"));
+    let error = result.error.unwrap().to_string();
+    assert!(error.contains("label_limit exceeded (metric: a, number of labels: 5, limit: 4)"), "{error}");
+    assert_eq!(samples(&result.batch), ["a stale"]);
+    assert_eq!(report(&result.batch), [0.0, 0.5, 3.0, 1.0, 1.0]);
 }

@@ -2,7 +2,7 @@
 
 use super::{
     ContentTypeError, Dialer, FetchError, FetchLimits, Fetcher, Format, GunzipError, PageError, Resolver, ScrapeError,
-    Scraper,
+    ScrapeOptions, Scraper,
 };
 use crate::clock::SystemClock;
 use crate::counters::Counters;
@@ -403,6 +403,7 @@ fn a_scraper_joins_it_all() {
         scheme: Scheme::Http,
         address: address.clone(),
         metrics_path: "/metrics".into(),
+        params: Default::default(),
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(5),
@@ -410,7 +411,8 @@ fn a_scraper_joins_it_all() {
     let counters = Rc::new(Counters::default());
     let scraper = |target: Target| {
         let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
-        Scraper::new(Rc::new(target), 3, Rc::default(), Rc::new(SeriesTable::new()), counters.clone(), dialer).unwrap()
+        let options = ScrapeOptions::default();
+        Scraper::new(Rc::new(target), 3, options, Rc::new(SeriesTable::new()), counters.clone(), dialer).unwrap()
     };
     let clock = SystemClock::new();
     let result = smol::block_on(scraper(target.clone()).scrape(&clock, 1000));
@@ -419,12 +421,18 @@ fn a_scraper_joins_it_all() {
     assert_eq!(result.batch.values[0], 1.0);
     assert!(result.duration > Duration::ZERO && result.duration.as_secs_f64() == result.batch.values[1]);
 
-    let refused = Target { metrics_path: "/a b".into(), ..target.clone() };
+    let refused = Target { address: "a b".into(), ..target.clone() };
     let result = smol::block_on(scraper(refused).scrape(&clock, 2000));
     assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Url(_)))));
     assert_eq!(result.batch.values[0], 0.0);
     let (typeless, _requests) = answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n", false);
-    let result = smol::block_on(scraper(Target { address: typeless, ..target }).scrape(&clock, 3000));
+    let result = smol::block_on(scraper(Target { address: typeless, ..target.clone() }).scrape(&clock, 3000));
     assert_eq!(result.error, Some(ScrapeError::Page(PageError::ContentType(ContentTypeError::Blank))));
     assert_eq!((counters.scrapes.get(), counters.scrapes_failed.get()), (3, 2));
+
+    let too_many = ScrapeError::of_target_count(3, Some(2)).unwrap();
+    assert!(too_many.to_string().starts_with("target_limit exceeded (number of targets: 3, limit: 2)"));
+    assert_eq!((ScrapeError::of_target_count(2, Some(2)), ScrapeError::of_target_count(9, None)), (None, None));
+    let result = scraper(target).refuse(too_many.clone(), 3000);
+    assert_eq!((result.error, &result.batch.values[..]), (Some(too_many), &[0.0; 5][..]));
 }

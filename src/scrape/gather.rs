@@ -39,6 +39,8 @@ pub struct Gathered {
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
+    /// Lines whose series relabelling drops.
+    pub dropped: usize,
     /// Newest sample and number of samples of the series in `repeats`.
     repeated: HashMap<u32, (i64, usize)>,
     /// Of all samples to which the page gives no time.
@@ -68,6 +70,7 @@ impl Gathered {
             refused: Vec::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
+            dropped: 0,
             repeated: HashMap::new(),
             timestamp_ms,
             newest_allowed_ms: now_ms.saturating_add(SAMPLE_AHEAD_MAX_MS),

@@ -19,6 +19,8 @@ pub(super) struct Owed {
     cut_off: u64,
     /// Given up by the commit that is under way.
     counted_now: Vec<u64>,
+    /// What the sender holds may be given up for the write budget, uncounted, as it may yet be delivered.
+    may_be_held_back: bool,
 }
 
 #[derive(Clone)]
@@ -119,17 +121,42 @@ impl Model {
         })
     }
 
-    /// The commit returned `Ok`; whether it wrote anything.
-    pub fn committed(&mut self, has_written: bool) {
+    /// With a write budget: what a commit gave up for this endpoint to keep to the write budget: the oldest scrapes that are on no flash.
+    pub fn held_back(&mut self, endpoint: usize, samples: u64) -> Result<(), Violation> {
+        let owed = &mut self.endpoints[endpoint];
+        owed.may_be_held_back = true;
+        let at = owed.scrapes.iter().position(|scrape| *scrape >= self.durable_until);
+        let at = at.unwrap_or(owed.scrapes.len()).max(owed.held);
+        let mut left = samples;
+        while left > 0
+            && let Some(scrape) = owed.scrapes.get(at).copied()
+            && left >= samples_of(scrape)
+        {
+            left -= samples_of(scrape);
+            owed.scrapes.remove(at);
+        }
+        ensure(left == 0, "3 synced", || {
+            format!("{samples} samples were held back for endpoint {endpoint}: {left} too many")
+        })
+    }
+
+    /// The commit returned `Ok`; whether it wrote anything, and whether nothing is left in memory only.
+    pub fn committed(&mut self, has_written: bool, is_all: bool) {
         for owed in &mut self.endpoints {
+            if std::mem::take(&mut owed.may_be_held_back) {
+                let uncommitted = |scrape: &u64| *scrape >= self.durable_until;
+                owed.gone_if_restarted.extend(owed.scrapes.iter().take(owed.held).copied().filter(uncommitted));
+            }
             owed.gone_if_restarted.extend(
                 self.doubtful.iter().filter(|scrape| owed.scrapes.iter().take(owed.held).any(|h| h == *scrape)),
             );
         }
         self.doubtful.clear();
         if has_written {
-            self.durable_until = self.scrapes;
             self.acks_synced();
+        }
+        if has_written && is_all {
+            self.durable_until = self.scrapes;
         }
     }
 
