@@ -32,6 +32,7 @@ mod report;
 mod sample_labels;
 mod schedule;
 mod series_text;
+mod start_timestamp;
 mod text;
 mod text_error;
 
