@@ -3,6 +3,7 @@
 use super::address::check_url;
 use super::error::ConfigError;
 use super::keys;
+use super::messages::{read_content, read_protobuf_message};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
 use crate::model::{Labels, Scheme, Secret};
@@ -14,9 +15,6 @@ const URL_EXAMPLE: &str = "\"https://host/api/v1/write\"";
 
 /// Prometheus's `DefaultRemoteWriteConfig`.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `protobuf_message` of Remote-Write 1.0.
-pub(super) const WRITE_V1: &str = "prometheus.WriteRequest";
 
 pub(super) fn read_endpoints(document: &Table, external_labels: &Labels) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
@@ -41,7 +39,6 @@ fn read_endpoint(table: &Table, external_labels: &Labels) -> Result<EndpointOpti
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
     let scheme = check_url(url).map_err(|problem| url_value.error(problem))?;
-    check_protobuf_message(table)?;
     Ok(EndpointOptions {
         name: read_name(table, url)?,
         url: url.into(),
@@ -49,7 +46,8 @@ fn read_endpoint(table: &Table, external_labels: &Labels) -> Result<EndpointOpti
         auth: read_auth(table)?,
         tls: read_tls(table, scheme)?,
         queue: read_queue(table)?,
-        external_labels: external_labels.clone(),
+        message: read_protobuf_message(table)?,
+        content: read_content(table, external_labels)?,
     })
 }
 
@@ -62,14 +60,6 @@ fn read_name(table: &Table, url: &str) -> Result<String, ConfigError> {
             Err(value.error("has a control character or line break; write a name such as \"cloud\""))
         }
         name => Ok(name.into()),
-    }
-}
-
-fn check_protobuf_message(table: &Table) -> Result<(), ConfigError> {
-    let Some(value) = table.get("protobuf_message") else { return Ok(()) };
-    match value.text("\"prometheus.WriteRequest\"")? {
-        WRITE_V1 => Ok(()),
-        other => Err(value.error(format_args!("{} is not supported; write {WRITE_V1:?}", quoted(other)))),
     }
 }
 

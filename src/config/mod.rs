@@ -16,6 +16,7 @@ mod error;
 mod jobs;
 mod keys;
 mod labels;
+mod messages;
 mod reader;
 #[cfg(test)]
 mod tests;

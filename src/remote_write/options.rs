@@ -1,6 +1,8 @@
 //! What an endpoint is configured with.
 
-use crate::model::{Labels, Secret};
+use super::encoder::Content;
+use super::protocol::ProtobufMessage;
+use crate::model::Secret;
 use crate::tls::TlsOptions;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +19,8 @@ pub struct EndpointOptions {
     pub auth: Auth,
     pub tls: TlsOptions,
     pub queue: QueueOptions,
-    /// `[global] external_labels`: added to each series that has no label of that name.
-    pub external_labels: Labels,
+    pub message: ProtobufMessage,
+    pub content: Content,
 }
 
 /// How a request proves who sends it.
