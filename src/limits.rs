@@ -21,6 +21,27 @@ pub const LABELS_PER_SERIES_MAX: usize = 128;
 /// Bytes of one series' packed label set.
 pub const SERIES_BYTES_MAX: usize = 32 * 1024;
 
+/// Relabelling rules of one list.
+pub const RELABEL_RULES_MAX: usize = 1024;
+
+/// Labels that one rule may join.
+pub const RELABEL_SOURCE_LABELS_MAX: usize = 64;
+
+/// Bytes of a rule's separator, replacement, and each of its labels' names.
+pub const RELABEL_TEXT_BYTES_MAX: usize = 1024;
+
+/// Labels that relabelling may have at a time, those included that it removes again.
+pub const RELABEL_LABELS_MAX: usize = 1024;
+
+/// Bytes of one regular expression's automaton.
+pub const RELABEL_REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Ranges of characters in one regular expression; each `\pL` has about 650.
+pub const RELABEL_REGEX_RANGES_MAX: usize = 64 * 1024;
+
+/// Groups and repetitions of a regular expression within each other; Go's bound is 1000.
+pub const RELABEL_REGEX_DEPTH_MAX: usize = 250;
+
 /// Bytes of one scraped page; Prometheus's `body_size_limit` defaults to none, which a small device can't afford.
 pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -5,6 +5,7 @@ mod duration;
 mod extras;
 mod histogram;
 mod labels;
+mod name_scheme;
 mod secret;
 mod series;
 mod size;
@@ -17,7 +18,8 @@ pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use name_scheme::NameScheme;
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
-pub use target::{Scheme, Target};
+pub use target::{Params, Scheme, Target};

@@ -24,6 +24,7 @@ impl Scrapes {
             scheme: Scheme::Http,
             address: "h:1".into(),
             metrics_path: "/metrics".into(),
+            params: Default::default(),
             labels,
             interval: Duration::from_millis(INTERVAL_MS as u64),
             timeout: Duration::from_secs(10),
