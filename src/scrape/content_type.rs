@@ -9,6 +9,8 @@ pub enum Format {
     Text,
     /// `application/openmetrics-text` of a version before 2.
     OpenMetrics,
+    /// `application/vnd.google.protobuf`, delimited, whatever its parameters say.
+    Protobuf,
 }
 
 /// Why it is not known how to read a page.
@@ -53,6 +55,7 @@ impl Format {
         }
         match media_type.as_str() {
             "text/plain" => Ok(Format::Text),
+            "application/vnd.google.protobuf" => Ok(Format::Protobuf),
             _ => Err(ContentTypeError::Unsupported(shown())),
         }
     }

@@ -20,6 +20,7 @@ use super::entry::{Entry, Sample};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
 use super::page_error::PageError;
 use super::parser::Parser;
+use super::protobuf::HistogramForms;
 use super::sample_labels::{report_labels, sample_labels};
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
@@ -94,7 +95,9 @@ impl Cycle {
         let report = Report { up: page.is_some(), duration, counts: SampleCounts::default() };
         let result = match page {
             None | Some(([], _)) => self.without_samples(&report, timestamp_ms, None),
-            Some((page, format)) => self.with_page(Parser::new(page, format), report, timestamp_ms),
+            Some((page, format)) => {
+                self.with_page(Parser::new(page, format, HistogramForms::default()), report, timestamp_ms)
+            }
         };
         if page.is_none() || result.error.is_some() {
             self.counters.scrapes_failed.add(1);

@@ -156,6 +156,7 @@ impl<'p> OpenMetricsParser<'p> {
             timestamp_ms,
             start_timestamp_ms: None,
             exemplar,
+            native: None,
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Why a page that arrived could not be taken.
 
 use super::gather::TooManyRepeats;
+use super::protobuf_error::ProtobufError;
 use super::sample_labels::SampleLabelsError;
 use super::text_error::TextError;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
@@ -13,6 +14,7 @@ const SERIES_BYTES_SHOWN_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageError {
     Text(TextError),
+    Protobuf(ProtobufError),
     /// A series that can't be: `series` is its text, shortened.
     Labels {
         series: String,
@@ -35,6 +37,7 @@ impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PageError::Text(error) => error.fmt(f),
+            PageError::Protobuf(error) => error.fmt(f),
             PageError::Labels { series, cause } => write!(f, "series {series:?} of the page: {cause}"),
             PageError::TooManySeries => {
                 write!(f, "the page has more than {SERIES_PER_PAGE_MAX} series; let the exporter expose fewer")
@@ -51,6 +54,12 @@ impl std::error::Error for PageError {}
 impl From<TextError> for PageError {
     fn from(error: TextError) -> Self {
         PageError::Text(error)
+    }
+}
+
+impl From<ProtobufError> for PageError {
+    fn from(error: ProtobufError) -> Self {
+        PageError::Protobuf(error)
     }
 }
 
