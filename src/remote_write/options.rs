@@ -3,6 +3,7 @@
 use super::encoder::Content;
 use super::protocol::ProtobufMessage;
 use crate::model::Secret;
+use crate::relabel::Rules;
 use crate::tls::TlsOptions;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct EndpointOptions {
     pub queue: QueueOptions,
     pub message: ProtobufMessage,
     pub content: Content,
+    /// `write_relabel_configs`, after external labels.
+    pub write_relabel: Rules,
 }
 
 /// How a request proves who sends it.

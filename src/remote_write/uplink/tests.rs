@@ -24,6 +24,7 @@ fn options(url: String) -> EndpointOptions {
         queue: QueueOptions::default(),
         message: ProtobufMessage::default(),
         content: Content::default(),
+        write_relabel: Default::default(),
     }
 }
 
