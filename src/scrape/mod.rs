@@ -38,11 +38,15 @@ mod text_error;
 mod wire;
 
 #[cfg(test)]
+mod client_model;
+#[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod openmetrics_tests;
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod text_tests;
 

@@ -13,7 +13,8 @@
 //! Pure, and without a copy but for one metric's numbers. Three differences from Prometheus, where it errs: each histogram of
 //! a family has its own exemplars (there, those of the second and later ones are passed over up to the first one's number); a
 //! second native histogram whose spans don't match is an error (there, a crash); exemplars of a bucket that come twice in one
-//! message are not merged.
+//! message are not merged; a list of numbers that
+//! ends within one is an error (there, it is read on past its end).
 
 use super::content_type::Format;
 use super::entry::{Entry, Native, Sample};
@@ -61,6 +62,14 @@ struct Family<'p> {
     fields: Fields<'p>,
 }
 
+/// What a sample has of its own.
+#[derive(Clone, Copy, Default)]
+struct Point<'p> {
+    value: f64,
+    exemplar: Option<Exemplar<'p>>,
+    as_expected: bool,
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
@@ -96,15 +105,26 @@ impl<'p> ProtobufParser<'p> {
     ///
     /// `expected` are the bytes of a series, as an earlier page yielded them.
     pub fn next(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'_>>, ProtobufError> {
-        let entry = self.advance();
-        if entry.is_err() {
-            (self.rest, self.step) = (&[], Step::NextFamily);
+        let found = self.find(expected).inspect_err(|_| (self.rest, self.step) = (&[], Step::NextFamily));
+        Ok(match found? {
+            None => None,
+            Some((step @ (Step::Help | Step::Unit | Step::Type), _)) => Some(self.metadata(step)),
+            Some((step, point)) => Some(self.sample(step, point)),
+        })
+    }
+
+    fn find(&mut self, expected: Option<&[u8]>) -> Result<Option<(Step, Point<'p>)>, ProtobufError> {
+        let Some(step) = self.advance()? else { return Ok(None) };
+        if matches!(step, Step::Help | Step::Unit | Step::Type) {
+            return Ok(Some((step, Point::default())));
         }
-        match entry? {
-            None => Ok(None),
-            Some(step @ (Step::Help | Step::Unit | Step::Type)) => Ok(Some(self.metadata(step))),
-            Some(step) => self.sample(step, expected).map(Some),
+        let (kind, value, exemplar) = self.value_of(step)?;
+        put_series(&mut self.series, kind, self.family.name, &self.labels);
+        let as_expected = expected == Some(&self.series[..]);
+        if !as_expected {
+            self.check_labels()?;
         }
+        Ok(Some((step, Point { value, exemplar, as_expected })))
     }
 
     /// To the next step that yields something.
@@ -184,35 +204,29 @@ impl<'p> ProtobufParser<'p> {
         }
     }
 
-    fn sample(&mut self, step: Step, expected: Option<&[u8]>) -> Result<Entry<'_>, ProtobufError> {
-        let (kind, value, exemplar) = self.value_of(step)?;
-        put_series(&mut self.series, kind, self.family.name, &self.labels);
-        let as_expected = expected == Some(&self.series[..]);
-        if !as_expected {
-            self.check_labels()?;
-        }
+    fn sample(&self, step: Step, point: Point<'p>) -> Entry<'_> {
         let native = match &self.histogram {
             Some(histogram) if step == Step::Native => Some(Native { histogram, exemplars: &self.exemplars }),
             _ => None,
         };
         let timestamp_ms = self.metric.timestamp_ms;
-        let start_ms = match self.family.metric_type {
+        let metric_type = self.family.metric_type;
+        let start_ms = match metric_type {
             MetricType::Counter => self.metric.starts_ms[COUNTER],
             MetricType::Summary => self.metric.starts_ms[SUMMARY],
             MetricType::Histogram | MetricType::GaugeHistogram => self.metric.starts_ms[HISTOGRAM],
             _ => 0,
         };
-        let metric_type = self.family.metric_type;
-        Ok(Entry::Sample(Sample {
+        Entry::Sample(Sample {
             series: SeriesText { raw: &self.series, format: Format::Protobuf, metric_type },
-            expected: as_expected,
-            value,
+            expected: point.as_expected,
+            value: point.value,
             // The format can't tell a zero from nothing.
             timestamp_ms: (timestamp_ms != 0).then_some(timestamp_ms),
             start_timestamp_ms: (start_ms != 0).then_some(start_ms),
-            exemplar,
+            exemplar: point.exemplar,
             native,
-        }))
+        })
     }
 
     fn value_of(&mut self, step: Step) -> Result<(Kind, f64, Option<Exemplar<'p>>), ProtobufError> {
