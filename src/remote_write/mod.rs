@@ -17,7 +17,7 @@
 //!
 //! ```text
 //!  match queue.poll(now) {
-//!      NeedWindow => wait until send_at(..), then queue.offer(window),
+//!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
 //!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries) on the pool,
 //!                       queue.on_outcome(now, &sent, &outcome, counters),
@@ -40,6 +40,7 @@ mod messages_v2;
 mod options;
 mod protocol;
 mod queue;
+mod relabeling;
 mod retry;
 mod symbols;
 #[cfg(test)]
@@ -55,5 +56,6 @@ pub use encoder::{Content, Encoder, Sent};
 pub use options::{Auth, EndpointOptions, QueueOptions, SecretSource};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
+pub use relabeling::WriteRelabeling;
 pub use retry::{Answer, Failure, FailureKind, Outcome};
 pub use uplink::{Uplink, UplinkError};

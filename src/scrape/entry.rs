@@ -48,6 +48,13 @@ pub struct Sample<'p> {
     pub native: Option<Native<'p>>,
 }
 
+impl Sample<'_> {
+    /// It has a value and a time, and nothing else.
+    pub fn is_plain(&self) -> bool {
+        self.native.is_none() && self.exemplar.is_none() && self.start_timestamp_ms.is_none()
+    }
+}
+
 /// A native histogram as a page gives it: not validated yet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Native<'p> {

@@ -15,10 +15,8 @@ use super::exemplar::Exemplar as PageExemplar;
 use super::page_error::PageError;
 use super::resolution::{limit, schema_of_factor};
 use crate::limits::{BATCH_EXTRAS_BYTES_MAX, EXEMPLAR_LABEL_CHARS_MAX, HISTOGRAM_BUCKETS_MAX};
-use crate::model::{
-    Exemplar, Extras, Histogram, LabelsBuilder, NativeHistogramOptions, Series, StartTimestamps,
-};
-use std::collections::HashMap;
+use crate::model::{Exemplar, Extras, Histogram, LabelsBuilder, NativeHistogramOptions, Series, StartTimestamps};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// What a target's last page had, for the next one.
@@ -43,42 +41,43 @@ pub struct GatheredExtras {
     bytes: usize,
 }
 
-impl GatheredExtras {
-    /// The histogram of this sample as it is to be stored; `None` if the sample is none.
-    pub fn histogram(
-        options: &NativeHistogramOptions,
-        sample: &Sample<'_>,
-    ) -> Result<Option<Rc<Histogram>>, PageError> {
-        let Some(native) = &sample.native else { return Ok(None) };
-        let mut histogram = native.histogram.clone();
-        let schema_max = schema_of_factor(options.min_bucket_factor);
-        let is_limited = options.bucket_limit > 0 && histogram.buckets() > options.bucket_limit;
-        if is_limited || histogram.schema > schema_max {
-            let narrowed = limit(Rc::make_mut(&mut histogram), schema_max, options.bucket_limit);
-            narrowed.map_err(|_| PageError::BucketLimit(options.bucket_limit))?;
-        }
-        histogram.validate().map_err(|cause| PageError::histogram(sample.series.raw, cause))?;
-        if histogram.buckets() > HISTOGRAM_BUCKETS_MAX {
-            return Err(PageError::TooManyExtras);
-        }
-        Ok(Some(histogram))
+/// The histogram of this sample as it is to be stored; `None` if the sample is none.
+pub fn stored_histogram(
+    options: &NativeHistogramOptions,
+    sample: &Sample<'_>,
+) -> Result<Option<Rc<Histogram>>, PageError> {
+    let Some(native) = &sample.native else { return Ok(None) };
+    let mut histogram = native.histogram.clone();
+    let schema_max = schema_of_factor(options.min_bucket_factor);
+    let is_limited = options.bucket_limit > 0 && histogram.buckets() > options.bucket_limit;
+    if is_limited || histogram.schema > schema_max {
+        let narrowed = limit(Rc::make_mut(&mut histogram), schema_max, options.bucket_limit);
+        narrowed.map_err(|_| PageError::BucketLimit(options.bucket_limit))?;
     }
+    histogram.validate().map_err(|cause| PageError::histogram(&sample.series, cause))?;
+    if histogram.buckets() > HISTOGRAM_BUCKETS_MAX {
+        return Err(PageError::TooManyExtras);
+    }
+    Ok(Some(histogram))
+}
 
-    /// Takes what belongs to the sample at a position of the page's list. Positions rise, but for exemplars of a sample that comes
-    /// again.
+impl GatheredExtras {
+    /// Takes what belongs to the sample at a position of the page's list. `histogram` is `None` for a sample that is refused, or
+    /// not the first of its position: of that, only exemplars count.
     pub fn take(
         &mut self,
         last: &LastExtras,
         (position, series): (u32, &Series),
         sample: &Sample<'_>,
-        histogram: Option<Rc<Histogram>>,
+        histogram: Option<Option<Rc<Histogram>>>,
         timestamp_ms: i64,
     ) -> Result<(), PageError> {
-        if let Some(histogram) = histogram {
+        let is_new = histogram.is_some();
+        if let Some(histogram) = histogram.flatten() {
             self.bytes += 16 + histogram.held_bytes();
             self.extras.histograms.push((position, histogram));
         }
-        if let Some(start_ms) = sample.start_timestamp_ms {
+        if let Some(start_ms) = sample.start_timestamp_ms.filter(|_| is_new) {
             self.bytes += size_of::<(u32, i64)>();
             self.starts.push((position, start_ms));
         }
@@ -118,10 +117,19 @@ impl GatheredExtras {
         }
     }
 
-    /// The batch's extras, if it has any. `position_in_batch` tells where a position of the page's list stands in the batch,
-    /// if it does.
-    pub fn finish(self, last: &mut LastExtras, position_in_batch: impl Fn(u32) -> Option<u32>) -> Option<Box<Extras>> {
-        last.exemplars = self.exemplars;
+    /// The batch's extras, if it has any. `list` is the page's; `position_in_batch` tells where a position of it stands in the
+    /// batch, if it does.
+    pub fn finish(
+        self,
+        last: &mut LastExtras,
+        list: &[Series],
+        position_in_batch: impl Fn(u32) -> Option<u32>,
+    ) -> Option<Box<Extras>> {
+        last.exemplars.extend(self.exemplars);
+        if last.exemplars.len() > list.len() {
+            let listed: HashSet<&Series> = list.iter().collect();
+            last.exemplars.retain(|series, _| listed.contains(series));
+        }
         let mut extras = self.extras;
         let moved = |at: u32| position_in_batch(at);
         extras.histograms.retain_mut(|(at, _)| moved(*at).map(|new| *at = new).is_some());
