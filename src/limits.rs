@@ -170,6 +170,9 @@ pub const HISTOGRAM_BUCKETS_MAX: usize = 1 << 16;
 /// Spans of either side of one native histogram.
 pub const HISTOGRAM_SPANS_MAX: usize = 1 << 16;
 
+/// Characters of an exemplar's label names and values together; OpenMetrics' and Prometheus's bound.
+pub const EXEMPLAR_LABEL_CHARS_MAX: usize = 128;
+
 /// Bytes that the native histograms, exemplars and start timestamps of one batch take in memory.
 pub const BATCH_EXTRAS_BYTES_MAX: usize = 8 * 1024 * 1024;
 

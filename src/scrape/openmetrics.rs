@@ -190,6 +190,7 @@ impl<'p> OpenMetricsParser<'p> {
             timestamp_ms,
             start_timestamp_ms: None,
             exemplar,
+            native: None,
         }))
     }
 
