@@ -1,8 +1,8 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
-use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::messages::protobuf_message_name;
 use super::page_effective::{GlobalPage, Page};
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
@@ -93,6 +93,8 @@ struct RemoteWrite<'c> {
     name: &'c str,
     remote_timeout: String,
     protobuf_message: &'c str,
+    send_exemplars: bool,
+    send_native_histograms: bool,
     queue_config: Queue,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_config: Option<Tls>,
@@ -236,7 +238,9 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             url: &endpoint.url,
             name: &endpoint.name,
             remote_timeout: format_duration(endpoint.timeout),
-            protobuf_message: WRITE_V1,
+            protobuf_message: protobuf_message_name(endpoint.message),
+            send_exemplars: endpoint.content.send_exemplars,
+            send_native_histograms: endpoint.content.send_native_histograms,
             queue_config: Queue {
                 max_samples_per_send: endpoint.queue.max_samples_per_send,
                 batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),

@@ -116,6 +116,8 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "name",
         "remote_timeout",
         "protobuf_message",
+        "send_exemplars",
+        "send_native_histograms",
         "queue_config",
         "tls_config",
         "basic_auth",
@@ -139,8 +141,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "proxy_from_environment",
         "proxy_url",
         "round_robin_dns",
-        "send_exemplars",
-        "send_native_histograms",
         "sigv4",
     ],
 };

@@ -17,6 +17,7 @@ mod jobs;
 mod keys;
 mod labels;
 mod limits;
+mod messages;
 mod page;
 mod page_effective;
 mod reader;

@@ -1,6 +1,8 @@
 //! What an endpoint is configured with.
 
-use crate::model::{Labels, Secret};
+use super::encoder::Content;
+use super::protocol::ProtobufMessage;
+use crate::model::Secret;
 use crate::relabel::Rules;
 use crate::tls::TlsOptions;
 use std::path::PathBuf;
@@ -18,8 +20,8 @@ pub struct EndpointOptions {
     pub auth: Auth,
     pub tls: TlsOptions,
     pub queue: QueueOptions,
-    /// `[global] external_labels`: added to each series that has no label of that name.
-    pub external_labels: Labels,
+    pub message: ProtobufMessage,
+    pub content: Content,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,
 }

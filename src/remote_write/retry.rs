@@ -13,6 +13,7 @@
 //! `retry_on_http_429`; and it follows redirects, but drops a request for one that it can't follow. Here none is followed
 //! and nothing is lost: a device whose http url is answered by a captive portal would lose what it sends in the meantime.
 
+use super::protocol::Written;
 use crate::limits::RETRY_AFTER_MAX;
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct Answer {
     pub html: bool,
     /// What the receiver had to say: one line, within `RECEIVER_TEXT_BYTES_MAX`. Empty if it was content.
     pub text: String,
+    /// What it says it has written, if it says so.
+    pub written: Option<Written>,
 }
 
 /// Why there is no answer.

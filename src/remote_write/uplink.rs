@@ -6,6 +6,7 @@
 
 use super::auth::{AuthHeader, auth_header};
 use super::options::{Auth, EndpointOptions};
+use super::protocol::Written;
 use super::retry::{Answer, Failure, FailureKind, Outcome, retry_after};
 use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::model::{Secret, format_duration};
@@ -223,7 +224,7 @@ fn read_answer(mut response: Response<Body>, secrets: &[Secret]) -> Answer {
     let headers = response.headers();
     let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = text_of(header::RETRY_AFTER).and_then(|value| retry_after(value, text_of(header::DATE)));
-    let (status, html) = (response.status(), is_html(headers));
+    let (status, html, written) = (response.status(), is_html(headers), written(headers));
     let mut bytes = Vec::new();
     // Read for a success, too: a connection with an unread answer can't be used again. The verdict is in the status, so
     // that a text which breaks off changes nothing, and what came of it is shown.
@@ -232,7 +233,21 @@ fn read_answer(mut response: Response<Body>, secrets: &[Secret]) -> Answer {
         log::debug!("a receiver's answer broke off: {error}");
     }
     let text = if status.is_success() { String::new() } else { one_line(&bytes, secrets) };
-    Answer { status: status.as_u16(), retry_after, html, text }
+    Answer { status: status.as_u16(), retry_after, html, text, written }
+}
+
+/// Of three counts, one that is missing is zero; without any of them, nothing is said.
+fn written(headers: &HeaderMap) -> Option<Written> {
+    let count = |name| headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let samples = count("X-Prometheus-Remote-Write-Samples-Written");
+    let histograms = count("X-Prometheus-Remote-Write-Histograms-Written");
+    let exemplars = count("X-Prometheus-Remote-Write-Exemplars-Written");
+    let is_said = samples.or(histograms).or(exemplars).is_some();
+    is_said.then(|| Written {
+        samples: samples.unwrap_or(0),
+        histograms: histograms.unwrap_or(0),
+        exemplars: exemplars.unwrap_or(0),
+    })
 }
 
 fn is_html(headers: &HeaderMap) -> bool {

@@ -4,9 +4,11 @@
 //! that are newer than what went before. What it refuses is counted by cause.
 
 use super::cache::Place;
+use super::extras::GatheredExtras;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SAMPLE_AHEAD_MAX_MS};
-use crate::model::{OwnTimestamp, PageOptions};
+use crate::model::{Histogram, OwnTimestamp, PageOptions};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// What a scrape reports of the samples on its page, with Prometheus's meaning of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,11 +25,12 @@ pub struct SampleCounts {
 }
 
 /// A further sample of a series that the batch already has one of.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Repeat {
     pub position: u32,
     pub value: f64,
     pub timestamp_ms: i64,
+    pub histogram: Option<Rc<Histogram>>,
 }
 
 pub struct Gathered {
@@ -39,6 +42,7 @@ pub struct Gathered {
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
+    pub extras: GatheredExtras,
     /// Lines whose series relabelling drops.
     pub dropped: usize,
     /// Newest sample and number of samples of the series in `repeats`.
@@ -70,6 +74,7 @@ impl Gathered {
             refused: Vec::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
+            extras: GatheredExtras::default(),
             dropped: 0,
             repeated: HashMap::new(),
             timestamp_ms,
@@ -107,11 +112,11 @@ impl Gathered {
         }
     }
 
-    /// A sample to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
+    /// A sample, or histogram and its sum, to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
     pub fn add_at(
         &mut self,
         place: Place,
-        sample: f64,
+        (sample, histogram): (f64, Option<Rc<Histogram>>),
         at_ms: i64,
         newest_ms: Option<i64>,
     ) -> Result<(), TooManyRepeats> {
@@ -143,7 +148,7 @@ impl Gathered {
                 self.own_timestamps.push(OwnTimestamp { index: place.position, timestamp_ms: at_ms });
                 self.accept(place, sample);
             }
-            None => self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms })?,
+            None => self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?,
         }
         Ok(())
     }
@@ -157,8 +162,9 @@ impl Gathered {
         if self.repeats.len() == *count {
             self.repeats.push(Vec::new());
         }
+        *newest_ms = sample.timestamp_ms;
         self.repeats[*count].push(sample);
-        (*newest_ms, *count) = (sample.timestamp_ms, *count + 1);
+        *count += 1;
         Ok(())
     }
 

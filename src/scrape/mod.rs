@@ -19,6 +19,7 @@ mod cycle;
 mod dial;
 mod entry;
 mod exemplar;
+mod extras;
 mod fetch;
 mod fetch_error;
 mod gather;
@@ -28,21 +29,34 @@ mod negotiation;
 mod openmetrics;
 mod page_error;
 mod parser;
+mod protobuf;
+mod protobuf_error;
+mod protobuf_metric;
+mod protobuf_series;
 mod report;
+mod resolution;
 mod sample_labels;
 mod schedule;
 mod series_text;
+mod start_timestamp;
 mod text;
 mod text_error;
+mod wire;
 
+#[cfg(test)]
+mod client_model;
 #[cfg(test)]
 mod cost_tests;
 #[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
+mod extras_tests;
+#[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod openmetrics_tests;
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod text_tests;
 
@@ -50,7 +64,7 @@ pub use body::{Body, FetchLimits};
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
 pub use dial::{Dialer, Resolver};
-pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
+pub use entry::{Entry, NORMAL_NAN_BITS, Native, Sample};
 pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{Fetched, Fetcher};
 pub use fetch_error::FetchError;
@@ -58,6 +72,9 @@ pub use gunzip::{Gunzip, GunzipError};
 pub use openmetrics::OpenMetricsParser;
 pub use page_error::PageError;
 pub use parser::Parser;
+pub use protobuf::{HistogramForms, ProtobufParser};
+pub use protobuf_error::ProtobufError;
+pub use resolution::{TooManyBuckets, limit as limit_buckets, schema_of_factor};
 pub use sample_labels::SampleLabelsError;
 pub use schedule::{Schedule, offset_seed};
 pub use series_text::{MetricType, SeriesText};

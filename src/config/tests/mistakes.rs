@@ -388,9 +388,9 @@ fn queues_and_protocols_that_can_not_be_are_refused() {
             "n.toml:3: remote_write.remote_timeout: is zero; write a duration such as \"15s\", or leave the key out",
         ),
         (
-            "[[remote_write]]\nurl = 'http://a'\nprotobuf_message = 'io.prometheus.write.v2.Request'",
-            "n.toml:3: remote_write.protobuf_message: \"io.prometheus.write.v2.Request\" is not supported; write \
-             \"prometheus.WriteRequest\"",
+            "[[remote_write]]\nurl = 'http://a'\nprotobuf_message = 'io.prometheus.write.v3.Request'",
+            "n.toml:3: remote_write.protobuf_message: \"io.prometheus.write.v3.Request\" is not supported; write \
+             \"auto\", \"prometheus.WriteRequest\" or \"io.prometheus.write.v2.Request\"",
         ),
         (
             "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_samples_per_send = 0",

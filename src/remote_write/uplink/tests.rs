@@ -1,7 +1,8 @@
 use super::*;
 use crate::limits::RETRY_AFTER_MAX;
-use crate::model::Labels;
+use crate::remote_write::encoder::Content;
 use crate::remote_write::options::{QueueOptions, SecretSource};
+use crate::remote_write::protocol::ProtobufMessage;
 use crate::remote_write::retry::{Verdict, classify};
 use crate::remote_write::v1;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -21,7 +22,8 @@ fn options(url: String) -> EndpointOptions {
         auth: Auth::None,
         tls: TlsOptions::default(),
         queue: QueueOptions::default(),
-        external_labels: Labels::default(),
+        message: ProtobufMessage::default(),
+        content: Content::default(),
         write_relabel: Default::default(),
     }
 }
@@ -307,4 +309,22 @@ fn a_ca_file_must_be_there_and_hold_certificates() {
     let tls = TlsOptions { ca_file: Some("/nowhere/ca.pem".into()), insecure_skip_verify: false };
     let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
     assert!(error.to_string().contains("check the path"), "{error}");
+}
+
+#[test]
+fn what_a_receiver_says_it_has_written_is_read() {
+    let written = |samples, histograms, exemplars| Some(Written { samples, histograms, exemplars });
+    for (headers, expected) in [
+        ("", None),
+        ("X-Prometheus-Remote-Write-Samples-Written: 7\r\n", written(7, 0, 0)),
+        (
+            "x-prometheus-remote-write-histograms-written: 2\r\nX-Prometheus-Remote-Write-Exemplars-Written: 1\r\n",
+            written(0, 2, 1),
+        ),
+        ("X-Prometheus-Remote-Write-Samples-Written: many\r\n", None),
+    ] {
+        let answer = format!("HTTP/1.1 204 No Content\r\n{headers}\r\n");
+        let found = outcome_of(Box::leak(answer.into_boxed_str())).result.unwrap().written;
+        assert_eq!(found, expected, "{headers}");
+    }
 }
