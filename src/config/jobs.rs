@@ -92,7 +92,7 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         relabel: read_rules(table, "relabel_configs", samples.scheme)?,
         target_limit: samples.target_limit,
         samples: Rc::new(read_sample_rules(table, &samples)?),
-        page: Rc::new(read_page(table, &global.page)?),
+        page: Rc::new(read_page(table, &global.page, samples.scheme)?),
         static_configs: Vec::new(),
     };
     let mut static_configs = Vec::new();

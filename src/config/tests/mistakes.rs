@@ -180,6 +180,11 @@ fn pages_that_can_not_be_asked_for_are_refused() {
              dots, values",
         ),
         (
+            "metric_name_escaping_scheme = 'allow-utf-8'\nmetric_name_validation_scheme = 'legacy'",
+            "metric_name_escaping_scheme: asks for names that metric_name_validation_scheme \"legacy\" forbids; write \
+             \"underscores\"",
+        ),
+        (
             "native_histogram_min_bucket_factor = 'x'",
             "native_histogram_min_bucket_factor: is a string; write a number such as 1.1",
         ),

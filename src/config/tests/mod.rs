@@ -115,6 +115,18 @@ fn jobs_inherit_what_is_said_of_pages_as_in_prometheus() {
     }
     let job = page("extra_scrape_metrics = true\nmetric_name_escaping_scheme = 'dots'", "");
     assert_eq!((job.extra_metrics, job.escaping_scheme), (true, EscapingScheme::Dots));
+    let legacy = "metric_name_validation_scheme = 'legacy'";
+    for (global, job, escaping) in [
+        ("", "", "allow-utf-8"),
+        ("", legacy, "underscores"),
+        (legacy, "", "underscores"),
+        (legacy, "metric_name_validation_scheme = 'utf8'", "allow-utf-8"),
+        ("metric_name_escaping_scheme = 'values'", legacy, "underscores"),
+        ("metric_name_escaping_scheme = 'values'", "", "values"),
+        (legacy, "metric_name_escaping_scheme = 'dots'", "dots"),
+    ] {
+        assert_eq!(page(global, job).escaping_scheme.name(), escaping, "{global} {job}");
+    }
     assert!(!page("extra_scrape_metrics = true", "extra_scrape_metrics = false").extra_metrics);
 }
 
