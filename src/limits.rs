@@ -57,6 +57,9 @@ pub const SERIES_MAX: usize = SERIES_PER_PAGE_MAX;
 /// Samples that one page may give for one series, each with a time of its own.
 pub const PAGE_SAMPLES_PER_SERIES_MAX: usize = 256;
 
+/// Lines of an OpenMetrics page that are read ahead to find since when one series counts.
+pub const START_TIMESTAMP_LINES_MAX: usize = 256;
+
 /// How far ahead of the clock a page may date its samples, in milliseconds; Prometheus's `maxAheadTime`.
 pub const SAMPLE_AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
 

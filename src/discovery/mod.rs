@@ -39,6 +39,8 @@ impl JobOptions {
             params: &self.params,
             interval: self.interval,
             timeout: self.timeout,
+            native_histograms: self.page.native_histograms.scraped,
+            classic_histograms_too: self.page.native_histograms.classic_too,
             rules: &self.relabel,
         }
     }

@@ -38,6 +38,7 @@ mod resolution;
 mod sample_labels;
 mod schedule;
 mod series_text;
+mod start_timestamp;
 mod text;
 mod text_error;
 mod wire;
