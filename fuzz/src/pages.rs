@@ -1,6 +1,6 @@
 //! What a parser makes of a page, alone and in step with itself.
 
-use narthex::scrape::{Entry, Format, Parser};
+use narthex::scrape::{Entry, Format, HistogramForms, Parser};
 
 /// A sample as far as two readings of a page can be compared.
 type Seen = (Vec<u8>, u64, Option<i64>, Option<(Vec<u8>, u64, Option<i64>)>);
@@ -14,7 +14,7 @@ pub fn read_twice(page: &[u8], format: Format) {
 
 /// Each sample up to the first error.
 fn samples(page: &[u8], format: Format, expected: &[Vec<u8>]) -> Vec<Seen> {
-    let mut parser = Parser::new(page, format);
+    let mut parser = Parser::new(page, format, HistogramForms::default());
     let mut found = Vec::new();
     while let Ok(Some(entry)) = parser.next(expected.get(found.len()).map(Vec::as_slice)) {
         let Entry::Sample(sample) = entry else { continue };

@@ -106,7 +106,7 @@ impl Kind {
             FailureEvent::Retried(_) => format!("not delivered, will retry: {text}{times}"),
             FailureEvent::Halved(_) => format!("a request was refused and is sent again in halves: {text}{times}"),
             FailureEvent::WrittenDiffers => {
-                format!("{samples} samples were not written by a receiver that answered 2xx: {text}{times}")
+                format!("the receiver answered 2xx and tells of other counts than were sent: {text}{times}")
             }
             FailureEvent::Dropped(_) => format!("{samples} samples dropped, refused for good: {text}{times}"),
         }

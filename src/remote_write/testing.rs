@@ -6,12 +6,10 @@ use super::encoder::{Content, Encoder};
 use super::messages::{TimeSeries, WriteRequest};
 use super::protocol::Version;
 use crate::model::{self, Labels, LabelsBuilder, OwnTimestamp, ScrapeBatch, Series, SeriesTable, stale_nan};
+use crate::random_extras as random;
 use proptest::prelude::*;
 use prost::Message;
 use std::rc::Rc;
-
-#[path = "../../tests/support/extras.rs"]
-pub mod random;
 
 pub fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder>().build().unwrap()

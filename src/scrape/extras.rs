@@ -7,8 +7,9 @@
 //!  start timestamp ───────────────────────────────────────────────────┘   shared with the last one where they are the same
 //! ```
 //!
-//! As Prometheus's agent does it: an exemplar is new if it differs from the last one of its series; one without a time of its own
-//! has its sample's, and is the same as before if labels and value are. One that can't be stored is passed over.
+//! An exemplar is new if it differs from the last one of its series, as in Prometheus's agent; one without a time of its own has its
+//! sample's, and is the same as before if labels and value are. One that is older than the last one is passed over too: a native
+//! histogram shows its exemplars again on each page, and receivers refuse what is out of order. So is one that can't be stored.
 
 use super::entry::Sample;
 use super::exemplar::Exemplar as PageExemplar;
@@ -106,7 +107,7 @@ impl GatheredExtras {
         });
         let mut newest = self.exemplars.get(series).or_else(|| last.exemplars.get(series)).cloned();
         for new in found {
-            if !newest.as_ref().is_some_and(|newest| newest.is_same(&new)) {
+            if !newest.as_ref().is_some_and(|newest| newest.covers(&new)) {
                 self.bytes += 16 + new.exemplar.held_bytes();
                 self.extras.exemplars.push((position, new.exemplar.clone()));
                 newest = Some(new);
@@ -146,11 +147,11 @@ impl GatheredExtras {
 }
 
 impl LastExemplar {
-    /// Without times of their own, two are the same whenever they were scraped.
-    fn is_same(&self, other: &LastExemplar) -> bool {
+    /// Whether the other is this one, or older. Without times of their own, two are the same whenever they were scraped.
+    fn covers(&self, other: &LastExemplar) -> bool {
         let (a, b) = (&self.exemplar, &other.exemplar);
         let same_time = a.timestamp_ms == b.timestamp_ms || !self.has_time && !other.has_time;
-        a.labels == b.labels && a.value == b.value && same_time
+        other.has_time && b.timestamp_ms < a.timestamp_ms || a.labels == b.labels && a.value == b.value && same_time
     }
 }
 

@@ -64,6 +64,14 @@ fn an_exemplar_that_was_there_before_is_not_taken_again() {
     let first = complete(&mut cycle, &histogram_page(), 100_000);
     let second = complete(&mut cycle, &histogram_page(), 115_000);
     assert_eq!((extras(&first).exemplars.len(), extras(&second).exemplars.len()), (2, 0));
+    let newer = super::client_model::Histogram {
+        exemplars: vec![exemplar("old", 1.0, Some(3)), exemplar("new", 1.0, Some(9))],
+        ..both_forms()
+    };
+    let newer = page(&[family("h", HISTOGRAM, vec![Metric { histogram: Some(newer), ..Metric::default() }])]);
+    let third = complete(&mut cycle, &newer, 130_000);
+    let labels = extras(&third).exemplars[0].1.labels.to_string();
+    assert_eq!((extras(&third).exemplars.len(), labels.as_str()), (1, r#"{trace_id="new"}"#), "nor one that is older");
     let starts = [&first, &second].map(|result| extras(result).start_timestamps.as_slice().as_ptr());
     assert_eq!(starts[0], starts[1], "and start timestamps are shared");
 }

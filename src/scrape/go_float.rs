@@ -104,7 +104,7 @@ mod tests {
             (0.00001, "1e-05"),
             (1.5e-7, "1.5e-07"),
             // Halfway between two texts of 17 digits.
-            (177643593863362.625, "1.7764359386336262e+14"),
+            (f64::from_bits(0x42e4321be9e21854), "1.7764359386336262e+14"),
             (1e300, "1e+300"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),

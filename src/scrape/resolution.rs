@@ -82,11 +82,11 @@ fn rebuild(histogram: &mut Histogram, target: impl Fn(i64) -> i64, drop_empty: b
     }
 }
 
+/// Spans and counts.
+type Side = (Box<[Span]>, Box<[u64]>);
+
 /// Spans of buckets whose indices do not fall, and a count for each index. `None` if the first can't be told.
-fn spans_of(
-    buckets: impl Iterator<Item = (i64, u64)>,
-    merge: impl Fn(u64, u64) -> u64,
-) -> Option<(Box<[Span]>, Box<[u64]>)> {
+fn spans_of(buckets: impl Iterator<Item = (i64, u64)>, merge: impl Fn(u64, u64) -> u64) -> Option<Side> {
     let (mut spans, mut counts): (Vec<Span>, Vec<u64>) = (Vec::new(), Vec::new());
     let mut last = None;
     for (index, count) in buckets {

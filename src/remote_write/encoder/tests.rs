@@ -1,11 +1,12 @@
 use super::*;
 use crate::model::{HistogramCounts, STALE_NAN_BITS, SeriesTable, Span, stale_nan};
+use crate::random_extras as random;
 use crate::remote_write::batching::Batching;
 use crate::remote_write::body::PIECE_BYTES;
 use crate::remote_write::messages::{self, BucketSpan, Count, Label, Sample, TimeSeries, WriteRequest, ZeroCount};
 use crate::remote_write::messages_v2;
 use crate::remote_write::testing::{
-    all_requests, any_batches, batch, decode, encode, labels, random, series_list, with_extras,
+    all_requests, any_batches, batch, decode, encode, labels, series_list, with_extras,
 };
 use crate::remote_write::wire::Varint;
 use proptest::prelude::*;
