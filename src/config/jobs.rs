@@ -2,6 +2,7 @@
 
 use super::address::{check_metrics_path, check_target};
 use super::error::ConfigError;
+use super::http_client::read_http_client;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
 use super::reader::{Table, Value, quoted, quoted_duration};
@@ -71,6 +72,7 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        http: read_http_client(table)?,
         static_configs: Vec::new(),
     };
     let mut static_configs = Vec::new();

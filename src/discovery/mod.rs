@@ -1,5 +1,6 @@
 //! Options become targets. Knows where targets are listed; refuses to know what is read from them.
 
+use crate::http_client::HttpClientOptions;
 use crate::model::{LabelsBuilder, LabelsError, Scheme, Target};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub struct JobOptions {
     pub interval: Duration,
     /// At most `interval`.
     pub timeout: Duration,
+    /// How its targets are asked.
+    pub http: HttpClientOptions,
     pub static_configs: Vec<StaticConfig>,
 }
 
@@ -60,6 +63,7 @@ mod tests {
             scheme: Scheme::Http,
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(10),
+            http: HttpClientOptions::default(),
             static_configs,
         }
     }

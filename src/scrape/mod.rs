@@ -7,14 +7,13 @@
 //!                                    the last page    count
 //! ```
 //!
-//! [`Scraper`] is the whole; all of it but `dial` and `fetch` is pure. It refuses to know where targets come from and who
+//! [`Scraper`] is the whole; all of it but `fetch` is pure. It refuses to know where targets come from and who
 //! takes the batches. Formats other than text 0.0.4 get a parser beside `text`, chosen by `content_type`; relabelling
 //! goes into `sample_labels`, limits into `gather`.
 
 mod cache;
 mod content_type;
 mod cycle;
-mod dial;
 mod fetch;
 mod fetch_error;
 mod gather;
@@ -33,7 +32,6 @@ mod text_tests;
 
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult, PageError};
-pub use dial::{Dialer, Resolver};
 pub use fetch::{FetchLimits, Fetcher};
 pub use fetch_error::FetchError;
 pub use sample_labels::SampleLabelsError;
@@ -43,6 +41,7 @@ pub use text::{Entry, NORMAL_NAN_BITS, Sample, TextError, TextParser};
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::http_client::HttpClient;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
 use std::fmt;
 use std::rc::Rc;
@@ -87,15 +86,15 @@ pub struct Scraper {
 
 impl Scraper {
     /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
-    /// share a `dialer`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    /// share a `client`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
     pub fn new(
         target: Rc<Target>,
         number: u32,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
-        dialer: Rc<Dialer>,
+        client: Rc<HttpClient>,
     ) -> Result<Scraper, LabelsError> {
-        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), dialer);
+        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), client);
         Ok(Scraper { cycle: Cycle::new(number, target, table, counters)?, fetcher })
     }
 
