@@ -25,6 +25,7 @@ pub mod http_client;
 pub mod http_server;
 pub mod limits;
 pub mod model;
+pub mod relabel;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;

@@ -22,6 +22,7 @@ use crate::counters::Counters;
 use crate::discovery;
 use crate::http_client::{HttpClient, Resolver};
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
+use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, RingError, Storage};
 use crate::scrape::{Scraper, offset_seed};
@@ -52,6 +53,7 @@ pub enum AgentError {
     Ring(RingError),
     Labels { job: String, cause: LabelsError },
     Client { job: String, cause: TlsError },
+    Target { job: String, cause: PopulateError },
     Endpoint { name: String, cause: UplinkError },
 }
 
@@ -68,6 +70,7 @@ impl fmt::Display for AgentError {
             AgentError::Ring(error) => error.fmt(f),
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Target { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
         }
     }
@@ -230,7 +233,12 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
         let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
         let client = HttpClient::new(&options.http, resolver.clone());
         let client = client.map_err(|cause| AgentError::Client { job: options.job_name.clone(), cause })?;
-        for target in discovery::static_targets(options).map_err(failed)? {
+        let found = discovery::static_targets(options)
+            .map_err(|cause| AgentError::Target { job: options.job_name.clone(), cause })?;
+        if found.dropped > 0 {
+            log::debug!("job {:?}: relabelling dropped {} targets", options.job_name, found.dropped);
+        }
+        for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
             let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), client.clone());
             jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
