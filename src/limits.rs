@@ -139,6 +139,15 @@ pub const FRAME_RECORDS_MAX: usize = 4096;
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Values of a configuration that is imported, those behind YAML's aliases each time anew.
+pub const IMPORT_NODES_MAX: usize = 1 << 17;
+
+/// How deep they may be nested.
+pub const IMPORT_DEPTH_MAX: usize = 32;
+
+/// Keys and items that an import may leave out: each costs a reading of the whole.
+pub const IMPORT_LEFT_OUT_MAX: usize = 1000;
+
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 

@@ -70,8 +70,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 
 /// Reads a text as if it stood in the file of that name, which need not exist. Relative paths start from that file's directory.
 pub fn parse(text: &str, path_for_messages: &Path) -> Result<Config, ConfigError> {
+    parse_in(text, path_for_messages, &variable)
+}
+
+/// The same, in an environment with these variables.
+pub fn parse_in(
+    text: &str,
+    path_for_messages: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
     let directory = directory_of(path_for_messages);
-    read(&Source { text, file: path_for_messages, directory, environment: &variable })
+    read(&Source { text, file: path_for_messages, directory, environment })
 }
 
 /// Whether a file that holds a secret may be written by its owner only: who can write to it can have the secret sent elsewhere.
