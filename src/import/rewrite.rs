@@ -25,6 +25,8 @@ pub(super) fn rewrite(root: &mut Node, directory: &Path, left_out: &mut Vec<Left
         });
     }
     each_map(root, &mut |entries| {
+        // A key without a value is as good as none.
+        entries.retain(|(_, node)| !matches!(node.value, Value::Null));
         authorization_of_bearer_token(entries);
         absolute_paths(entries, directory);
     });

@@ -88,7 +88,7 @@ path = "/var/lib/narthex/ring"
 
 #[test]
 fn what_has_another_name_is_renamed() {
-    let yaml = "scrape_configs:\n- job_name: a\n  bearer_token_file: token\n  params:\nremote_write:\n- url: http://a\n- url: http://a\n";
+    let yaml = "scrape_configs:\n- job_name: a\n  authorization:\n  bearer_token_file: token\n  params:\nremote_write:\n- url: http://a\n- url: http://a\n";
     let Imported { toml, left_out } = imported(yaml);
     assert_eq!(left_out, []);
     assert!(toml.contains("[scrape_configs.authorization]\ncredentials_file = \"/etc/prometheus/token\"\n"), "{toml}");
