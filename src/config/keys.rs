@@ -22,7 +22,16 @@ pub(super) const DOCUMENT: Keys = Keys {
 };
 
 pub(super) const GLOBAL: Keys = Keys {
-    known: &["scrape_interval", "scrape_timeout", "external_labels"],
+    known: &[
+        "scrape_interval",
+        "scrape_timeout",
+        "external_labels",
+        "metric_name_validation_scheme",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
+    ],
     unsupported: &[
         "always_scrape_classic_histograms",
         "body_size_limit",
@@ -30,18 +39,13 @@ pub(super) const GLOBAL: Keys = Keys {
         "evaluation_interval",
         "extra_scrape_metrics",
         "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
         "metric_name_escaping_scheme",
-        "metric_name_validation_scheme",
         "query_log_file",
         "rule_query_offset",
         "sample_limit",
         "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
-        "target_limit",
     ],
 };
 
@@ -52,8 +56,17 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "scrape_interval",
         "scrape_timeout",
         "metrics_path",
+        "params",
         "scheme",
+        "honor_labels",
+        "metric_name_validation_scheme",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
         "static_configs",
+        "relabel_configs",
+        "metric_relabel_configs",
         "authorization",
         "basic_auth",
         "enable_http2",
@@ -73,26 +86,22 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "enable_compression",
         "extra_scrape_metrics",
         "fallback_scrape_protocol",
-        "honor_labels",
         "honor_timestamps",
         "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
         "metric_name_escaping_scheme",
-        "metric_name_validation_scheme",
-        "metric_relabel_configs",
         "native_histogram_bucket_limit",
         "native_histogram_min_bucket_factor",
-        "params",
-        "relabel_configs",
         "sample_limit",
         "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
-        "target_limit",
         "track_timestamps_staleness",
     ],
+};
+
+pub(super) const RELABEL_CONFIG: Keys = Keys {
+    known: &["action", "source_labels", "separator", "regex", "modulus", "target_label", "replacement"],
+    unsupported: &[],
 };
 
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
