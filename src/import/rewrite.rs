@@ -48,7 +48,7 @@ fn each_map(node: &mut Node, change: &mut impl FnMut(&mut Vec<(String, Node)>)) 
 }
 
 /// `bearer_token` is what `authorization` was called before; Prometheus takes one for the other.
-fn authorization_of_bearer_token(entries: &mut Vec<(String, Node)>) {
+fn authorization_of_bearer_token(entries: &mut [(String, Node)]) {
     if entries.iter().any(|(key, _)| key == "authorization") {
         return;
     }
