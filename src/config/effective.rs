@@ -4,6 +4,7 @@ use super::Config;
 use super::effective_http::HttpClient;
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::page_effective::{GlobalPage, Page};
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
@@ -24,6 +25,12 @@ pub(super) struct Effective<'c> {
     remote_write: Vec<RemoteWrite<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<Buffer>,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    max_series: usize,
 }
 
 #[derive(Serialize)]
@@ -34,6 +41,8 @@ struct Global<'c> {
     samples: Samples,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_labels: BTreeMap<&'c str, String>,
+    #[serde(flatten)]
+    page: GlobalPage,
 }
 
 /// Limits that are none are left out.
@@ -63,6 +72,8 @@ struct ScrapeConfig<'c> {
     #[serde(flatten)]
     samples: Samples,
     #[serde(flatten)]
+    page: Page,
+    #[serde(flatten)]
     http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
@@ -86,12 +97,12 @@ struct RemoteWrite<'c> {
     remote_timeout: String,
     protobuf_message: &'c str,
     queue_config: Queue,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    write_relabel_configs: Vec<ShownRule<'c>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
     #[serde(flatten)]
     http: HttpClient<'c>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    write_relabel_configs: Vec<ShownRule<'c>>,
 }
 
 #[derive(Serialize)]
@@ -127,10 +138,12 @@ impl<'c> From<&'c Config> for Effective<'c> {
                 scrape_timeout: format_duration(config.global.scrape_timeout),
                 external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
                 samples: Samples::from(&config.global.samples),
+                page: GlobalPage::from(&config.global.page),
             },
             scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
             buffer: config.buffer.as_ref().map(Buffer::from),
+            limits: Limits { max_series: config.limits.series_max },
         }
     }
 }
@@ -150,6 +163,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
                 label_limits: job.samples.limits,
                 target_limit: job.target_limit,
             }),
+            page: Page::from(&*job.page),
             http: HttpClient::from(&job.http),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
