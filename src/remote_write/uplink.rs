@@ -18,7 +18,7 @@ use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey, Resol
 use crate::limits::RECEIVER_TEXT_BYTES_MAX;
 use crate::model::{Secret, format_duration};
 use crate::tls::{TlsError, TlsFailure};
-use exchange::{Broken, Exchange, Line, Reply};
+use exchange::{Broken, Ended, Exchange, Line, Reply};
 use smol::{Task, Timer};
 use std::fmt;
 use std::io::ErrorKind;
@@ -35,7 +35,7 @@ pub struct Uplink {
     client: Rc<HttpClient>,
     line: Option<Line>,
     /// On the pool; one that was given up holds its thread until its time is up, and the next one waits for it.
-    running: Option<Task<(Vec<u8>, Result<Reply, Broken>)>>,
+    running: Option<Task<Ended>>,
     /// What bodies are copied into, which have to go along to the pool.
     body: Vec<u8>,
     uri: Uri,
@@ -128,22 +128,16 @@ impl Uplink {
         loop {
             let Hop { route, request: head, secrets } = journey.hop().await?;
             if let Some(given_up) = &mut self.running {
-                self.body = given_up.await.0;
+                self.body = given_up.await.body;
                 self.running = None;
             }
-            if self.line.as_ref().is_none_or(|line| !line.is_on(&route)) {
-                self.line = None;
-            }
+            self.line = self.line.take().filter(|line| line.is_on(&route));
             let line = self.line.get_or_insert_with(|| Line::new(route)).clone();
             let mut body = std::mem::take(&mut self.body);
             body.clear();
             body.extend_from_slice(request.body.unwrap_or_default());
             let exchange = Exchange { line, request: head, body, sent: sent.clone(), deadline };
-            let on_pool = smol::unblock(move || {
-                let result = exchange.run();
-                (exchange.body, result)
-            });
-            let (body, result) = self.running.insert(on_pool).await;
+            let Ended { body, result } = self.running.insert(smol::unblock(|| exchange.run())).await;
             (self.running, self.body) = (None, body);
             let reply = result?;
             if !journey.goes_on(&reply.response)? {

@@ -78,9 +78,20 @@ pub(super) struct Exchange {
     pub(super) deadline: Instant,
 }
 
+/// What came of an exchange, and the body to use again.
+pub(super) struct Ended {
+    pub(super) body: Vec<u8>,
+    pub(super) result: Result<Reply, Broken>,
+}
+
 impl Exchange {
     /// Takes until the deadline at most.
-    pub(super) fn run(&self) -> Result<Reply, Broken> {
+    pub(super) fn run(self) -> Ended {
+        let result = self.attempts();
+        Ended { body: self.body, result }
+    }
+
+    fn attempts(&self) -> Result<Reply, Broken> {
         let opened = self.line.opened.load(Ordering::Relaxed);
         match self.attempt() {
             // Closed while it was idle, or just as it was used.

@@ -298,3 +298,45 @@ fn a_token_is_asked_for_before_the_request_and_never_shown() {
     assert!(outcome.to_string().ends_with("not <secret>"), "{outcome}");
     assert!(receiver.join().unwrap()[0].1.contains("\r\nauthorization: bearer fresh\r\n"));
 }
+
+#[test]
+fn a_file_that_tls_needs_is_read_again_and_the_connection_made_with_the_former_is_not_used() {
+    let (own, other) = (identity("localhost", |_| {}), identity("localhost", |_| {}));
+    let (listener, port) = listener();
+    let config = own.server.clone();
+    let server = thread::spawn(move || {
+        for _ in 0..3 {
+            let (connection, _) = listener.accept().unwrap();
+            let tls = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::<_, TcpStream>::new(tls, connection);
+            while !exchange(&mut stream, DELIVERED).is_empty() {}
+        }
+    });
+    let (dir, tls) = trusting(&own.ca_pem);
+    let mut uplink = uplink(&over_tls(tls, options(format!("https://localhost:{port}/")))).unwrap();
+    assert_eq!(again(&mut uplink).result.unwrap().status, 204);
+    std::fs::write(dir.path().join("ca.pem"), other.ca_pem).unwrap();
+    failure_of(again(&mut uplink), FailureKind::Tls);
+    std::fs::write(dir.path().join("ca.pem"), own.ca_pem).unwrap();
+    assert_eq!(again(&mut uplink).result.unwrap().status, 204);
+    drop(uplink);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_handshake_that_hangs_takes_its_time_and_no_more() {
+    let (silent, port) = listener();
+    let timeout = Duration::from_millis(300);
+    let options = EndpointOptions { timeout, ..options(format!("https://127.0.0.1:{port}/?token=hunter2")) };
+    let mut uplink = uplink(&options).unwrap();
+    for _ in 0..3 {
+        let started = Instant::now();
+        let outcome = again(&mut uplink);
+        assert!(started.elapsed() < 10 * timeout, "{:?}", started.elapsed());
+        assert_eq!(outcome.bytes_sent, 0);
+        failure_of(outcome, FailureKind::Timeout);
+    }
+    let late = smol::block_on(uplink.running.take().unwrap()).result;
+    assert!(matches!(late, Err(Broken::Late)), "and its thread is free again");
+    drop(silent);
+}
