@@ -3,7 +3,7 @@
 //! ```text
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
-//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink, on the pool ─► acknowledgement
+//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -20,12 +20,13 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::discovery;
+use crate::http_client::{HttpClient, Resolver};
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, Layout, RingError, Storage};
-use crate::scrape::{Dialer, Resolver, ScrapeOptions, Scraper, offset_seed};
-use crate::tls::TlsOptions;
+use crate::scrape::{ScrapeOptions, Scraper, offset_seed};
+use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use notify::Notify;
 pub use scraping::scrape_once;
@@ -51,6 +52,7 @@ pub enum AgentError {
     NoBuffer,
     Ring(RingError),
     Labels { job: String, cause: LabelsError },
+    Client { job: String, cause: TlsError },
     Target { job: String, cause: PopulateError },
     Endpoint { name: String, cause: UplinkError },
 }
@@ -67,6 +69,7 @@ impl fmt::Display for AgentError {
             }
             AgentError::Ring(error) => error.fmt(f),
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Target { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
         }
@@ -225,10 +228,12 @@ async fn unless_stopped<T>(stopping: &Receiver<Infallible>, work: impl Future<Ou
 
 fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Result<Vec<Job>, AgentError> {
     let mut jobs: Vec<Job> = Vec::new();
-    let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
+    let resolver = Resolver::new();
     let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
     for options in &config.jobs {
         let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
+        let client = HttpClient::new(&options.http, resolver.clone());
+        let client = client.map_err(|cause| AgentError::Client { job: options.job_name.clone(), cause })?;
         let found = discovery::static_targets(options)
             .map_err(|cause| AgentError::Target { job: options.job_name.clone(), cause })?;
         if found.dropped > 0 {
@@ -238,7 +243,7 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
         for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
             let how = ScrapeOptions { page: options.page.clone(), rules: options.samples.clone() };
-            let scraper = Scraper::new(target.clone(), number, how, table.clone(), counters.clone(), dialer.clone());
+            let scraper = Scraper::new(target.clone(), number, how, table.clone(), counters.clone(), client.clone());
             jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed, count: count.clone() });
         }
     }
@@ -251,7 +256,9 @@ fn host_name() -> String {
 }
 
 fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentError> {
-    let endpoint = |options: &EndpointOptions| match Uplink::new(options) {
+    // Not that of the targets: their names may take all of its lookups for long.
+    let resolver = Resolver::new();
+    let endpoint = |options: &EndpointOptions| match Uplink::new(options, resolver.clone()) {
         Ok(uplink) => Ok((options.clone(), uplink)),
         Err(cause) => Err(AgentError::Endpoint { name: options.name.clone(), cause }),
     };

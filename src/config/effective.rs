@@ -1,6 +1,7 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
+use super::effective_http::HttpClient;
 use super::labels::escape_external_label;
 use super::messages::protobuf_message_name;
 use super::page_effective::{GlobalPage, Page};
@@ -8,8 +9,8 @@ use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
-use crate::model::{Params, Scheme, Secret, format_duration, format_size};
-use crate::remote_write::{Auth, EndpointOptions, SecretSource};
+use crate::model::{Params, format_duration, format_size};
+use crate::remote_write::EndpointOptions;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,6 +73,8 @@ struct ScrapeConfig<'c> {
     samples: Samples,
     #[serde(flatten)]
     page: Page,
+    #[serde(flatten)]
+    http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -96,12 +99,10 @@ struct RemoteWrite<'c> {
     send_exemplars: bool,
     send_native_histograms: bool,
     queue_config: Queue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_config: Option<Tls>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    basic_auth: Option<BasicAuth<'c>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorization: Option<Authorization<'c>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'c str, &'c str>,
+    #[serde(flatten)]
+    http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     write_relabel_configs: Vec<ShownRule<'c>>,
 }
@@ -112,31 +113,6 @@ struct Queue {
     batch_send_deadline: String,
     min_backoff: String,
     max_backoff: String,
-}
-
-#[derive(Serialize)]
-struct Tls {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ca_file: Option<String>,
-    insecure_skip_verify: bool,
-}
-
-#[derive(Serialize)]
-struct BasicAuth<'c> {
-    username: &'c str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<&'c str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password_file: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Authorization<'c> {
-    r#type: &'c str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credentials: Option<&'c str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credentials_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -190,6 +166,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
                 target_limit: job.target_limit,
             }),
             page: Page::from(&*job.page),
+            http: HttpClient::from(&job.http),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
             metric_relabel_configs: job.samples.rules.iter().map(ShownRule::from).collect(),
@@ -218,22 +195,6 @@ impl<'c> From<&'c StaticConfig> for Targets<'c> {
 
 impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
     fn from(endpoint: &'c EndpointOptions) -> Self {
-        let (basic_auth, authorization) = match &endpoint.auth {
-            Auth::None => (None, None),
-            Auth::Basic { username, password } => {
-                let (password, password_file) = masked(password);
-                (Some(BasicAuth { username, password, password_file }), None)
-            }
-            Auth::Header { kind, credentials } => {
-                let (credentials, credentials_file) = masked(credentials);
-                (None, Some(Authorization { r#type: kind, credentials, credentials_file }))
-            }
-        };
-        // Refused beside an http url, so not shown beside one either.
-        let tls_config = endpoint.url.starts_with(&format!("{}://", Scheme::Https.name())).then(|| Tls {
-            ca_file: endpoint.tls.ca_file.as_deref().map(shown_path),
-            insecure_skip_verify: endpoint.tls.insecure_skip_verify,
-        });
         RemoteWrite {
             url: &endpoint.url,
             name: &endpoint.name,
@@ -247,10 +208,9 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
                 min_backoff: format_duration(endpoint.queue.min_backoff),
                 max_backoff: format_duration(endpoint.queue.max_backoff),
             },
-            tls_config,
-            basic_auth,
-            authorization,
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
+            headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            http: HttpClient::from(&endpoint.http),
         }
     }
 }
@@ -268,14 +228,6 @@ impl From<&BufferOptions> for Buffer {
             write_budget: buffer.write_budget.map(|budget| budget.to_string()),
             rated_cycles: buffer.rated_cycles,
         }
-    }
-}
-
-/// An inline secret's mask, or the path of the file it is in.
-fn masked(secret: &SecretSource) -> (Option<&'static str>, Option<String>) {
-    match secret {
-        SecretSource::Inline(_) => (Some(Secret::MASK), None),
-        SecretSource::File(path) => (None, Some(shown_path(path))),
     }
 }
 

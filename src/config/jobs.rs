@@ -2,6 +2,7 @@
 
 use super::address::{check_metrics_path, check_target};
 use super::error::ConfigError;
+use super::http_client::read_http_client;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
 use super::page::{GlobalPageOptions, read_global_page, read_page};
@@ -89,10 +90,11 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        http: read_http_client(table)?,
         relabel: read_rules(table, "relabel_configs", samples.scheme)?,
         target_limit: samples.target_limit,
         samples: Rc::new(read_sample_rules(table, &samples)?),
-        page: Rc::new(read_page(table, &global.page)?),
+        page: Rc::new(read_page(table, &global.page, samples.scheme)?),
         static_configs: Vec::new(),
     };
     let mut static_configs = Vec::new();

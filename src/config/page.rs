@@ -2,9 +2,11 @@
 
 use super::error::ConfigError;
 use super::reader::{Table, Value, quoted};
-use crate::model::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
+use crate::model::{EscapingScheme, NameScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 
 const PROTOCOLS_EXAMPLE: &str = "[\"OpenMetricsText1.0.0\", \"PrometheusText0.0.4\"]";
+
+const ESCAPING_KEY: &str = "metric_name_escaping_scheme";
 
 /// The most that a limit may be: it is kept in floating point numbers, which hold each whole number up to here.
 const LIMIT_MAX: usize = 1 << 31;
@@ -14,7 +16,8 @@ const LIMIT_MAX: usize = 1 << 31;
 pub struct GlobalPageOptions {
     /// `None`: it depends on whether a job scrapes native histograms.
     pub protocols: Option<Vec<ScrapeProtocol>>,
-    pub escaping_scheme: EscapingScheme,
+    /// `None`: it depends on which names a job allows.
+    pub escaping_scheme: Option<EscapingScheme>,
     pub body_size_bytes_limit: u64,
     pub sample_limit: usize,
     pub extra_metrics: bool,
@@ -26,7 +29,7 @@ pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, Confi
     refuse_nhcb(table)?;
     Ok(GlobalPageOptions {
         protocols: table.get("scrape_protocols").map(|value| read_protocols(&value)).transpose()?,
-        escaping_scheme: table.get_or("metric_name_escaping_scheme", EscapingScheme::default(), read_escaping)?,
+        escaping_scheme: table.get(ESCAPING_KEY).map(|value| read_escaping(&value)).transpose()?,
         body_size_bytes_limit: table.get_or("body_size_limit", 0, Value::size)?,
         sample_limit: table.get_or("sample_limit", 0, |value| value.limit(LIMIT_MAX))?,
         extra_metrics: table.get_or("extra_scrape_metrics", false, Value::flag)?,
@@ -35,8 +38,13 @@ pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, Confi
     })
 }
 
-/// A limit of 0 in a job is none of its own: it takes the global one, as in Prometheus.
-pub(super) fn read_page(table: &Table, global: &GlobalPageOptions) -> Result<PageOptions, ConfigError> {
+/// A limit of 0 in a job is none of its own: it takes the global one, as in Prometheus. `names` are those that the job
+/// allows.
+pub(super) fn read_page(
+    table: &Table,
+    global: &GlobalPageOptions,
+    names: NameScheme,
+) -> Result<PageOptions, ConfigError> {
     refuse_nhcb(table)?;
     let or_global = |own: u64, inherited: u64| if own == 0 { inherited } else { own };
     let native_histograms = read_native_histograms(table, global)?;
@@ -52,7 +60,7 @@ pub(super) fn read_page(table: &Table, global: &GlobalPageOptions) -> Result<Pag
     Ok(PageOptions {
         protocols,
         fallback_protocol: table.get("fallback_scrape_protocol").map(|value| read_protocol(&value)).transpose()?,
-        escaping_scheme: table.get_or("metric_name_escaping_scheme", global.escaping_scheme, read_escaping)?,
+        escaping_scheme: read_job_escaping(table, global, names)?,
         compression: table.get_or("enable_compression", defaults.compression, Value::flag)?,
         body_size_bytes_limit: or_global(body_size_bytes_limit, global.body_size_bytes_limit),
         sample_limit: or_global(sample_limit as u64, global.sample_limit as u64) as usize,
@@ -104,6 +112,25 @@ fn read_protocol(value: &Value) -> Result<ScrapeProtocol, ConfigError> {
     let names = ScrapeProtocol::PROTO_FIRST.map(ScrapeProtocol::name).join(", ");
     ScrapeProtocol::parse(name)
         .ok_or_else(|| value.error(format_args!("{} is not a protocol; write one of {names}", quoted(name))))
+}
+
+/// A job that says which names it allows, but not how others are escaped, does not inherit that either.
+fn read_job_escaping(
+    table: &Table,
+    global: &GlobalPageOptions,
+    names: NameScheme,
+) -> Result<EscapingScheme, ConfigError> {
+    let fitting = match names {
+        NameScheme::Utf8 => EscapingScheme::AllowUtf8,
+        NameScheme::Legacy => EscapingScheme::Underscores,
+    };
+    let inherited = global.escaping_scheme.filter(|_| table.get("metric_name_validation_scheme").is_none());
+    let scheme = table.get_or(ESCAPING_KEY, inherited.unwrap_or(fitting), read_escaping)?;
+    if scheme == EscapingScheme::AllowUtf8 && names == NameScheme::Legacy {
+        let problem = "asks for names that metric_name_validation_scheme \"legacy\" forbids; write \"underscores\"";
+        return Err(table.error(ESCAPING_KEY, problem));
+    }
+    Ok(scheme)
 }
 
 fn read_escaping(value: &Value) -> Result<EscapingScheme, ConfigError> {

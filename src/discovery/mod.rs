@@ -1,5 +1,6 @@
 //! Options become targets. Knows where targets are listed; refuses to know what is read from them.
 
+use crate::http_client::HttpClientOptions;
 use crate::model::{LabelsBuilder, PageOptions, Params, Scheme, Target};
 use crate::relabel::{PopulateError, Populated, Rules, SampleRules, TargetDefaults, populate};
 use std::rc::Rc;
@@ -18,6 +19,8 @@ pub struct JobOptions {
     pub interval: Duration,
     /// At most `interval`.
     pub timeout: Duration,
+    /// How its targets are asked.
+    pub http: HttpClientOptions,
     /// `relabel_configs`: from what is discovered to targets.
     pub relabel: Rules,
     /// More targets than this, and each scrape of the job fails.
@@ -92,6 +95,7 @@ mod tests {
             scheme: Scheme::Http,
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(10),
+            http: HttpClientOptions::default(),
             relabel: Rules::default(),
             target_limit: None,
             samples: Rc::default(),

@@ -9,7 +9,7 @@
 //!              │      protocol   1.0 or 2.0
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
-//!         encoder ─► uplink      bytes, and the exchange with the receiver  edge, blocks
+//!         encoder ─► uplink      bytes, and the exchange with the receiver  edge
 //!         v1, v2
 //! ```
 //!
@@ -19,14 +19,13 @@
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
-//!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries) on the pool,
+//!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries).await,
 //!                       queue.on_outcome(now, &sent, &outcome, counters),
 //!      Wait { until } => wait,
 //!      Finished { next_record } => acknowledge it,
 //!  }
 //! ```
 
-mod auth;
 mod backoff;
 mod batching;
 mod body;
@@ -53,7 +52,7 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
-pub use options::{Auth, EndpointOptions, QueueOptions, SecretSource};
+pub use options::{EndpointOptions, QueueOptions};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;

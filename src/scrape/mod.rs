@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  schedule ─ when          fetch ─► parser ─► cache ─► gather ─► cycle ─► ScrapeBatch
-//!  (timers are agent's)     dial     text     series    which     staleness,
+//!  (timers are agent's)              text     series    which     staleness,
 //!                                             in step   samples   report series
 //!                                             with the  count
 //!                                             last page
 //! ```
 //!
-//! [`Scraper`] is the whole; all of it but `dial` and `fetch` is pure. It refuses to know where targets come from and who
+//! [`Scraper`] is the whole; all of it but `fetch` is pure. It refuses to know where targets come from and who
 //! takes the batches. Each format has a parser behind `parser`, chosen by `content_type`; relabelling goes into
 //! `sample_labels`, limits into `gather`.
 
@@ -16,7 +16,6 @@ mod body;
 mod cache;
 mod content_type;
 mod cycle;
-mod dial;
 mod entry;
 mod exemplar;
 mod extras;
@@ -63,7 +62,6 @@ mod text_tests;
 pub use body::{Body, FetchLimits};
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
-pub use dial::{Dialer, Resolver};
 pub use entry::{Entry, NORMAL_NAN_BITS, Native, Sample};
 pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{Fetched, Fetcher};
@@ -83,6 +81,7 @@ pub use text_error::TextError;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::http_client::HttpClient;
 use crate::model::{LabelsError, PageOptions, ScrapeBatch, SeriesTable, Target};
 use crate::relabel::SampleRules;
 use std::fmt;
@@ -150,18 +149,18 @@ pub struct Scraper {
 
 impl Scraper {
     /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
-    /// share a `dialer` and `rules`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    /// share a `client` and `rules`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
     pub fn new(
         target: Rc<Target>,
         number: u32,
         options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
-        dialer: Rc<Dialer>,
+        client: Rc<HttpClient>,
     ) -> Result<Scraper, LabelsError> {
         let page = options.page.clone();
         let limits = FetchLimits { body_size_bytes_limit: page.body_size_bytes_limit, ..FetchLimits::default() };
-        let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, dialer);
+        let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, client);
         Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })
     }
 
