@@ -17,6 +17,7 @@ mod agents;
 mod answers;
 mod cases;
 mod compare;
+mod exceptions;
 mod hostile;
 mod pages;
 mod receiver;

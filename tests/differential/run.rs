@@ -3,7 +3,8 @@
 use crate::agents::{Agents, Prometheus};
 use crate::answers::{Answer, Targets};
 use crate::cases::{CASE_LABEL, Case, INTERVAL};
-use crate::compare::{Difference, Scope, Seen, Tally, differences, number};
+use crate::compare::{Difference, Scope, Tally, differences, number};
+use crate::exceptions::{Met, forgive};
 use crate::receiver::{Received, Receiver, Who};
 use crate::support::eventually;
 use serde_json::json;
@@ -37,20 +38,23 @@ pub fn run(prometheus: &Prometheus, seed: u64, count: usize, length: usize) -> V
     let (narthex, other) = (sent(Who::Narthex), sent(Who::Prometheus));
     drop(agents);
 
-    let mut tally = Tally::default();
+    let (mut tally, mut met) = (Tally::default(), Met::new());
     let mut failures = Vec::new();
     for (n, case) in cases.iter().enumerate() {
         let early = |who| targets.progress(who, n).early;
-        let seen = (number(&narthex[n], early(Who::Narthex), scope), number(&other[n], early(Who::Prometheus), scope));
+        let mut seen = (number(&narthex[n], early(Who::Narthex), scope), number(&other[n], early(Who::Prometheus), scope));
         tally.scrapes += scope.scrapes;
-        let found = match &seen {
-            (Ok(one), Ok(two)) => explain(case, &scripts[n], &differences(one, two, &mut tally), one, two),
+        let found = match &mut seen {
+            (Ok(one), Ok(two)) => match forgive(one, two, &mut met) {
+                Ok(()) => explain(case, &scripts[n], &differences(one, two, &mut tally)),
+                Err(broken) => Some(broken),
+            },
             (one, two) => Some(format!("narthex: {:?}, Prometheus: {:?}", one.as_ref().err(), two.as_ref().err())),
         };
         failures.extend(found.map(|text| format!("seed {}:\n{text}", case.seed)));
     }
     println!(
-        "{:?} {}: seeds {seed}.., {count} cases of {length} answers: {tally:?}",
+        "{:?} {}: seeds {seed}.., {count} cases of {length} answers: {tally:?}, {met:?}",
         prometheus.era,
         prometheus.program.display()
     );
@@ -82,9 +86,8 @@ fn by_case(received: Received, count: usize) -> Vec<Received> {
     cases
 }
 
-fn explain(case: &Case, script: &[Answer], found: &[Difference], one: &Seen, two: &Seen) -> Option<String> {
+fn explain(case: &Case, script: &[Answer], found: &[Difference]) -> Option<String> {
     let first = found.iter().min_by_key(|difference| difference.scrape.unwrap_or(usize::MAX))?;
-    _ = (one, two);
     let mut text = format!("{} series differ; {}\n", found.len(), case.job);
     for difference in found.iter().filter(|difference| difference.scrape == first.scrape).take(5) {
         let (skip, shown) = (same(difference).saturating_sub(2), 5);
