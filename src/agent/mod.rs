@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
+use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, RingError, Storage};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
@@ -50,6 +51,7 @@ pub enum AgentError {
     NoBuffer,
     Ring(RingError),
     Labels { job: String, cause: LabelsError },
+    Target { job: String, cause: PopulateError },
     Endpoint { name: String, cause: UplinkError },
 }
 
@@ -65,6 +67,7 @@ impl fmt::Display for AgentError {
             }
             AgentError::Ring(error) => error.fmt(f),
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Target { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
         }
     }
@@ -225,7 +228,12 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
     let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
     for options in &config.jobs {
         let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
-        for target in discovery::static_targets(options).map_err(failed)? {
+        let found = discovery::static_targets(options)
+            .map_err(|cause| AgentError::Target { job: options.job_name.clone(), cause })?;
+        if found.dropped > 0 {
+            log::debug!("job {:?}: relabelling dropped {} targets", options.job_name, found.dropped);
+        }
+        for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
             let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), dialer.clone());
             jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });

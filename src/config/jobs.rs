@@ -68,9 +68,13 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
     let mut job = JobOptions {
         job_name: job_name.into(),
         metrics_path: read_metrics_path(table)?,
+        params: Default::default(),
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        relabel: Default::default(),
+        target_limit: None,
+        samples: Default::default(),
         static_configs: Vec::new(),
     };
     let mut static_configs = Vec::new();
