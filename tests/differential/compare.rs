@@ -41,32 +41,69 @@ pub struct Scope {
     pub since_ms: i64,
 }
 
-/// Numbers each sample's scrape. `early` scrapes came before the start signal.
-pub fn number(received: &Received, early: usize, scope: Scope) -> Result<Seen, String> {
-    let ups = up_times(received)?;
-    if ups.len() < early + scope.scrapes {
-        return Err(format!("has {} scrapes of {early} + {}", ups.len(), scope.scrapes));
-    }
-    let places: BTreeMap<i64, usize> = ups.iter().copied().zip(0..).collect();
-    let mut seen = Seen::new();
-    for (labels, samples) in received {
-        let numbered = samples.iter().filter_map(|sample| place(sample, &places, early, scope));
-        let numbered: Vec<_> = numbered.collect();
-        if !numbered.is_empty() {
-            seen.insert(labels.clone(), numbered);
-        }
-    }
-    Ok(seen)
+/// The times of a target's scrapes, and which of them count.
+pub struct Scrapes {
+    places: BTreeMap<i64, usize>,
+    early: usize,
+    scope: Scope,
 }
 
-fn place(sample: &Sample, places: &BTreeMap<i64, usize>, early: usize, scope: Scope) -> Option<(When, Value)> {
-    let when = match places.get(&sample.at_ms) {
-        Some(place) if *place < early || *place >= early + scope.scrapes => return None,
-        Some(place) => When::Scrape(place - early),
-        None if sample.at_ms < scope.since_ms => return None,
-        None => When::Exactly(sample.at_ms),
-    };
-    Some((when, without_time(&sample.value)))
+impl Scrapes {
+    /// `early` scrapes came before the start signal.
+    pub fn of(received: &Received, early: usize, scope: Scope) -> Result<Scrapes, String> {
+        let ups = up_times(received)?;
+        if ups.len() < early + scope.scrapes {
+            return Err(format!("has {} scrapes of {early} + {}", ups.len(), scope.scrapes));
+        }
+        Ok(Scrapes { places: ups.into_iter().zip(0..).collect(), early, scope })
+    }
+
+    /// The number of the scrape at this time; `None` if none was. An error is a scrape that doesn't count.
+    fn at(&self, at_ms: i64) -> Result<Option<usize>, ()> {
+        match self.places.get(&at_ms) {
+            Some(place) if *place < self.early || *place >= self.early + self.scope.scrapes => Err(()),
+            Some(place) => Ok(Some(place - self.early)),
+            None => Ok(None),
+        }
+    }
+
+    /// What happened at some times, by the number of the scrape.
+    pub fn number_counts(&self, counts: &BTreeMap<i64, usize>) -> BTreeMap<usize, usize> {
+        counts.iter().filter_map(|(at_ms, count)| Some((self.at(*at_ms).ok()??, *count))).collect()
+    }
+
+    /// Numbers each sample's scrape.
+    pub fn number(&self, received: &Received) -> Seen {
+        let mut seen = Seen::new();
+        for (labels, samples) in received {
+            let numbered: Vec<_> = samples.iter().filter_map(|sample| self.place(sample)).collect();
+            if !numbered.is_empty() {
+                seen.insert(labels.clone(), numbered);
+            }
+        }
+        seen
+    }
+
+    fn place(&self, sample: &Sample) -> Option<(When, Value)> {
+        let when = match self.at(sample.at_ms).ok()? {
+            Some(scrape) => When::Scrape(scrape),
+            None if sample.at_ms < self.scope.since_ms => return None,
+            None => When::Exactly(sample.at_ms),
+        };
+        Some((when, without_time(&sample.value)))
+    }
+}
+
+/// Every series has to go forward in time.
+pub fn check_order(received: &Received) -> Result<(), String> {
+    for (labels, samples) in received {
+        let times =
+            samples.iter().filter(|sample| !matches!(sample.value, Value::Exemplar(..))).map(|sample| sample.at_ms);
+        if !times.is_sorted_by(|a, b| a < b) {
+            return Err(format!("{labels:?} was sent back in time: {samples:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// A histogram repeats its time inside.

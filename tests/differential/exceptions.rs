@@ -4,18 +4,26 @@
 //! promises in its place.
 
 use crate::compare::{Seen, When, name_of};
-use crate::receiver::{Labels, Value};
+use crate::receiver::{Labels, Received, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each was met.
 pub type Met = BTreeMap<&'static str, usize>;
 
 pub const BROKEN_PAGE: &str = "broken page";
-pub const ONE_SERIES_TWICE: &str = "one series twice";
+pub const NOT_FORWARD: &str = "back in time on one page";
+pub const NEGATIVE_ZERO: &str = "negative zero";
 
-/// Takes the meant differences out of both. An error is a promise that the agent broke.
-pub fn forgive(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Result<(), String> {
-    one_series_twice(narthex, prometheus, met);
+/// Takes the meant differences out of both. `dropped` is what [`only_forward`] left out, by scrape. An error is a promise that
+/// the agent broke.
+pub fn forgive(
+    narthex: &mut Seen,
+    prometheus: &mut Seen,
+    dropped: &BTreeMap<usize, usize>,
+    met: &mut Met,
+) -> Result<(), String> {
+    series_added(narthex, prometheus, dropped);
+    negative_zeros(narthex, met);
     broken_pages(narthex, prometheus, met)
 }
 
@@ -54,28 +62,44 @@ fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Res
     Ok(())
 }
 
-/// Two texts that mean one series are two series to Prometheus, and it sends two samples for one time. The agent takes the
-/// first and counts the other as a duplicate.
-fn one_series_twice(narthex: &Seen, prometheus: &mut Seen, met: &mut Met) {
-    let mut dropped: BTreeMap<usize, usize> = BTreeMap::new();
+/// Prometheus's agent holds the samples of a page against those of the pages before, not against one another: what one page
+/// gives for one series (in two texts, or with times of its own) is sent as it stands, several samples for one time or back in
+/// time among them, which no receiver takes. The agent sends those that go forward. Gives how many it leaves out at each time.
+pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, usize> {
+    let mut dropped = BTreeMap::new();
     for samples in prometheus.values_mut() {
-        let mut known = BTreeSet::new();
-        samples.retain(|(when, value)| match when {
-            When::Scrape(scrape) if !matches!(value, Value::Exemplar(..)) && !known.insert(*scrape) => {
-                *dropped.entry(*scrape).or_default() += 1;
-                false
+        let mut newest_ms = i64::MIN;
+        samples.retain(|sample| {
+            let goes_forward = sample.at_ms > newest_ms || matches!(sample.value, Value::Exemplar(..));
+            match goes_forward {
+                true => newest_ms = newest_ms.max(sample.at_ms),
+                false => *dropped.entry(sample.at_ms).or_default() += 1,
             }
-            _ => true,
+            goes_forward
         });
     }
-    *met.entry(ONE_SERIES_TWICE).or_default() += dropped.values().sum::<usize>();
+    *met.entry(NOT_FORWARD).or_default() += dropped.values().sum::<usize>();
+    dropped
+}
+
+/// Each sample that only Prometheus sends can be a series that only Prometheus counts as added.
+fn series_added(narthex: &Seen, prometheus: &mut Seen, dropped: &BTreeMap<usize, usize>) {
     let Some((labels, mine)) = report(narthex, "scrape_series_added") else { return };
-    let Some(samples) = prometheus.get_mut(&labels) else { return };
-    for (when, value) in samples {
+    for (when, value) in prometheus.get_mut(&labels).into_iter().flatten() {
         let (When::Scrape(scrape), Value::Float(bits)) = (when, value) else { continue };
         let more = f64::from_bits(*bits) - mine.get(scrape).copied().unwrap_or(0.0);
         if more > 0.0 && more <= *dropped.get(scrape).unwrap_or(&0) as f64 {
             *bits = (f64::from_bits(*bits) - more).to_bits();
+        }
+    }
+}
+
+/// Prometheus's encoding of Remote-Write leaves out a value that equals zero, and so the sign of -0. The agent sends it.
+fn negative_zeros(narthex: &mut Seen, met: &mut Met) {
+    for (_, value) in narthex.values_mut().flatten() {
+        if *value == Value::Float((-0.0f64).to_bits()) {
+            *value = Value::Float(0.0f64.to_bits());
+            *met.entry(NEGATIVE_ZERO).or_default() += 1;
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::agents::{Agents, Prometheus};
 use crate::answers::{Answer, Targets};
 use crate::cases::{CASE_LABEL, Case, INTERVAL};
-use crate::compare::{Difference, Scope, Tally, differences, number};
-use crate::exceptions::{Met, forgive};
+use crate::compare::{Difference, Scope, Scrapes, Tally, check_order, differences};
+use crate::exceptions::{Met, forgive, only_forward};
 use crate::receiver::{Received, Receiver, Who};
 use crate::support::eventually;
 use serde_json::json;
@@ -35,22 +35,16 @@ pub fn run(prometheus: &Prometheus, seed: u64, count: usize, length: usize) -> V
     wait_for_scrapes(&targets, count, scope.scrapes + 1);
     sleep(FLUSH);
     let sent = |who| by_case(receiver.received(who), count);
-    let (narthex, other) = (sent(Who::Narthex), sent(Who::Prometheus));
+    let (narthex, mut other) = (sent(Who::Narthex), sent(Who::Prometheus));
     drop(agents);
 
     let (mut tally, mut met) = (Tally::default(), Met::new());
     let mut failures = Vec::new();
     for (n, case) in cases.iter().enumerate() {
-        let early = |who| targets.progress(who, n).early;
-        let mut seen = (number(&narthex[n], early(Who::Narthex), scope), number(&other[n], early(Who::Prometheus), scope));
+        let early = [Who::Narthex, Who::Prometheus].map(|who| targets.progress(who, n).early);
         tally.scrapes += scope.scrapes;
-        let found = match &mut seen {
-            (Ok(one), Ok(two)) => match forgive(one, two, &mut met) {
-                Ok(()) => explain(case, &scripts[n], &differences(one, two, &mut tally)),
-                Err(broken) => Some(broken),
-            },
-            (one, two) => Some(format!("narthex: {:?}, Prometheus: {:?}", one.as_ref().err(), two.as_ref().err())),
-        };
+        let compared = compare(&narthex[n], &mut other[n], early, scope, &mut tally, &mut met);
+        let found = compared.map_or_else(Some, |found| explain(case, &scripts[n], &found));
         failures.extend(found.map(|text| format!("seed {}:\n{text}", case.seed)));
     }
     println!(
@@ -62,6 +56,24 @@ pub fn run(prometheus: &Prometheus, seed: u64, count: usize, length: usize) -> V
     std::fs::write(&dump, failures.join("\n")).unwrap();
     println!("{} cases differ: {}", failures.len(), dump.display());
     failures
+}
+
+/// What differs in one case, but for what is meant to.
+fn compare(
+    narthex: &Received,
+    prometheus: &mut Received,
+    early: [usize; 2],
+    scope: Scope,
+    tally: &mut Tally,
+    met: &mut Met,
+) -> Result<Vec<Difference>, String> {
+    check_order(narthex)?;
+    let dropped = only_forward(prometheus, met);
+    let one = Scrapes::of(narthex, early[0], scope).map_err(|lack| format!("narthex {lack}"))?;
+    let two = Scrapes::of(prometheus, early[1], scope).map_err(|lack| format!("Prometheus {lack}"))?;
+    let (mut mine, mut theirs) = (one.number(narthex), two.number(prometheus));
+    forgive(&mut mine, &mut theirs, &two.number_counts(&dropped), met)?;
+    Ok(differences(&mine, &theirs, tally))
 }
 
 fn wait_for_scrapes(targets: &Targets, count: usize, scrapes: usize) {
