@@ -14,13 +14,14 @@
 //!
 //! Refuses to know where a page came from and what becomes of the batch.
 
-use super::cache::{Cache, Walk};
+use super::cache::{Cache, Place, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
 use super::page_error::PageError;
 use super::parser::Parser;
 use super::sample_labels::{report_labels, sample_labels};
+use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
 use crate::model::{LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
@@ -59,8 +60,7 @@ pub struct Cycle {
     scraped_once: bool,
     /// Positions of the cache's list that are not followed for staleness, in order: the page gives their times.
     untracked: Vec<u32>,
-    /// Newest sample of each series whose times the page gives.
-    newest_ms: HashMap<Series, i64>,
+    times: Times,
 }
 
 impl Cycle {
@@ -83,7 +83,7 @@ impl Cycle {
             alive: false,
             scraped_once: false,
             untracked: Vec::new(),
-            newest_ms: HashMap::new(),
+            times: Times::default(),
         })
     }
 
@@ -128,13 +128,14 @@ impl Cycle {
             match self.find_gone(list, changed.is_some(), &mut gathered) {
                 Ok(gone) => {
                     report.counts = gathered.counts;
+                    self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
                     self.cache.replace(changed);
                     return self.with_samples(&report, timestamp_ms, gathered, gone);
                 }
                 Err(error) => outcome = Err(error.into()),
             }
         }
-        self.cache.remember(changed);
+        self.cache.remember(changed, &gathered.untaken);
         report.up = false;
         report.counts = gathered.counts;
         self.without_samples(&report, timestamp_ms, outcome.err())
@@ -150,13 +151,28 @@ impl Cycle {
             }
             let make = || self.make_series(&sample);
             let place = walk.take(&sample.series, sample.expected, taken, make)?;
-            match sample.timestamp_ms {
-                None => gathered.add(place, sample.value),
-                Some(at_ms) => {
-                    let series = walk.series(place);
-                    gathered.add_at(place, sample.value, at_ms, self.newest_ms.get(series).copied())?;
-                }
-            }
+            self.add(&sample, place, walk, gathered)?;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        sample: &Sample<'_>,
+        mut place: Place,
+        walk: &Walk<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<(), TooManyRepeats> {
+        if sample.timestamp_ms.is_none() && !self.times.are_given() {
+            gathered.add(place, sample.value, None);
+            return Ok(());
+        }
+        let series = walk.series(place);
+        let newest_ms = self.times.newest_ms(series, place.known);
+        place.known = place.known && !self.times.is_untaken(series);
+        match sample.timestamp_ms {
+            None => gathered.add(place, sample.value, newest_ms),
+            Some(at_ms) => gathered.add_at(place, sample.value, at_ms, newest_ms)?,
         }
         Ok(())
     }
@@ -191,7 +207,8 @@ impl Cycle {
                 None => gone.push(series.clone()),
                 Some(position) if gathered.is_untracked(*position) => {
                     let timestamp_ms = gathered.timestamp_ms;
-                    if gathered.newest_on_page(*position).is_none_or(|newest_ms| newest_ms < timestamp_ms) {
+                    let newest_ms = gathered.newest_on_page(*position).max(self.times.newest_ms(series, true));
+                    if newest_ms.is_none_or(|newest_ms| newest_ms < timestamp_ms) {
                         gathered.repeat(Repeat { position: *position, value: stale_nan(), timestamp_ms })?;
                     }
                 }
@@ -209,7 +226,10 @@ impl Cycle {
         gone: Vec<Series>,
     ) -> CycleResult {
         self.alive = true;
-        self.follow_times(&gathered);
+        self.untracked.clear();
+        self.untracked
+            .extend(gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied()));
+        self.untracked.sort_unstable();
         self.count(&gathered.counts);
         gathered.values[..REPORT_NAMES.len()].copy_from_slice(&report.values());
         let list = self.cache.list().clone();
@@ -233,6 +253,9 @@ impl Cycle {
 
     fn without_samples(&mut self, report: &Report, timestamp_ms: i64, error: Option<PageError>) -> CycleResult {
         let (series, mut values) = self.markers();
+        if self.alive {
+            self.times.end(&series[self.report.len()..], timestamp_ms);
+        }
         values[..REPORT_NAMES.len()].copy_from_slice(&report.values());
         self.alive = false;
         CycleResult { batch: self.batch(timestamp_ms, series, values), more: Vec::new(), error }
@@ -251,26 +274,6 @@ impl Cycle {
         };
         let values = vec![stale_nan(); list.len()];
         (list, values)
-    }
-
-    /// Remembers which series of the page just taken carry times of their own, and how far these have come.
-    fn follow_times(&mut self, gathered: &Gathered) {
-        self.untracked.clear();
-        if gathered.own_timestamps.is_empty() && gathered.refused.is_empty() {
-            self.newest_ms.clear();
-            return;
-        }
-        self.untracked
-            .extend(gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied()));
-        self.untracked.sort_unstable();
-        let list = self.cache.list();
-        let mut newest_ms = HashMap::with_capacity(self.untracked.len());
-        for position in &self.untracked {
-            let series = &list[*position as usize];
-            let newest = gathered.newest_on_page(*position).or_else(|| self.newest_ms.get(series).copied());
-            newest_ms.extend(newest.map(|newest| (series.clone(), newest)));
-        }
-        self.newest_ms = newest_ms;
     }
 
     fn count(&self, counts: &SampleCounts) {

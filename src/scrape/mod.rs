@@ -30,6 +30,7 @@ mod schedule;
 mod series_text;
 mod text;
 mod text_error;
+mod times;
 
 #[cfg(test)]
 mod cycle_tests;

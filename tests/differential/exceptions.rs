@@ -14,6 +14,18 @@ pub const BROKEN_PAGE: &str = "broken page";
 pub const NOT_FORWARD: &str = "back in time on one page";
 pub const NEGATIVE_ZERO: &str = "negative zero";
 
+/// What each scrape reports, `extra_scrape_metrics` among them.
+const REPORT_NAMES: [&str; 8] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
+];
+
 /// Takes the meant differences out of both. `dropped` is what [`only_forward`] left out, by scrape. An error is a promise that
 /// the agent broke.
 pub fn forgive(
@@ -116,8 +128,7 @@ fn report(seen: &Seen, name: &str) -> Option<(Labels, BTreeMap<usize, f64>)> {
 }
 
 fn is_report(labels: &Labels) -> bool {
-    let name = name_of(labels);
-    name == "up" || name.starts_with("scrape_")
+    REPORT_NAMES.contains(&name_of(labels))
 }
 
 fn has(samples: &[(When, Value)], scrape: usize, stale: bool) -> bool {

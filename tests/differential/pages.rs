@@ -58,12 +58,17 @@ impl Exporter {
     /// The next page, a line each.
     pub fn next_page(&mut self, rng: &mut Rng) -> Vec<String> {
         let mut lines = Vec::new();
+        if self.style.own_times {
+            // The agent begins to watch times with the first page that gives one.
+            lines.push(format!("gives_times 1 {}", self.base_ms));
+        }
         for family in &mut self.families {
             let described = family.described();
             if !once_in(rng, 8) {
                 lines.push(format!("# HELP {described} Some help, with \\\\ and \\n."));
             }
-            if !once_in(rng, 8) {
+            // Prometheus reads the labels of a refused sample again with the next page's type.
+            if self.style.own_times || !once_in(rng, 8) {
                 lines.push(format!("# TYPE {described} {}", family.kind));
             }
             for series in &mut family.series {
@@ -138,7 +143,9 @@ fn labels(rng: &mut Rng, style: &Style) -> Vec<String> {
             names.push(name);
         }
     }
-    let mut labels: Vec<String> = names.iter().map(|name| format!("{name}=\"{}\"", label_value(rng))).collect();
+    let values = names.iter().map(|name| (name, label_value(rng)));
+    let shown = values.filter(|(_, value)| !(value.is_empty() && style.own_times));
+    let mut labels: Vec<String> = shown.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if style.quoted_names && once_in(rng, 2) {
         let name = pick(rng, &["a.b", "ä", "with space", "9", "", "a-b", "le "]);
         labels.push(format!("\"{name}\"=\"{}\"", label_value(rng)));
@@ -155,7 +162,7 @@ fn series_text(rng: &mut Rng, name: &str, labels: &[String], extra: Option<Strin
         before.clear();
     }
     if labels.is_empty() {
-        return if once_in(rng, 6) { format!("{before}{{}}") } else { before };
+        return if !style.own_times && once_in(rng, 6) { format!("{before}{{}}") } else { before };
     }
     let (comma, end) = match style.untidy {
         true => (pick(rng, &[",", " , ", ",\t"]), pick(rng, &["", ",", " ", ", "])),
@@ -176,8 +183,9 @@ impl Series {
 
     fn write(&self, rng: &mut Rng, style: &Style, base_ms: i64, lines: &mut Vec<String>) {
         let space = if style.untidy { gap(rng) } else { " " };
-        let time =
-            |rng: &mut Rng| if self.has_own_times && !once_in(rng, 6) { own_time(rng, base_ms) } else { String::new() };
+        // All lines of a series have times or none: what a page means that mixes them differs (docs/differences.md).
+        let has_times = self.has_own_times && !once_in(rng, 6);
+        let time = |rng: &mut Rng| if has_times { own_time(rng, base_ms) } else { String::new() };
         lines.push(format!("{}{space}{}{}", self.text, self.value, time(rng)));
         if style.duplicates && once_in(rng, 6) {
             let value = if once_in(rng, 2) { self.value.clone() } else { number(rng) };
