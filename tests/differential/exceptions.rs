@@ -74,6 +74,14 @@ fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Res
     Ok(())
 }
 
+/// Scrapes of pages that had samples, and failed all the same.
+fn broken_scrapes(seen: &Seen) -> BTreeSet<usize> {
+    let report = |name: &str| report(seen, name).map(|(_, values)| values).unwrap_or_default();
+    let scraped = report("scrape_samples_scraped");
+    let failed = report("up").into_iter().filter(|(_, up)| *up == 0.0).map(|(scrape, _)| scrape);
+    failed.filter(|scrape| scraped.get(scrape).is_some_and(|count| *count > 0.0)).collect()
+}
+
 /// Prometheus's agent holds the samples of a page against those of the pages before, not against one another: what one page
 /// gives for one series (in two texts, or with times of its own) is sent as it stands, several samples for one time or back in
 /// time among them, which no receiver takes. The agent sends those that go forward. Gives how many it leaves out at each time.
@@ -94,13 +102,16 @@ pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, u
     dropped
 }
 
-/// Each sample that only Prometheus sends can be a series that only Prometheus counts as added.
+/// Each sample that only Prometheus sends can be a series that only Prometheus counts as added. Of a broken page it sends none,
+/// so there is no telling how many.
 fn series_added(narthex: &Seen, prometheus: &mut Seen, dropped: &BTreeMap<usize, usize>) {
+    let broken = broken_scrapes(narthex);
     let Some((labels, mine)) = report(narthex, "scrape_series_added") else { return };
     for (when, value) in prometheus.get_mut(&labels).into_iter().flatten() {
         let (When::Scrape(scrape), Value::Float(bits)) = (when, value) else { continue };
         let more = f64::from_bits(*bits) - mine.get(scrape).copied().unwrap_or(0.0);
-        if more > 0.0 && more <= *dropped.get(scrape).unwrap_or(&0) as f64 {
+        let most = if broken.contains(scrape) { usize::MAX } else { *dropped.get(scrape).unwrap_or(&0) };
+        if more > 0.0 && more <= most as f64 {
             *bits = (f64::from_bits(*bits) - more).to_bits();
         }
     }

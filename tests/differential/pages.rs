@@ -202,8 +202,7 @@ fn own_time(rng: &mut Rng, base_ms: i64) -> String {
         0..6 => base_ms + rng.i64(0..900),
         6..9 => base_ms + 300_000 + rng.i64(0..100),
         9 => base_ms + 3_600_000,
-        10 => rng.i64(0..100_000),
-        _ => -rng.i64(0..100_000),
+        _ => rng.i64(0..100_000),
     };
     format!(" {at_ms}")
 }

@@ -38,6 +38,9 @@ pub fn run(prometheus: &Prometheus, seed: u64, count: usize, length: usize) -> V
     let (narthex, mut other) = (sent(Who::Narthex), sent(Who::Prometheus));
     drop(agents);
 
+    if count == 1 {
+        println!("narthex sent {:#?}\nPrometheus sent {:#?}\nanswers: {:#?}", narthex[0], other[0], scripts[0]);
+    }
     let (mut tally, mut met) = (Tally::default(), Met::new());
     let mut failures = Vec::new();
     for (n, case) in cases.iter().enumerate() {
@@ -48,7 +51,7 @@ pub fn run(prometheus: &Prometheus, seed: u64, count: usize, length: usize) -> V
         failures.extend(found.map(|text| format!("seed {}:\n{text}", case.seed)));
     }
     println!(
-        "{:?} {}: seeds {seed}.., {count} cases of {length} answers: {tally:?}, {met:?}",
+        "{:?}, {}: seeds {seed}.., {count} cases of {length} answers: {tally:?}, {met:?}",
         prometheus.era,
         prometheus.program.display()
     );
