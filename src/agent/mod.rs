@@ -23,13 +23,13 @@ use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{Found, RingError, Storage};
+use crate::ring::{Found, Layout, RingError, Storage};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use notify::Notify;
-use scraping::Job;
 pub use scraping::scrape_once;
+use scraping::{Job, TargetCount};
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
@@ -142,7 +142,7 @@ impl Agent {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
         describe(found, &recovery, &options.path);
-        let wear = WearMeter::start(&options.path, ring_shape(options), ratings(options), counters.clone());
+        let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
         let shared = Shared {
             clock: SystemClock::new(),
@@ -233,10 +233,12 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
         if found.dropped > 0 {
             log::debug!("job {:?}: relabelling dropped {} targets", options.job_name, found.dropped);
         }
+        let count = Rc::new(TargetCount::new(found.targets.len(), options.target_limit));
         for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), dialer.clone());
-            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
+            let (rules, table, counters) = (options.samples.clone(), table.clone(), counters.clone());
+            let scraper = Scraper::new(target.clone(), number, rules, table, counters, dialer.clone());
+            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed, count: count.clone() });
         }
     }
     Ok(jobs)
@@ -255,8 +257,7 @@ fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentErr
     config.endpoints.iter().map(endpoint).collect()
 }
 
-fn ring_shape(options: &BufferOptions) -> RingShape {
-    let layout = options.layout();
+fn ring_shape(layout: Layout) -> RingShape {
     RingShape {
         segment_size_bytes: u64::from(layout.segment_size_bytes),
         segment_count: u64::from(layout.segment_count),

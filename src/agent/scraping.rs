@@ -5,7 +5,7 @@ use super::{AgentError, Shared, unless_stopped};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::model::Target;
-use crate::scrape::{Schedule, ScrapeResult, Scraper};
+use crate::scrape::{Schedule, ScrapeError, ScrapeResult, Scraper};
 use smol::LocalExecutor;
 use smol::channel::Receiver;
 use std::convert::Infallible;
@@ -17,6 +17,28 @@ pub(super) struct Job {
     pub scraper: Scraper,
     /// See [`Schedule::new`].
     pub seed: u64,
+    pub count: Rc<TargetCount>,
+}
+
+/// How many targets a scrape configuration has, and how many it may have: one too many, and none of them is scraped.
+pub(super) struct TargetCount {
+    targets: usize,
+    limit: Option<usize>,
+}
+
+impl TargetCount {
+    pub fn new(targets: usize, limit: Option<usize>) -> Self {
+        TargetCount { targets, limit }
+    }
+}
+
+impl Job {
+    async fn scrape(&mut self, clock: &dyn Clock, timestamp_ms: i64) -> ScrapeResult {
+        match ScrapeError::of_target_count(self.count.targets, self.count.limit) {
+            None => self.scraper.scrape(clock, timestamp_ms).await,
+            Some(reason) => self.scraper.refuse(reason, timestamp_ms),
+        }
+    }
 }
 
 /// Scrapes each target of a configuration once, all at the same time; in the order of the configuration.
@@ -28,7 +50,7 @@ pub async fn scrape_once(
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();
-            let result = job.scraper.scrape(&clock, clock.wall_ms()).await;
+            let result = job.scrape(&clock, clock.wall_ms()).await;
             (job.target, result)
         })
     });
@@ -40,10 +62,10 @@ pub async fn scrape_once(
     Ok(results)
 }
 
-pub(super) async fn scrape_until(shared: Rc<Shared>, job: Job, stopping: Receiver<Infallible>) {
-    let Job { target, mut scraper, seed } = job;
+pub(super) async fn scrape_until(shared: Rc<Shared>, mut job: Job, stopping: Receiver<Infallible>) {
+    let target = job.target.clone();
     let clock = &shared.clock;
-    let mut schedule = Schedule::new(&target, seed, clock.wall_ms(), clock.monotonic());
+    let mut schedule = Schedule::new(&target, job.seed, clock.wall_ms(), clock.monotonic());
     let mut trouble = Trouble::default();
     loop {
         let due = schedule.due(clock.monotonic());
@@ -51,7 +73,7 @@ pub(super) async fn scrape_until(shared: Rc<Shared>, job: Job, stopping: Receive
             break;
         }
         let timestamp_ms = schedule.start(clock.wall_ms());
-        let Some(result) = unless_stopped(&stopping, scraper.scrape(clock, timestamp_ms)).await else { break };
+        let Some(result) = unless_stopped(&stopping, job.scrape(clock, timestamp_ms)).await else { break };
         let line = match &result.error {
             None => trouble.succeeded(clock.monotonic()),
             Some(error) => {
@@ -64,5 +86,5 @@ pub(super) async fn scrape_until(shared: Rc<Shared>, job: Job, stopping: Receive
         }
         shared.take([result.batch].into_iter().chain(result.more));
     }
-    shared.take(scraper.end_of_run(clock.wall_ms()));
+    shared.take(job.scraper.end_of_run(clock.wall_ms()));
 }

@@ -3,9 +3,11 @@
 use super::Config;
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::relabel::ShownRule;
+use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
-use crate::model::{Scheme, Secret, format_duration, format_size};
+use crate::model::{Params, Scheme, Secret, format_duration, format_size};
 use crate::remote_write::{Auth, EndpointOptions, SecretSource};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,8 +29,24 @@ pub(super) struct Effective<'c> {
 struct Global<'c> {
     scrape_interval: String,
     scrape_timeout: String,
+    #[serde(flatten)]
+    samples: Samples,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_labels: BTreeMap<&'c str, String>,
+}
+
+/// Limits that are none are left out.
+#[derive(Serialize)]
+struct Samples {
+    metric_name_validation_scheme: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_name_length_limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_value_length_limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_limit: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -37,9 +55,18 @@ struct ScrapeConfig<'c> {
     scrape_interval: String,
     scrape_timeout: String,
     metrics_path: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'c Params>,
     scheme: &'c str,
+    honor_labels: bool,
+    #[serde(flatten)]
+    samples: Samples,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    relabel_configs: Vec<ShownRule<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metric_relabel_configs: Vec<ShownRule<'c>>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +89,8 @@ struct RemoteWrite<'c> {
     basic_auth: Option<BasicAuth<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization: Option<Authorization<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    write_relabel_configs: Vec<ShownRule<'c>>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +150,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
                 scrape_interval: format_duration(config.global.scrape_interval),
                 scrape_timeout: format_duration(config.global.scrape_timeout),
                 external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
+                samples: Samples::from(&config.global.samples),
             },
             scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
@@ -136,8 +166,29 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             scrape_interval: format_duration(job.interval),
             scrape_timeout: format_duration(job.timeout),
             metrics_path: &job.metrics_path,
+            params: (!job.params.is_empty()).then_some(&job.params),
             scheme: job.scheme.name(),
+            honor_labels: job.samples.honor_labels,
+            samples: Samples::from(&SampleDefaults {
+                scheme: job.samples.scheme,
+                label_limits: job.samples.limits,
+                target_limit: job.target_limit,
+            }),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
+            relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
+            metric_relabel_configs: job.samples.rules.iter().map(ShownRule::from).collect(),
+        }
+    }
+}
+
+impl From<&SampleDefaults> for Samples {
+    fn from(samples: &SampleDefaults) -> Self {
+        Samples {
+            metric_name_validation_scheme: samples.scheme.name(),
+            label_limit: samples.label_limits.count,
+            label_name_length_limit: samples.label_limits.name_bytes,
+            label_value_length_limit: samples.label_limits.value_bytes,
+            target_limit: samples.target_limit,
         }
     }
 }
@@ -181,6 +232,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             tls_config,
             basic_auth,
             authorization,
+            write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
         }
     }
 }

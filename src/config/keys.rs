@@ -22,7 +22,16 @@ pub(super) const DOCUMENT: Keys = Keys {
 };
 
 pub(super) const GLOBAL: Keys = Keys {
-    known: &["scrape_interval", "scrape_timeout", "external_labels"],
+    known: &[
+        "scrape_interval",
+        "scrape_timeout",
+        "external_labels",
+        "metric_name_validation_scheme",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
+    ],
     unsupported: &[
         "always_scrape_classic_histograms",
         "body_size_limit",
@@ -30,24 +39,35 @@ pub(super) const GLOBAL: Keys = Keys {
         "evaluation_interval",
         "extra_scrape_metrics",
         "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
         "metric_name_escaping_scheme",
-        "metric_name_validation_scheme",
         "query_log_file",
         "rule_query_offset",
         "sample_limit",
         "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
-        "target_limit",
     ],
 };
 
 /// Service discovery (`*_sd_configs`) is unsupported too.
 pub(super) const SCRAPE_CONFIG: Keys = Keys {
-    known: &["job_name", "scrape_interval", "scrape_timeout", "metrics_path", "scheme", "static_configs"],
+    known: &[
+        "job_name",
+        "scrape_interval",
+        "scrape_timeout",
+        "metrics_path",
+        "params",
+        "scheme",
+        "honor_labels",
+        "metric_name_validation_scheme",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
+        "static_configs",
+        "relabel_configs",
+        "metric_relabel_configs",
+    ],
     unsupported: &[
         "always_scrape_classic_histograms",
         "authorization",
@@ -61,33 +81,29 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "extra_scrape_metrics",
         "fallback_scrape_protocol",
         "follow_redirects",
-        "honor_labels",
         "honor_timestamps",
         "http_headers",
         "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
         "metric_name_escaping_scheme",
-        "metric_name_validation_scheme",
-        "metric_relabel_configs",
         "native_histogram_bucket_limit",
         "native_histogram_min_bucket_factor",
         "no_proxy",
         "oauth2",
-        "params",
         "proxy_connect_header",
         "proxy_from_environment",
         "proxy_url",
-        "relabel_configs",
         "sample_limit",
         "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
-        "target_limit",
         "tls_config",
         "track_timestamps_staleness",
     ],
+};
+
+pub(super) const RELABEL_CONFIG: Keys = Keys {
+    known: &["action", "source_labels", "separator", "regex", "modulus", "target_label", "replacement"],
+    unsupported: &[],
 };
 
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };

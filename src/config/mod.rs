@@ -17,11 +17,14 @@ mod jobs;
 mod keys;
 mod labels;
 mod reader;
+mod relabel;
+mod samples;
 #[cfg(test)]
 mod tests;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
+pub use samples::SampleDefaults;
 
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
@@ -108,7 +111,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
     let global = jobs::read_global(&document)?;
     Ok(Config {
         jobs: jobs::read_jobs(&document, &global)?,
-        endpoints: endpoints::read_endpoints(&document, &global.external_labels)?,
+        endpoints: endpoints::read_endpoints(&document, &global)?,
         buffer: buffer::read_buffer(&document)?,
         global,
     })

@@ -199,12 +199,20 @@ impl<'t> Value<'t> {
 
     /// A whole number of at least one and at most `most`.
     pub(super) fn count(&self, most: usize) -> Result<usize, ConfigError> {
+        // What is at most a `usize` is one.
+        self.number(1, most as u64).map(|number| number as usize)
+    }
+
+    pub(super) fn number(&self, least: u64, most: u64) -> Result<u64, ConfigError> {
         let DeValue::Integer(integer) = self.value else {
-            return Err(self.wrong_type(format_args!("write a whole number from 1 to {most}")));
+            return Err(self.wrong_type(format_args!("write a whole number from {least} to {most}")));
         };
-        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| usize::try_from(n).ok()) {
-            Some(number) if (1..=most).contains(&number) => Ok(number),
-            _ => Err(self.error(format_args!("is {}; write a number from 1 to {most}", shown(&integer.to_string())))),
+        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| u64::try_from(n).ok()) {
+            Some(number) if (least..=most).contains(&number) => Ok(number),
+            _ => {
+                let found = shown(&integer.to_string());
+                Err(self.error(format_args!("is {found}; write a number from {least} to {most}")))
+            }
         }
     }
 

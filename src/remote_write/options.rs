@@ -1,6 +1,7 @@
 //! What an endpoint is configured with.
 
 use crate::model::{Labels, Secret};
+use crate::relabel::Rules;
 use crate::tls::TlsOptions;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct EndpointOptions {
     pub queue: QueueOptions,
     /// `[global] external_labels`: added to each series that has no label of that name.
     pub external_labels: Labels,
+    /// `write_relabel_configs`, after external labels.
+    pub write_relabel: Rules,
 }
 
 /// How a request proves who sends it.

@@ -60,6 +60,7 @@ pub use text_error::TextError;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
+use crate::relabel::SampleRules;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub enum ScrapeError {
     Fetch(FetchError),
     /// It could not be taken.
     Page(PageError),
+    /// The job has more targets than it may, so that none of them is scraped.
+    TargetLimit { targets: usize, limit: usize },
 }
 
 impl fmt::Display for ScrapeError {
@@ -78,11 +81,22 @@ impl fmt::Display for ScrapeError {
         match self {
             ScrapeError::Fetch(error) => error.fmt(f),
             ScrapeError::Page(error) => error.fmt(f),
+            ScrapeError::TargetLimit { targets, limit } => {
+                write!(f, "target_limit exceeded (number of targets: {targets}, limit: {limit}); ")?;
+                f.write_str("raise it, or drop targets with relabel_configs")
+            }
         }
     }
 }
 
 impl std::error::Error for ScrapeError {}
+
+impl ScrapeError {
+    /// Whether a job that has so many targets may scrape them; see [`Scraper::refuse`].
+    pub fn of_target_count(targets: usize, limit: Option<usize>) -> Option<ScrapeError> {
+        limit.filter(|limit| targets > *limit).map(|limit| ScrapeError::TargetLimit { targets, limit })
+    }
+}
 
 /// What one scrape yields, failed or not.
 #[derive(Debug)]
@@ -103,16 +117,17 @@ pub struct Scraper {
 
 impl Scraper {
     /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
-    /// share a `dialer`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    /// share a `dialer` and `rules`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
     pub fn new(
         target: Rc<Target>,
         number: u32,
+        rules: Rc<SampleRules>,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
         dialer: Rc<Dialer>,
     ) -> Result<Scraper, LabelsError> {
         let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), dialer);
-        Ok(Scraper { cycle: Cycle::new(number, target, table, counters)?, fetcher })
+        Ok(Scraper { cycle: Cycle::new(number, target, rules, table, counters)?, fetcher })
     }
 
     /// One scrape, whose samples get `timestamp_ms` unless the page says otherwise. Takes no longer than the target's
@@ -127,6 +142,12 @@ impl Scraper {
         };
         let CycleResult { batch, more, error } = self.cycle.complete(page, timestamp_ms, duration);
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
+    }
+
+    /// A scrape that failed before it began, for this reason.
+    pub fn refuse(&mut self, reason: ScrapeError, timestamp_ms: i64) -> ScrapeResult {
+        let CycleResult { batch, more, .. } = self.cycle.complete(None, timestamp_ms, Duration::ZERO);
+        ScrapeResult { batch, more, error: Some(reason), duration: Duration::ZERO }
     }
 
     /// Staleness markers for all series of the target, for when it is scraped no more. `None` if there was no scrape.

@@ -1,6 +1,7 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
 mod mistakes;
+mod relabelling;
 
 use super::*;
 use crate::model::{Scheme, Secret};

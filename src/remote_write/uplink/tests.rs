@@ -22,6 +22,7 @@ fn options(url: String) -> EndpointOptions {
         tls: TlsOptions::default(),
         queue: QueueOptions::default(),
         external_labels: Labels::default(),
+        write_relabel: Default::default(),
     }
 }
 
