@@ -111,7 +111,7 @@ impl Cycle {
         if !std::mem::take(&mut self.scraped_once) {
             return None;
         }
-        let (series, mut values) = self.markers();
+        let (series, mut values) = self.markers(timestamp_ms);
         values.fill(stale_nan());
         self.alive = false;
         Some(self.batch(timestamp_ms, series, values))
@@ -213,7 +213,8 @@ impl Cycle {
                 continue;
             }
             match positions.get(series) {
-                None => gone.push(series.clone()),
+                None if self.times.allow(series, gathered.timestamp_ms) => gone.push(series.clone()),
+                None => {}
                 Some(position) if gathered.is_untracked(*position) => {
                     let timestamp_ms = gathered.timestamp_ms;
                     let newest_ms = gathered.newest_on_page(*position).max(self.times.newest_ms(series, true));
@@ -261,7 +262,7 @@ impl Cycle {
     }
 
     fn without_samples(&mut self, report: &Report, timestamp_ms: i64, error: Option<PageError>) -> CycleResult {
-        let (series, mut values) = self.markers();
+        let (series, mut values) = self.markers(timestamp_ms);
         if self.alive {
             self.times.end(&series[self.report.len()..], timestamp_ms);
         }
@@ -271,13 +272,15 @@ impl Cycle {
     }
 
     /// The report series and each series that exists, with a staleness marker for each.
-    fn markers(&self) -> (Rc<[Series]>, Vec<f64>) {
-        let list = match (self.alive, self.untracked.is_empty()) {
+    fn markers(&self, timestamp_ms: i64) -> (Rc<[Series]>, Vec<f64>) {
+        let list = match (self.alive, self.untracked.is_empty() && !self.times.are_given()) {
             (false, _) => self.report.clone(),
             (true, true) => self.cache.list().clone(),
             (true, false) => {
                 let tracked = self.cache.list().iter().zip(0u32..);
-                let tracked = tracked.filter(|(_, position)| self.untracked.binary_search(position).is_err());
+                let tracked = tracked.filter(|(series, position)| {
+                    self.untracked.binary_search(position).is_err() && self.times.allow(series, timestamp_ms)
+                });
                 tracked.map(|(series, _)| series.clone()).collect()
             }
         };

@@ -287,6 +287,17 @@ fn own_times_must_go_forward_from_the_scrapes_times_too() {
     assert_eq!(scrapes.counters.samples_duplicate.get(), 2);
 }
 
+/// Two texts of one series, one with a time ahead of the clock: a marker would be behind it.
+#[test]
+fn a_series_that_is_ahead_of_the_clock_gets_no_marker() {
+    for page in [Some("b 1\n"), None] {
+        let mut scrapes = Scrapes::new();
+        scrapes.complete(Some("a 1\na{} 2 300000\nb 1\n"));
+        let result = scrapes.complete(page);
+        assert!(samples(&result.batch).iter().all(|sample| sample.starts_with('b')), "{result:?}");
+    }
+}
+
 #[test]
 fn a_series_is_new_until_a_sample_of_it_is_taken() {
     let mut scrapes = Scrapes::new();

@@ -41,6 +41,11 @@ impl Times {
         !self.newest_ms.is_empty()
     }
 
+    /// Whether a marker at this time can follow what the series has.
+    pub fn allow(&self, series: &Series, at_ms: i64) -> bool {
+        self.newest_ms.get(series).is_none_or(|newest_ms| *newest_ms < at_ms)
+    }
+
     pub fn is_untaken(&self, series: &Series) -> bool {
         self.untaken.contains(series)
     }
@@ -48,7 +53,8 @@ impl Times {
     /// A page was taken. `before` and `list` are the series of the page before and of this one, `first` is the position of
     /// the first that is not a report series; `gone` got markers.
     pub fn follow(&mut self, before: &[Series], list: &[Series], gathered: &Gathered, first: usize, gone: &[Series]) {
-        let gives_times = !gathered.own_timestamps.is_empty() || !gathered.refused.is_empty();
+        let gives_times =
+            !(gathered.own_timestamps.is_empty() && gathered.refused.is_empty() && gathered.repeats.is_empty());
         if gives_times && !self.are_given() {
             self.newest_ms.extend(before.iter().skip(first).map(|series| (series.clone(), self.last_ms)));
         }

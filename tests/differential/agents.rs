@@ -44,9 +44,19 @@ impl Prometheus {
     }
 }
 
+impl std::fmt::Display for Prometheus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let era = match self.era {
+            Era::Two => "2",
+            Era::Three => "3",
+        };
+        write!(f, "Prometheus {era}, {}", self.program.display())
+    }
+}
+
 /// Both agents, running.
 pub struct Agents {
-    pub narthex: Agent,
+    _narthex: Agent,
     prometheus: Child,
 }
 
@@ -78,7 +88,7 @@ impl Agents {
             .stderr(log)
             .spawn()
             .unwrap();
-        let agents = Agents { narthex, prometheus: child };
+        let agents = Agents { _narthex: narthex, prometheus: child };
         eventually("Prometheus being ready", Duration::from_secs(60), || {
             ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok().map(|_| ())
         });

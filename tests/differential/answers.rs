@@ -125,13 +125,20 @@ fn is_prometheus(head: &str) -> bool {
     head.lines().any(|line| line.to_ascii_lowercase().starts_with("user-agent: prometheus/"))
 }
 
+/// The request's line, then its headers by name.
 fn asked(head: &str) -> Asked {
-    let shown = |line: &&str| !["user-agent:", "host:", "connection:"].iter().any(|name| starts_with(line, name));
-    let mut lines: Asked = head.lines().filter(|line| !line.is_empty()).filter(shown).map(str::to_string).collect();
-    lines[1..].sort();
-    lines
+    let mut lines = head.lines().filter(|line| !line.is_empty());
+    let request = lines.next().unwrap_or("").to_string();
+    let headers = lines.filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let name = name.to_ascii_lowercase();
+        (!NOT_COMPARED.contains(&name.as_str())).then(|| format!("{name}:{value}"))
+    });
+    let mut asked: Asked = headers.collect();
+    asked.sort();
+    asked.insert(0, request);
+    asked
 }
 
-fn starts_with(line: &str, name: &str) -> bool {
-    line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-}
+/// What names a product, or its connections.
+const NOT_COMPARED: [&str; 5] = ["user-agent", "host", "connection", "accept", "accept-encoding"];

@@ -2,11 +2,12 @@
 
 use crate::agents::Era;
 use crate::answers::{Answer, TEXT};
+use crate::configs::job;
 use crate::hostile::{Hostility, page_of, spoil};
 use crate::pages::{Exporter, Style};
 use crate::values::once_in;
 use fastrand::Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// The label that tells cases apart in what is received. No page has it.
@@ -22,8 +23,10 @@ pub struct Case {
     spoilt: u32,
 }
 
-/// All jobs have the same, so that all cases of a run end together.
-pub const INTERVAL: Duration = Duration::from_millis(1000);
+/// All jobs have the same, so that all cases of a run end together; it is the timeout too. A busy machine needs longer ones.
+pub fn interval() -> Duration {
+    Duration::from_millis(crate::number_from("NARTHEX_INTERVAL_MS").unwrap_or(1000))
+}
 
 impl Case {
     pub fn new(seed: u64, number: usize, address: &str, era: Era) -> Case {
@@ -41,13 +44,14 @@ impl Case {
             churn: 2 + rng.u32(..12),
             families: 1 + rng.usize(..6),
         };
-        let hostility = Hostility {
-            content_types: is_new,
-            texts: is_new && !own_times,
-            too_slow: INTERVAL + Duration::from_millis(300),
-        };
+        let hostility = Hostility { content_types: is_new, texts: is_new && !own_times, too_slow: interval() * 5 / 4 };
         let spoilt = [0, 2, 3, 4, 6][rng.usize(..5)];
-        Case { seed, job: job(rng, number, address), style, hostility, spoilt }
+        let mut job = job(rng, number, address, era);
+        if own_times {
+            // Rules make one series of several texts.
+            job.as_object_mut().unwrap().remove("metric_relabel_configs");
+        }
+        Case { seed, job, style, hostility, spoilt }
     }
 
     /// `base_ms` is a time before the first scrape, and after Prometheus's start.
@@ -63,20 +67,4 @@ impl Case {
         });
         answers.collect()
     }
-}
-
-fn job(rng: &mut Rng, number: usize, address: &str) -> Value {
-    let mut labels = json!({CASE_LABEL: number.to_string()});
-    for (name, value) in
-        [("site", "north"), ("version", "1"), ("a", "target"), ("exported_job", "t"), ("instance", "named")]
-    {
-        if once_in(rng, 5) {
-            labels[name] = value.into();
-        }
-    }
-    json!({
-        "job_name": format!("job-{number}"),
-        "metrics_path": format!("/case/{number}"),
-        "static_configs": [{"targets": [address], "labels": labels}],
-    })
 }

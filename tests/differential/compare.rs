@@ -11,6 +11,7 @@
 use crate::receiver::{Labels, Received, STALE_BITS, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// When a sample was taken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +95,32 @@ impl Scrapes {
     }
 }
 
+/// The first scrape that ran into its timeout though its answer was prompt: the machine had no time for the agent, and what
+/// follows says nothing.
+pub fn first_starved(seen: &Seen, timeout: Duration, is_slow: impl Fn(usize) -> bool) -> Option<usize> {
+    let durations = seen.iter().filter(|(labels, _)| name_of(labels) == "scrape_duration_seconds");
+    let samples = durations.min_by_key(|(labels, _)| labels.len()).map(|(_, samples)| &samples[..]).unwrap_or_default();
+    let most_of_it = timeout.as_secs_f64() * 0.8;
+    let late = samples.iter().filter_map(|(when, value)| match (when, value) {
+        (When::Scrape(scrape), Value::Float(bits)) if f64::from_bits(*bits) >= most_of_it => Some(*scrape),
+        _ => None,
+    });
+    late.filter(|scrape| !is_slow(*scrape)).min()
+}
+
+/// Takes out what is from that scrape on. `None` if pages gave times, which don't tell by which scrape they came.
+pub fn only_before(seen: &Seen, end: usize) -> Option<Seen> {
+    let mut before = seen.clone();
+    for samples in before.values_mut() {
+        if samples.iter().any(|(when, _)| matches!(when, When::Exactly(_))) {
+            return None;
+        }
+        samples.retain(|(when, _)| *when < When::Scrape(end));
+    }
+    before.retain(|_, samples| !samples.is_empty());
+    Some(before)
+}
+
 /// Every series has to go forward in time.
 pub fn check_order(received: &Received) -> Result<(), String> {
     for (labels, samples) in received {
@@ -116,6 +143,12 @@ fn without_time(value: &Value) -> Value {
         }
         other => other.clone(),
     }
+}
+
+/// How many scrapes there are.
+pub fn scraped(seen: &Seen) -> usize {
+    let ups = seen.iter().filter(|(labels, _)| name_of(labels) == "up");
+    ups.min_by_key(|(labels, _)| labels.len()).map_or(0, |(_, samples)| samples.len())
 }
 
 pub fn name_of(labels: &Labels) -> &str {

@@ -4,7 +4,7 @@
 //! promises in its place.
 
 use crate::compare::{Seen, When, name_of};
-use crate::receiver::{Labels, Received, Value};
+use crate::receiver::{Labels, Received, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each was met.
@@ -12,6 +12,7 @@ pub type Met = BTreeMap<&'static str, usize>;
 
 pub const BROKEN_PAGE: &str = "broken page";
 pub const NOT_FORWARD: &str = "back in time on one page";
+pub const OWN_REPORT: &str = "report series on a page";
 pub const NEGATIVE_ZERO: &str = "negative zero";
 
 /// What each scrape reports, `extra_scrape_metrics` among them.
@@ -74,6 +75,19 @@ fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Res
     Ok(())
 }
 
+/// A page's own `up` never stands in for the report's: of what Prometheus sends for one time, the report comes last.
+fn keep_last(samples: &mut Vec<Sample>, dropped: &mut BTreeMap<i64, usize>) -> usize {
+    let before = samples.len();
+    let followed: Vec<bool> = samples.windows(2).map(|two| two[0].at_ms == two[1].at_ms).chain([false]).collect();
+    let mut followed = followed.into_iter();
+    samples.retain(|sample| {
+        let is_followed = followed.next().unwrap_or(false);
+        *dropped.entry(sample.at_ms).or_default() += usize::from(is_followed);
+        !is_followed
+    });
+    before - samples.len()
+}
+
 /// Scrapes of pages that had samples, and failed all the same.
 fn broken_scrapes(seen: &Seen) -> BTreeSet<usize> {
     let report = |name: &str| report(seen, name).map(|(_, values)| values).unwrap_or_default();
@@ -87,7 +101,10 @@ fn broken_scrapes(seen: &Seen) -> BTreeSet<usize> {
 /// time among them, which no receiver takes. The agent sends those that go forward. Gives how many it leaves out at each time.
 pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, usize> {
     let mut dropped = BTreeMap::new();
-    for samples in prometheus.values_mut() {
+    for (labels, samples) in prometheus.iter_mut() {
+        if is_report(labels) {
+            *met.entry(OWN_REPORT).or_default() += keep_last(samples, &mut dropped);
+        }
         let mut newest_ms = i64::MIN;
         samples.retain(|sample| {
             let goes_forward = sample.at_ms > newest_ms || matches!(sample.value, Value::Exemplar(..));

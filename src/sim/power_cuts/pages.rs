@@ -53,7 +53,14 @@ impl Pages {
             (0..width).map(|i| self.table.intern(&name(i).build().expect("valid"))).collect()
         });
         let (series, values) = (series.clone(), (0..width).map(|i| value(scrape, i)).collect());
-        ScrapeBatch { target: target as u32, timestamp_ms: scrape as i64, series, values, own_timestamps: vec![] }
+        ScrapeBatch {
+            target: target as u32,
+            timestamp_ms: scrape as i64,
+            series,
+            values,
+            own_timestamps: vec![],
+            extras: None,
+        }
     }
 
     /// Everything that an endpoint is handed from here on, each batch what it was to the bit, in order and once. A read that fails
