@@ -66,6 +66,8 @@ impl Counter {
 pub struct EndpointCounters {
     /// Samples in requests that the receiver answered with 2xx.
     pub samples_delivered: Counter,
+    /// Samples that `write_relabel_configs` dropped, as they were asked to.
+    pub samples_relabelled_away: Counter,
     /// Requests sent, retries included.
     pub requests: Counter,
     /// Requests that failed and were or will be sent again.

@@ -51,6 +51,9 @@ pub const PAGE_LINE_BYTES_MAX: usize = 128 * 1024;
 /// Series that one page may hold.
 pub const SERIES_PER_PAGE_MAX: usize = 1 << 18;
 
+/// Series of the whole process that pages may bring in, unless `limits.max_series` says otherwise.
+pub const SERIES_MAX: usize = SERIES_PER_PAGE_MAX;
+
 /// Samples that one page may give for one series, each with a time of its own.
 pub const PAGE_SAMPLES_PER_SERIES_MAX: usize = 256;
 

@@ -1,9 +1,10 @@
-//! What appends and commits allocate, counted by the allocator itself. A test crate of its own: nothing else runs beside it.
+//! What scrapes, appends and commits allocate, counted by the allocator itself. A test crate of its own: nothing else runs beside it.
 
 use narthex::buffer::Buffer;
 use narthex::counters::Counters;
-use narthex::model::{LabelsBuilder, ScrapeBatch, Series, SeriesTable};
+use narthex::model::{LabelsBuilder, Params, Scheme, ScrapeBatch, Series, SeriesTable, Target};
 use narthex::ring::{Ack, Acks, Frame, FrameMeta, Geometry, Layout, Medium, Placement, Ring};
+use narthex::scrape::{Cycle, Format, ScrapeOptions};
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::Cell;
 use std::io;
@@ -149,5 +150,41 @@ fn allocations_of_a_commit(series: usize) -> usize {
         }
     }
     assert!(counters.flash_programs.get() >= 25);
+    most
+}
+
+#[test]
+fn an_unchanged_page_allocates_nothing_for_its_series() {
+    for format in [Format::Text, Format::OpenMetrics] {
+        let few = allocations_of_a_page(10, format);
+        let many = allocations_of_a_page(2000, format);
+        assert_eq!(few, many, "{format:?}");
+        assert!(few <= 3, "{format:?}: {few} for the batch");
+    }
+}
+
+/// The most of ten pages that come again, each value another.
+fn allocations_of_a_page(series: usize, format: Format) -> usize {
+    let labels = [("job", "a"), ("instance", "h:1")].into_iter().collect::<LabelsBuilder>().build().unwrap();
+    let target = Target {
+        scheme: Scheme::Http,
+        address: "h:1".into(),
+        metrics_path: "/metrics".into(),
+        params: Params::new(),
+        labels,
+        interval: Duration::from_secs(15),
+        timeout: Duration::from_secs(10),
+    };
+    let mut cycle = Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::default(), Rc::default()).unwrap();
+    let (mut most, exemplar) = (0, if format == Format::OpenMetrics { " # {trace=\"x\"} 1" } else { "" });
+    for round in 0..11 {
+        let lines = (0..series).map(|i| format!("m_total{{i=\"{i}\",l=\"v\"}} {}.5{exemplar}\n", i * round));
+        let page = format!("# TYPE m counter\n{}# EOF\n", lines.collect::<String>());
+        let at_ms = 1000 * i64::from(round as u32);
+        let (allocations, result) =
+            allocations_of(|| cycle.complete(Some((page.as_bytes(), format)), at_ms, Duration::ZERO));
+        assert_eq!((result.error, result.batch.len()), (None, series + 5));
+        most = most.max(if round > 0 { allocations } else { 0 });
+    }
     most
 }

@@ -24,7 +24,7 @@ use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, Layout, RingError, Storage};
-use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
+use crate::scrape::{Dialer, Resolver, ScrapeOptions, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use notify::Notify;
@@ -127,7 +127,8 @@ impl Agent {
     /// Opens the ring and makes ready; nothing is scraped or sent yet.
     pub fn open(config: &Config) -> Result<Agent, AgentError> {
         let options = config.buffer.as_ref().ok_or(AgentError::NoBuffer)?;
-        let (counters, table) = (Rc::<Counters>::default(), Rc::new(SeriesTable::new()));
+        let (counters, table) =
+            (Rc::<Counters>::default(), Rc::new(SeriesTable::with_series_max(config.limits.series_max)));
         let jobs = jobs(config, &table, &counters)?;
         let endpoints = endpoints(config)?;
         if endpoints.is_empty() {
@@ -236,8 +237,8 @@ fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Re
         let count = Rc::new(TargetCount::new(found.targets.len(), options.target_limit));
         for target in found.targets {
             let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let (rules, table, counters) = (options.samples.clone(), table.clone(), counters.clone());
-            let scraper = Scraper::new(target.clone(), number, rules, table, counters, dialer.clone());
+            let how = ScrapeOptions { page: options.page.clone(), rules: options.samples.clone() };
+            let scraper = Scraper::new(target.clone(), number, how, table.clone(), counters.clone(), dialer.clone());
             jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed, count: count.clone() });
         }
     }

@@ -4,7 +4,7 @@ use super::trouble::Trouble;
 use super::{AgentError, Shared, unless_stopped};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::model::Target;
+use crate::model::{SeriesTable, Target};
 use crate::scrape::{Schedule, ScrapeError, ScrapeResult, Scraper};
 use smol::LocalExecutor;
 use smol::channel::Receiver;
@@ -46,7 +46,8 @@ pub async fn scrape_once(
     config: &Config,
     executor: &LocalExecutor<'static>,
 ) -> Result<Vec<(Rc<Target>, ScrapeResult)>, AgentError> {
-    let jobs = super::jobs(config, &Rc::default(), &Rc::default())?;
+    let table = Rc::new(SeriesTable::with_series_max(config.limits.series_max));
+    let jobs = super::jobs(config, &table, &Rc::default())?;
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();

@@ -3,9 +3,9 @@
 use super::Shared;
 use super::trouble::Trouble;
 use crate::clock::Clock;
-use crate::model::Window;
+use crate::model::{Labels, Window};
 use crate::remote_write::v1::{self, Body, Encoder};
-use crate::remote_write::{Action, EndpointOptions, Outcome, Queue, QueueOptions, Uplink, send_at};
+use crate::remote_write::{Action, EndpointOptions, Outcome, Queue, QueueOptions, Uplink, WriteRelabeling, send_at};
 use smol::future::or;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,9 +16,13 @@ const READ_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
 pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options: EndpointOptions, uplink: Uplink) {
+    let relabeling = WriteRelabeling::new(&options.write_relabel, &options.external_labels);
+    // Rules are applied after external labels, which are in the series then.
+    let external_labels = if relabeling.is_some() { Labels::default() } else { options.external_labels };
     let mut sender = Sender {
+        relabeling,
         queue: Queue::new(&options.name, &options.queue, fastrand::u64(..)),
-        encoder: Encoder::new(options.external_labels),
+        encoder: Encoder::new(external_labels),
         body: Body::default(),
         uplink: Arc::new(uplink),
         reading: Trouble::default(),
@@ -32,6 +36,7 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
 struct Sender {
     shared: Rc<Shared>,
     index: usize,
+    relabeling: Option<WriteRelabeling>,
     queue: Queue,
     encoder: Encoder,
     body: Body,
@@ -60,7 +65,10 @@ impl Sender {
         let is_draining = self.shared.drain_until.get().is_some();
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(options, now, is_draining) {
-                Offer::Window(window) => self.queue.offer(window),
+                Offer::Window(window) => {
+                    let window = self.relabelled(window);
+                    self.queue.offer(window);
+                }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
                 Offer::Nothing => self.wait(None).await,
@@ -83,6 +91,13 @@ impl Sender {
             }
         }
         Step::GoOn
+    }
+
+    fn relabelled(&mut self, window: Window) -> Window {
+        let Some(relabeling) = &mut self.relabeling else { return window };
+        let (window, dropped) = relabeling.apply(window);
+        self.shared.counters.endpoint(self.index).samples_relabelled_away.add(dropped as u64);
+        window
     }
 
     /// Until then, or until something changes.

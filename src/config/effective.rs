@@ -3,6 +3,7 @@
 use super::Config;
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::page_effective::{GlobalPage, Page};
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
@@ -23,6 +24,12 @@ pub(super) struct Effective<'c> {
     remote_write: Vec<RemoteWrite<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<Buffer>,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    max_series: usize,
 }
 
 #[derive(Serialize)]
@@ -33,6 +40,8 @@ struct Global<'c> {
     samples: Samples,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_labels: BTreeMap<&'c str, String>,
+    #[serde(flatten)]
+    page: GlobalPage,
 }
 
 /// Limits that are none are left out.
@@ -61,6 +70,8 @@ struct ScrapeConfig<'c> {
     honor_labels: bool,
     #[serde(flatten)]
     samples: Samples,
+    #[serde(flatten)]
+    page: Page,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -151,10 +162,12 @@ impl<'c> From<&'c Config> for Effective<'c> {
                 scrape_timeout: format_duration(config.global.scrape_timeout),
                 external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
                 samples: Samples::from(&config.global.samples),
+                page: GlobalPage::from(&config.global.page),
             },
             scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
             buffer: config.buffer.as_ref().map(Buffer::from),
+            limits: Limits { max_series: config.limits.series_max },
         }
     }
 }
@@ -174,6 +187,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
                 label_limits: job.samples.limits,
                 target_limit: job.target_limit,
             }),
+            page: Page::from(&*job.page),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
             metric_relabel_configs: job.samples.rules.iter().map(ShownRule::from).collect(),

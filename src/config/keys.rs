@@ -1,5 +1,7 @@
 //! The keys of each table: those that Narthex reads, those that only Prometheus does, and what to say about any other.
 
+use super::unsupported;
+
 /// Which keys a table may have.
 pub(super) struct Keys {
     known: &'static [&'static str],
@@ -8,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const DOCUMENT: Keys = Keys {
-    known: &["global", "scrape_configs", "remote_write", "buffer"],
+    known: &["global", "scrape_configs", "remote_write", "buffer", "limits"],
     unsupported: &[
         "alerting",
         "otlp",
@@ -31,21 +33,21 @@ pub(super) const GLOBAL: Keys = Keys {
         "label_name_length_limit",
         "label_value_length_limit",
         "target_limit",
-    ],
-    unsupported: &[
         "always_scrape_classic_histograms",
         "body_size_limit",
         "convert_classic_histograms_to_nhcb",
-        "evaluation_interval",
         "extra_scrape_metrics",
-        "keep_dropped_targets",
         "metric_name_escaping_scheme",
-        "query_log_file",
-        "rule_query_offset",
         "sample_limit",
-        "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
+    ],
+    unsupported: &[
+        "evaluation_interval",
+        "keep_dropped_targets",
+        "query_log_file",
+        "rule_query_offset",
+        "scrape_failure_log_file",
     ],
 };
 
@@ -67,37 +69,37 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "static_configs",
         "relabel_configs",
         "metric_relabel_configs",
+        "always_scrape_classic_histograms",
+        "body_size_limit",
+        "convert_classic_histograms_to_nhcb",
+        "extra_scrape_metrics",
+        "metric_name_escaping_scheme",
+        "sample_limit",
+        "scrape_native_histograms",
+        "scrape_protocols",
+        "enable_compression",
+        "fallback_scrape_protocol",
+        "honor_timestamps",
+        "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor",
+        "track_timestamps_staleness",
     ],
     unsupported: &[
-        "always_scrape_classic_histograms",
         "authorization",
         "basic_auth",
         "bearer_token",
         "bearer_token_file",
-        "body_size_limit",
-        "convert_classic_histograms_to_nhcb",
-        "enable_compression",
         "enable_http2",
-        "extra_scrape_metrics",
-        "fallback_scrape_protocol",
         "follow_redirects",
-        "honor_timestamps",
         "http_headers",
         "keep_dropped_targets",
-        "metric_name_escaping_scheme",
-        "native_histogram_bucket_limit",
-        "native_histogram_min_bucket_factor",
         "no_proxy",
         "oauth2",
         "proxy_connect_header",
         "proxy_from_environment",
         "proxy_url",
-        "sample_limit",
         "scrape_failure_log_file",
-        "scrape_native_histograms",
-        "scrape_protocols",
         "tls_config",
-        "track_timestamps_staleness",
     ],
 };
 
@@ -118,6 +120,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "tls_config",
         "basic_auth",
         "authorization",
+        "write_relabel_configs",
     ],
     unsupported: &[
         "azuread",
@@ -139,7 +142,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "sigv4",
-        "write_relabel_configs",
     ],
 };
 
@@ -173,6 +175,8 @@ pub(super) const BASIC_AUTH: Keys = Keys {
 pub(super) const AUTHORIZATION: Keys =
     Keys { known: &["type", "credentials", "credentials_file"], unsupported: &["credentials_ref"] };
 
+pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
+
 pub(super) const BUFFER: Keys = Keys {
     known: &[
         "path",
@@ -196,7 +200,7 @@ impl Keys {
     /// What is wrong with a key that is not known; what to write instead.
     pub(super) fn complaint(&self, key: &str) -> String {
         if self.unsupported.contains(&key) || (self.knows("static_configs") && key.ends_with("_sd_configs")) {
-            return "is not supported by Narthex; remove it".into();
+            return unsupported::complaint(key);
         }
         // A quarter of the letters may be wrong, but one at least: any more is another word.
         let wrong_max = (key.len() / 4).max(1);

@@ -1,6 +1,6 @@
 //! Options become targets. Knows where targets are listed; refuses to know what is read from them.
 
-use crate::model::{LabelsBuilder, Params, Scheme, Target};
+use crate::model::{LabelsBuilder, PageOptions, Params, Scheme, Target};
 use crate::relabel::{PopulateError, Populated, Rules, SampleRules, TargetDefaults, populate};
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub struct JobOptions {
     pub target_limit: Option<usize>,
     /// From what targets expose to samples.
     pub samples: Rc<SampleRules>,
+    /// How pages are asked for and taken.
+    pub page: Rc<PageOptions>,
     pub static_configs: Vec<StaticConfig>,
 }
 
@@ -91,6 +93,7 @@ mod tests {
             relabel: Rules::default(),
             target_limit: None,
             samples: Rc::default(),
+            page: Rc::default(),
             static_configs,
         }
     }

@@ -15,7 +15,7 @@
 //!
 //! ```text
 //!  match queue.poll(now) {
-//!      NeedWindow => wait until send_at(..), then queue.offer(window),
+//!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { encoder.encode(attempt.batches, attempt.request, &mut body) },
 //!                       outcome = uplink.send(body.as_bytes(), &v1::HEADERS, retries) on the pool,
 //!                       queue.on_outcome(now, &outcome, counters),
@@ -32,6 +32,7 @@ mod halving;
 pub mod messages;
 mod options;
 mod queue;
+mod relabeling;
 mod retry;
 #[cfg(test)]
 mod testing;
@@ -41,5 +42,6 @@ pub mod v1;
 pub use batching::{Block, Request};
 pub use options::{Auth, EndpointOptions, QueueOptions, SecretSource};
 pub use queue::{Action, Attempt, Queue, send_at};
+pub use relabeling::WriteRelabeling;
 pub use retry::{Answer, Failure, FailureKind, Outcome};
 pub use uplink::{Uplink, UplinkError};

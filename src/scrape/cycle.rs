@@ -4,6 +4,7 @@
 //!  page whole         samples + markers of series gone         up 1
 //!  page empty         markers of all series                    up 1
 //!  page broken        markers of all series                    up 0    samples counted up to the break
+//!  past sample_limit  markers of all series                    up 0    all samples counted
 //!  no page            markers of all series                    up 0
 //! ```
 //!
@@ -14,30 +15,22 @@
 //!
 //! Refuses to know where a page came from and what becomes of the batch.
 
+use super::ScrapeOptions;
 use super::cache::{Cache, Place, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
 use super::page_error::PageError;
 use super::parser::Parser;
+use super::report::{Report, report_names};
 use super::sample_labels::{report_labels, sample_labels};
 use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
-use crate::model::{LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
-use crate::relabel::SampleRules;
+use crate::model::{Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// The series that each scrape reports, in the order of [`Report::values`].
-const REPORT_NAMES: [&str; 5] = [
-    "up",
-    "scrape_duration_seconds",
-    "scrape_samples_scraped",
-    "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-];
 
 /// What one scrape yields.
 #[derive(Debug)]
@@ -52,10 +45,12 @@ pub struct CycleResult {
 pub struct Cycle {
     number: u32,
     target: Rc<Target>,
-    rules: Rc<SampleRules>,
+    options: ScrapeOptions,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
     cache: Cache,
+    /// Of the page that the cache holds: what one format calls a series is none in another.
+    cached_format: Format,
     report: Rc<[Series]>,
     /// The last page was taken whole: what the cache lists is what exists.
     alive: bool,
@@ -70,19 +65,21 @@ impl Cycle {
     pub fn new(
         number: u32,
         target: Rc<Target>,
-        rules: Rc<SampleRules>,
+        options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<Cycle, LabelsError> {
-        let report = REPORT_NAMES.iter().map(|name| Ok(table.intern(&report_labels(name, &target.labels)?)));
+        let report =
+            report_names(&options.page).iter().map(|name| Ok(table.intern(&report_labels(name, &target.labels)?)));
         let report: Rc<[Series]> = report.collect::<Result<Vec<_>, LabelsError>>()?.into();
         Ok(Cycle {
             number,
             target,
-            rules,
+            options,
             table,
             counters,
             cache: Cache::new(report.clone()),
+            cached_format: Format::Text,
             report,
             alive: false,
             scraped_once: false,
@@ -93,14 +90,32 @@ impl Cycle {
 
     /// Ends a scrape that began at `timestamp_ms` and took so long. `page` is `None` if none arrived.
     pub fn complete(&mut self, page: Option<(&[u8], Format)>, timestamp_ms: i64, duration: Duration) -> CycleResult {
+        let Some((page, format)) = page else { return self.complete_without_page(0, None, timestamp_ms, duration) };
+        let report = Report { up: true, duration, counts: SampleCounts::default(), body_size_bytes: page.len() as i64 };
+        let result = match page {
+            [] => self.without_samples(&report, timestamp_ms, None),
+            page => self.with_page(page, format, report, timestamp_ms),
+        };
+        self.end(result, true)
+    }
+
+    /// Ends a scrape that yielded no page that could be read. `body_size_bytes` is what it reports of the page's size.
+    pub fn complete_without_page(
+        &mut self,
+        body_size_bytes: i64,
+        error: Option<PageError>,
+        timestamp_ms: i64,
+        duration: Duration,
+    ) -> CycleResult {
+        let report = Report { up: false, duration, counts: SampleCounts::default(), body_size_bytes };
+        let result = self.without_samples(&report, timestamp_ms, error);
+        self.end(result, false)
+    }
+
+    fn end(&mut self, result: CycleResult, arrived: bool) -> CycleResult {
         self.scraped_once = true;
         self.counters.scrapes.add(1);
-        let report = Report { up: page.is_some(), duration, counts: SampleCounts::default() };
-        let result = match page {
-            None | Some(([], _)) => self.without_samples(&report, timestamp_ms, None),
-            Some((page, format)) => self.with_page(Parser::new(page, format), report, timestamp_ms),
-        };
-        if page.is_none() || result.error.is_some() {
+        if !arrived || result.error.is_some() {
             self.counters.scrapes_failed.add(1);
         }
         result
@@ -117,12 +132,12 @@ impl Cycle {
         Some(self.batch(timestamp_ms, series, values))
     }
 
-    fn with_page(&mut self, parser: Parser<'_>, mut report: Report, timestamp_ms: i64) -> CycleResult {
+    fn with_page(&mut self, page: &[u8], format: Format, mut report: Report, timestamp_ms: i64) -> CycleResult {
         let now_ms = timestamp_ms.saturating_add(report.duration.as_millis() as i64);
         let capacity = self.cache.list().len();
-        let mut gathered = Gathered::new(self.report.len(), capacity, timestamp_ms, now_ms);
+        let mut gathered = Gathered::new(&self.options.page, self.report.len(), capacity, timestamp_ms, now_ms);
         let mut walk = self.cache.walk();
-        let mut outcome = self.gather(parser, &mut walk, &mut gathered);
+        let mut outcome = self.gather(page, format, &mut walk, &mut gathered);
         let changed = match outcome {
             Ok(()) => walk.finish(gathered.values.len()),
             Err(_) => walk.abandon(),
@@ -134,6 +149,7 @@ impl Cycle {
                     report.counts = gathered.counts;
                     self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
                     self.cache.replace(changed);
+                    self.cached_format = format;
                     return self.with_samples(&report, timestamp_ms, gathered, gone);
                 }
                 Err(error) => outcome = Err(error.into()),
@@ -145,51 +161,82 @@ impl Cycle {
         self.without_samples(&report, timestamp_ms, outcome.err())
     }
 
-    fn gather(&self, mut parser: Parser<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
-        let mut dropped = 0;
-        while let Some(entry) = parser.next(walk.expected())? {
+    fn gather(
+        &self,
+        page: &[u8],
+        format: Format,
+        walk: &mut Walk<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<(), PageError> {
+        let mut parser = Parser::new(page, format);
+        let in_step = format == self.cached_format;
+        while let Some(entry) = parser.next(walk.expected().filter(|_| in_step))? {
             let Entry::Sample(sample) = entry else { continue };
             gathered.counts.scraped += 1;
-            let taken = gathered.values.len();
-            if taken - self.report.len() + dropped == SERIES_PER_PAGE_MAX {
-                return Err(PageError::TooManySeries);
-            }
-            let make = || self.make_series(&sample);
-            let Some(place) = walk.take(&sample.series, sample.expected, taken, make)? else {
-                dropped += 1;
+            if gathered.is_past_limit() {
+                // The page has failed, but it is counted to its end.
+                let is_kept = match walk.keeps(sample.series.raw) {
+                    Some(is_kept) => is_kept,
+                    None => self.labels_of(&sample)?.is_some(),
+                };
+                gathered.counts.after_relabeling += u64::from(is_kept);
                 continue;
-            };
-            self.add(&sample, place, walk, gathered)?;
+            }
+            self.take(&sample, walk, gathered)?;
         }
-        Ok(())
+        if gathered.is_past_limit() { Err(PageError::SampleLimit(self.options.page.sample_limit)) } else { Ok(()) }
+    }
+
+    fn take(&self, sample: &Sample<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
+        let taken = gathered.values.len();
+        if taken - self.report.len() + gathered.dropped == SERIES_PER_PAGE_MAX {
+            return Err(PageError::TooManySeries);
+        }
+        let Some(place) = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample))? else {
+            gathered.dropped += 1;
+            return Ok(());
+        };
+        let own_ms = sample.timestamp_ms.filter(|_| self.options.page.honor_timestamps);
+        if !gathered.has_room_for(place, own_ms) {
+            walk.forget(place);
+            return Ok(());
+        }
+        Ok(self.add(sample.value, own_ms, place, walk, gathered)?)
     }
 
     fn add(
         &self,
-        sample: &Sample<'_>,
+        value: f64,
+        own_ms: Option<i64>,
         mut place: Place,
         walk: &Walk<'_>,
         gathered: &mut Gathered,
     ) -> Result<(), TooManyRepeats> {
-        if sample.timestamp_ms.is_none() && !self.times.are_given() {
-            gathered.add(place, sample.value, None);
+        if own_ms.is_none() && !self.times.are_given() {
+            gathered.add(place, value, None);
             return Ok(());
         }
         let series = walk.series(place);
         let newest_ms = self.times.newest_ms(series, place.known);
         place.known = place.known && !self.times.is_untaken(series);
-        match sample.timestamp_ms {
-            None => gathered.add(place, sample.value, newest_ms),
-            Some(at_ms) => gathered.add_at(place, sample.value, at_ms, newest_ms)?,
+        match own_ms {
+            None => gathered.add(place, value, newest_ms),
+            Some(at_ms) => gathered.add_at(place, value, at_ms, newest_ms)?,
         }
         Ok(())
     }
 
     /// `None` if relabelling drops it.
     fn make_series(&self, sample: &Sample<'_>) -> Result<Option<Series>, PageError> {
-        let labels = sample_labels(&sample.series, &self.target.labels, &self.rules)
-            .map_err(|cause| PageError::labels(sample.series.raw, cause))?;
-        Ok(labels.map(|labels| self.table.intern(&labels)))
+        let Some(labels) = self.labels_of(sample)? else { return Ok(None) };
+        let series = self.table.intern_within_limit(&labels);
+        series.map(Some).ok_or_else(|| PageError::MaxSeries(self.table.series_max()))
+    }
+
+    /// `None` if relabelling drops it.
+    fn labels_of(&self, sample: &Sample<'_>) -> Result<Option<Labels>, PageError> {
+        sample_labels(&sample.series, &self.target.labels, &self.options.rules)
+            .map_err(|cause| PageError::labels(sample.series.raw, cause))
     }
 
     /// Series of the last page that this one no longer follows. Those that it lists all the same, with a time of their
@@ -201,8 +248,7 @@ impl Cycle {
         gathered: &mut Gathered,
     ) -> Result<Vec<Series>, TooManyRepeats> {
         let mut gone = Vec::new();
-        let untracked_now = gathered.own_timestamps.len() + gathered.refused.len();
-        let same_untracked = untracked_now == self.untracked.len()
+        let same_untracked = gathered.untracked_len() == self.untracked.len()
             && self.untracked.iter().all(|position| gathered.is_untracked(*position));
         if !self.alive || !changed && same_untracked {
             return Ok(gone);
@@ -237,11 +283,11 @@ impl Cycle {
     ) -> CycleResult {
         self.alive = true;
         self.untracked.clear();
-        self.untracked
-            .extend(gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied()));
+        let timed = gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied());
+        self.untracked.extend(timed.filter(|position| gathered.is_untracked(*position)));
         self.untracked.sort_unstable();
         self.count(&gathered.counts);
-        gathered.values[..REPORT_NAMES.len()].copy_from_slice(&report.values());
+        self.report_into(report, &mut gathered.values);
         let list = self.cache.list().clone();
         let more = gathered.repeats.iter().map(|repeats| self.repeats_batch(&list, repeats)).collect();
         let Gathered { mut values, mut own_timestamps, refused, .. } = gathered;
@@ -266,14 +312,21 @@ impl Cycle {
         if self.alive {
             self.times.end(&series[self.report.len()..], timestamp_ms);
         }
-        values[..REPORT_NAMES.len()].copy_from_slice(&report.values());
+        self.report_into(report, &mut values);
         self.alive = false;
         CycleResult { batch: self.batch(timestamp_ms, series, values), more: Vec::new(), error }
     }
 
+    fn report_into(&self, report: &Report, values: &mut [f64]) {
+        let reported = report.values(&self.target, &self.options.page);
+        let reports = self.report.len();
+        values[..reports].copy_from_slice(&reported[..reports]);
+    }
+
     /// The report series and each series that exists, with a staleness marker for each.
     fn markers(&self, timestamp_ms: i64) -> (Rc<[Series]>, Vec<f64>) {
-        let list = match (self.alive, self.untracked.is_empty() && !self.times.are_given()) {
+        let all_tracked = self.untracked.is_empty() && !self.times.are_given();
+        let list = match (self.alive, all_tracked) {
             (false, _) => self.report.clone(),
             (true, true) => self.cache.list().clone(),
             (true, false) => {
@@ -305,20 +358,5 @@ impl Cycle {
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
         ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
-    }
-}
-
-/// What a scrape says of itself.
-struct Report {
-    up: bool,
-    duration: Duration,
-    counts: SampleCounts,
-}
-
-impl Report {
-    fn values(&self) -> [f64; REPORT_NAMES.len()] {
-        let SampleCounts { scraped, after_relabeling, series_added, .. } = self.counts;
-        let up = if self.up { 1.0 } else { 0.0 };
-        [up, self.duration.as_secs_f64(), scraped as f64, after_relabeling as f64, series_added as f64]
     }
 }

@@ -9,10 +9,13 @@
 //!        └──► new connection ◄───────┘
 //! ```
 
+use super::body::{Body, FetchLimits};
 use super::content_type::{ContentTypeError, Format};
 use super::dial::{Dialer, Origin, Stream};
 use super::fetch_error::FetchError;
-use crate::limits::{PAGE_BYTES_MAX, PAGE_LINE_BYTES_MAX, REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
+use super::negotiation::{accept_encoding_header, accept_header};
+use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::model::PageOptions;
 use smol::Timer;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,38 +25,26 @@ use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, RedirectAuthH
 use ureq_proto::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use ureq_proto::http::{HeaderMap, Request, Response, StatusCode, Uri};
 
-/// What Prometheus sends with `scrape_protocols: [PrometheusText0.0.4]`.
-const ACCEPT: &str = "text/plain;version=0.0.4;q=0.6,*/*;q=0.5";
-
 const USER_AGENT: &str = concat!("Narthex/", env!("CARGO_PKG_VERSION"));
 
 /// Bytes read from the network at once.
 const READ_BYTES: usize = 8 * 1024;
 
-/// A page buffer larger than this is given back when pages have become this many times smaller.
-const SHRINK_FACTOR: usize = 4;
-
-/// Bounds on one page.
-#[derive(Clone, Copy, Debug)]
-pub struct FetchLimits {
-    pub page_bytes_max: usize,
-    pub line_bytes_max: usize,
-}
-
-impl Default for FetchLimits {
-    fn default() -> Self {
-        FetchLimits { page_bytes_max: PAGE_BYTES_MAX, line_bytes_max: PAGE_LINE_BYTES_MAX }
-    }
-}
-
 /// Fetches the pages of one target.
 pub struct Fetcher {
     url: String,
     timeout: Duration,
-    limits: FetchLimits,
+    options: Rc<PageOptions>,
     dialer: Rc<Dialer>,
     kept: Option<(Origin, Stream)>,
-    page: Vec<u8>,
+    body: Body,
+}
+
+/// A page that arrived.
+pub struct Fetched<'f> {
+    pub page: &'f [u8],
+    /// An empty page is one, whatever its `Content-Type`.
+    pub format: Result<Format, ContentTypeError>,
 }
 
 /// What came back, the body in the page buffer.
@@ -82,20 +73,28 @@ impl From<ureq_proto::Error> for ExchangeError {
 }
 
 impl Fetcher {
-    pub fn new(url: String, timeout: Duration, limits: FetchLimits, dialer: Rc<Dialer>) -> Self {
-        Fetcher { url, timeout, limits, dialer, kept: None, page: Vec::new() }
+    pub fn new(
+        url: String,
+        timeout: Duration,
+        options: Rc<PageOptions>,
+        limits: FetchLimits,
+        dialer: Rc<Dialer>,
+    ) -> Self {
+        Fetcher { url, timeout, options, dialer, kept: None, body: Body::new(limits) }
     }
 
-    /// The page's bytes and its format. An empty page is a page, whatever its `Content-Type`.
-    pub async fn fetch(&mut self) -> Result<(&[u8], Format), FetchError> {
+    /// The page's bytes and its format.
+    pub async fn fetch(&mut self) -> Result<Fetched<'_>, FetchError> {
         let timeout = self.timeout;
         let late = async {
             Timer::after(timeout).await;
             Err(FetchError::TimedOut(timeout))
         };
         let response = smol::future::or(self.follow(), late).await?;
-        let format = if self.page.is_empty() { Format::Text } else { format_of(response.headers())? };
-        Ok((&self.page, format))
+        self.body.finish()?;
+        let page = self.body.page();
+        let format = if page.is_empty() { Ok(Format::Text) } else { self.format_of(response.headers()) };
+        Ok(Fetched { page, format })
     }
 
     /// Follows redirects until there is a page.
@@ -129,8 +128,8 @@ impl Fetcher {
 
     fn request(&self, uri: Uri) -> Result<Call<Prepare>, FetchError> {
         let request = Request::get(uri)
-            .header("Accept", ACCEPT)
-            .header("Accept-Encoding", "identity")
+            .header("Accept", accept_header(&self.options))
+            .header("Accept-Encoding", accept_encoding_header(&self.options))
             .header("User-Agent", USER_AGENT)
             .header("X-Prometheus-Scrape-Timeout-Seconds", self.timeout.as_secs_f64().to_string())
             .body(())
@@ -148,7 +147,9 @@ impl Fetcher {
         let mut buffer = vec![0; READ_BYTES];
         let call = send(&mut stream, call, &mut buffer).await?;
         let (call, response, mut rest) = receive_head(&mut stream, call, &mut buffer).await?;
-        self.clear_page();
+        self.body.clear();
+        let encoding = response.headers().get(CONTENT_ENCODING).map_or(&b""[..], |encoding| encoding.as_bytes());
+        self.body.begin(if response.status() == StatusCode::OK { encoding } else { b"" })?;
         let (must_close, answer) = match call.proceed() {
             Some(RecvResponseResult::RecvBody(call)) => {
                 let call = self.receive_body(&mut stream, call, &mut rest, &mut buffer).await?;
@@ -182,15 +183,17 @@ impl Fetcher {
         buffer: &mut [u8],
     ) -> Result<Call<RecvBody>, FetchError> {
         let until_close = call.body_mode() == BodyMode::CloseDelimited;
-        let mut line_bytes = 0;
         loop {
-            let used = self.take_body(&mut call, rest, &mut line_bytes)?;
+            let used = self.take_body(&mut call, rest)?;
             rest.drain(..used);
             if call.can_proceed() && !until_close {
                 return Ok(call);
             }
             match stream.read(buffer).await {
-                Ok(0) if until_close => return Ok(call),
+                Ok(0) if until_close => {
+                    self.body.finish()?;
+                    return Ok(call);
+                }
                 Ok(0) => return Err(FetchError::Truncated),
                 Ok(read) => rest.extend_from_slice(&buffer[..read]),
                 Err(error) => return Err(FetchError::io("receiving the page", &error)),
@@ -199,40 +202,29 @@ impl Fetcher {
     }
 
     /// Moves what it can from the input to the page; the answer is how much of the input that was.
-    fn take_body(
-        &mut self,
-        call: &mut Call<RecvBody>,
-        input: &[u8],
-        line_bytes: &mut usize,
-    ) -> Result<usize, FetchError> {
+    fn take_body(&mut self, call: &mut Call<RecvBody>, input: &[u8]) -> Result<usize, FetchError> {
+        let mut plain = [0; READ_BYTES / 4];
         let mut used = 0;
         loop {
-            let start = self.page.len();
-            self.page.resize(start + input.len() - used, 0);
-            let (consumed, produced) = call.read(&input[used..], &mut self.page[start..])?;
-            self.page.truncate(start + produced);
+            let (consumed, produced) = call.read(&input[used..], &mut plain)?;
             used += consumed;
-            if self.page.len() > self.limits.page_bytes_max {
-                return Err(FetchError::PageTooLarge { bytes_max: self.limits.page_bytes_max });
-            }
-            for (part, line) in self.page[start..].split(|byte| *byte == b'\n').enumerate() {
-                *line_bytes = if part == 0 { *line_bytes } else { 0 } + line.len();
-                if *line_bytes > self.limits.line_bytes_max {
-                    return Err(FetchError::LineTooLong { bytes_max: self.limits.line_bytes_max });
-                }
-            }
+            self.body.push(&plain[..produced])?;
             if consumed == 0 && produced == 0 || used == input.len() {
                 return Ok(used);
             }
         }
     }
 
-    /// Empties the page, and gives memory back that a far larger page once took.
-    fn clear_page(&mut self) {
-        if self.page.capacity() > READ_BYTES.max(self.page.len() * SHRINK_FACTOR) {
-            self.page.shrink_to(self.page.len());
-        }
-        self.page.clear();
+    fn format_of(&self, headers: &HeaderMap) -> Result<Format, ContentTypeError> {
+        let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        let fallback = self.options.fallback_protocol.and_then(Format::of_protocol);
+        Format::of(&String::from_utf8_lossy(content_type)).or_else(|error| match fallback {
+            Some(format) => {
+                log::debug!("{}: {error}; using fallback_scrape_protocol", self.url);
+                Ok(format)
+            }
+            None => Err(error),
+        })
     }
 }
 
@@ -304,14 +296,4 @@ fn redirect(mut call: Call<Redirect>, response: Response<()>) -> Result<Answer, 
         // The library's own text would show the Location, which may hold a password.
         Err(_) => Err(FetchError::Url("the target redirects to what is no URL".into())),
     }
-}
-
-fn format_of(headers: &HeaderMap) -> Result<Format, FetchError> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        return Err(FetchError::ContentEncoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
-    }
-    let content_type = headers.get(CONTENT_TYPE).map_or(Ok(""), |value| value.to_str());
-    let content_type =
-        content_type.map_err(|_| FetchError::ContentType(ContentTypeError::Malformed("(not ASCII)".into())))?;
-    Format::of(content_type.trim()).map_err(FetchError::ContentType)
 }

@@ -1,9 +1,9 @@
 //! Why no page arrived.
 
-use super::content_type::ContentTypeError;
 use super::dial::Origin;
+use super::gunzip::GunzipError;
 use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
-use crate::model::format_duration;
+use crate::model::{format_duration, format_size};
 use crate::tls::TlsError;
 use std::fmt;
 use std::io;
@@ -42,9 +42,13 @@ pub enum FetchError {
     /// The status, with its text, as Prometheus shows it.
     Status(String),
     TooManyRedirects,
-    /// A compression that was not asked for.
+    /// A compression that is never asked for.
     ContentEncoding(String),
-    ContentType(ContentTypeError),
+    Gunzip(GunzipError),
+    /// Prometheus's `body_size_limit`.
+    BodySizeLimit {
+        bytes_limit: u64,
+    },
     PageTooLarge {
         bytes_max: usize,
     },
@@ -54,6 +58,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// The page was larger than it may be.
+    pub fn is_size_limit(&self) -> bool {
+        matches!(self, FetchError::BodySizeLimit { .. } | FetchError::PageTooLarge { .. })
+    }
+
     pub(super) fn connect(origin: &Origin, error: &io::Error) -> FetchError {
         let (origin, cause) = (origin.to_string(), error.to_string());
         match error.kind() {
@@ -101,7 +110,10 @@ impl fmt::Display for FetchError {
             FetchError::ContentEncoding(encoding) => {
                 write!(f, "the target compresses its page ({encoding:?}) though it was asked not to")
             }
-            FetchError::ContentType(error) => error.fmt(f),
+            FetchError::Gunzip(error) => write!(f, "the page comes compressed, but {error}"),
+            FetchError::BodySizeLimit { bytes_limit } => {
+                write!(f, "body size limit exceeded: the page has {} or more", format_size(*bytes_limit))
+            }
             FetchError::PageTooLarge { bytes_max } => {
                 write!(f, "body size limit exceeded: the page is larger than {bytes_max} bytes")
             }

@@ -12,6 +12,7 @@
 //! takes the batches. Each format has a parser behind `parser`, chosen by `content_type`; relabelling goes into
 //! `sample_labels`, limits into `gather`.
 
+mod body;
 mod cache;
 mod content_type;
 mod cycle;
@@ -22,9 +23,12 @@ mod fetch;
 mod fetch_error;
 mod gather;
 mod go_float;
+mod gunzip;
+mod negotiation;
 mod openmetrics;
 mod page_error;
 mod parser;
+mod report;
 mod sample_labels;
 mod schedule;
 mod series_text;
@@ -32,6 +36,8 @@ mod text;
 mod text_error;
 mod times;
 
+#[cfg(test)]
+mod cost_tests;
 #[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
@@ -41,13 +47,15 @@ mod openmetrics_tests;
 #[cfg(test)]
 mod text_tests;
 
+pub use body::{Body, FetchLimits};
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
 pub use dial::{Dialer, Resolver};
 pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
 pub use exemplar::{Exemplar, ExemplarText};
-pub use fetch::{FetchLimits, Fetcher};
+pub use fetch::{Fetched, Fetcher};
 pub use fetch_error::FetchError;
+pub use gunzip::{Gunzip, GunzipError};
 pub use openmetrics::OpenMetricsParser;
 pub use page_error::PageError;
 pub use parser::Parser;
@@ -59,7 +67,7 @@ pub use text_error::TextError;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
+use crate::model::{LabelsError, PageOptions, ScrapeBatch, SeriesTable, Target};
 use crate::relabel::SampleRules;
 use std::fmt;
 use std::rc::Rc;
@@ -109,6 +117,15 @@ pub struct ScrapeResult {
     pub duration: Duration,
 }
 
+/// How a job's targets are scraped; cloning copies pointers.
+#[derive(Clone, Debug, Default)]
+pub struct ScrapeOptions {
+    /// How pages are asked for and taken.
+    pub page: Rc<PageOptions>,
+    /// From what a page exposes to samples.
+    pub rules: Rc<SampleRules>,
+}
+
 /// Scrapes one target, again and again.
 pub struct Scraper {
     cycle: Cycle,
@@ -121,13 +138,15 @@ impl Scraper {
     pub fn new(
         target: Rc<Target>,
         number: u32,
-        rules: Rc<SampleRules>,
+        options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
         dialer: Rc<Dialer>,
     ) -> Result<Scraper, LabelsError> {
-        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), dialer);
-        Ok(Scraper { cycle: Cycle::new(number, target, rules, table, counters)?, fetcher })
+        let page = options.page.clone();
+        let limits = FetchLimits { body_size_bytes_limit: page.body_size_bytes_limit, ..FetchLimits::default() };
+        let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, dialer);
+        Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })
     }
 
     /// One scrape, whose samples get `timestamp_ms` unless the page says otherwise. Takes no longer than the target's
@@ -136,11 +155,21 @@ impl Scraper {
         let started = clock.monotonic();
         let fetched = self.fetcher.fetch().await;
         let duration = clock.monotonic().saturating_sub(started);
-        let (page, fetch_error) = match fetched {
-            Ok(page) => (Some(page), None),
-            Err(error) => (None, Some(ScrapeError::Fetch(error))),
+        let (result, fetch_error) = match fetched {
+            Ok(Fetched { page, format: Ok(format) }) => {
+                (self.cycle.complete(Some((page, format)), timestamp_ms, duration), None)
+            }
+            Ok(Fetched { page, format: Err(error) }) => {
+                let (bytes, error) = (page.len() as i64, Some(PageError::ContentType(error)));
+                (self.cycle.complete_without_page(bytes, error, timestamp_ms, duration), None)
+            }
+            Err(error) => {
+                let bytes = if error.is_size_limit() { -1 } else { 0 };
+                let result = self.cycle.complete_without_page(bytes, None, timestamp_ms, duration);
+                (result, Some(ScrapeError::Fetch(error)))
+            }
         };
-        let CycleResult { batch, more, error } = self.cycle.complete(page, timestamp_ms, duration);
+        let CycleResult { batch, more, error } = result;
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
     }
 

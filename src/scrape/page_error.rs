@@ -1,5 +1,6 @@
 //! Why a page that arrived could not be taken.
 
+use super::content_type::ContentTypeError;
 use super::gather::TooManyRepeats;
 use super::sample_labels::SampleLabelsError;
 use super::text_error::TextError;
@@ -12,12 +13,18 @@ const SERIES_BYTES_SHOWN_MAX: usize = 100;
 /// Each is one line, for the log and the status page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageError {
+    /// It is not known how to read it.
+    ContentType(ContentTypeError),
     Text(TextError),
     /// A series that can't be: `series` is its text, shortened.
     Labels {
         series: String,
         cause: SampleLabelsError,
     },
+    /// Prometheus's `sample_limit`.
+    SampleLimit(usize),
+    /// The whole process may hold so many series.
+    MaxSeries(usize),
     /// More than [`SERIES_PER_PAGE_MAX`].
     TooManySeries,
     TooManyRepeats,
@@ -34,8 +41,17 @@ impl PageError {
 impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            PageError::ContentType(error) => error.fmt(f),
             PageError::Text(error) => error.fmt(f),
             PageError::Labels { series, cause } => write!(f, "series {series:?} of the page: {cause}"),
+            PageError::SampleLimit(limit) => {
+                write!(f, "sample limit exceeded: more than {limit} samples remain after relabelling")
+            }
+            PageError::MaxSeries(most) => write!(
+                f,
+                "limits.max_series exceeded: with this page there would be more than {most} series in memory; \
+                 raise it, or let exporters expose fewer"
+            ),
             PageError::TooManySeries => {
                 write!(f, "the page has more than {SERIES_PER_PAGE_MAX} series; let the exporter expose fewer")
             }
