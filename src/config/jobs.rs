@@ -54,7 +54,7 @@ pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError
             format_args!("{} is not a label's name in the scheme legacy; write letters, digits and _", quoted(name));
         return Err(table.error("external_labels", problem));
     }
-    let page = read_global_page(&table)?;
+    let page = read_global_page(&table, samples.scheme)?;
     Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, samples, page })
 }
 
@@ -92,7 +92,7 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         relabel: read_rules(table, "relabel_configs", samples.scheme)?,
         target_limit: samples.target_limit,
         samples: Rc::new(read_sample_rules(table, &samples)?),
-        page: Rc::new(read_page(table, &global.page)?),
+        page: Rc::new(read_page(table, &global.page, samples.scheme)?),
         static_configs: Vec::new(),
     };
     let mut static_configs = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::reader::{Table, Value, quoted};
-use crate::model::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
+use crate::model::{EscapingScheme, NameScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 
 const PROTOCOLS_EXAMPLE: &str = "[\"OpenMetricsText1.0.0\", \"PrometheusText0.0.4\"]";
 
@@ -22,11 +22,12 @@ pub struct GlobalPageOptions {
     pub classic_histograms_too: bool,
 }
 
-pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, ConfigError> {
+/// `scheme` is what the table's names are held to.
+pub(super) fn read_global_page(table: &Table, scheme: NameScheme) -> Result<GlobalPageOptions, ConfigError> {
     refuse_nhcb(table)?;
     Ok(GlobalPageOptions {
         protocols: table.get("scrape_protocols").map(|value| read_protocols(&value)).transpose()?,
-        escaping_scheme: table.get_or("metric_name_escaping_scheme", EscapingScheme::default(), read_escaping)?,
+        escaping_scheme: read_escaping(table, EscapingScheme::default(), scheme)?,
         body_size_bytes_limit: table.get_or("body_size_limit", 0, Value::size)?,
         sample_limit: table.get_or("sample_limit", 0, |value| value.limit(LIMIT_MAX))?,
         extra_metrics: table.get_or("extra_scrape_metrics", false, Value::flag)?,
@@ -35,8 +36,12 @@ pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, Confi
     })
 }
 
-/// A limit of 0 in a job is none of its own: it takes the global one, as in Prometheus.
-pub(super) fn read_page(table: &Table, global: &GlobalPageOptions) -> Result<PageOptions, ConfigError> {
+/// A limit of 0 in a job is none of its own: it takes the global one, as in Prometheus. `scheme` is what its names are held to.
+pub(super) fn read_page(
+    table: &Table,
+    global: &GlobalPageOptions,
+    scheme: NameScheme,
+) -> Result<PageOptions, ConfigError> {
     refuse_nhcb(table)?;
     let or_global = |own: u64, inherited: u64| if own == 0 { inherited } else { own };
     let native_histograms = read_native_histograms(table, global)?;
@@ -52,7 +57,7 @@ pub(super) fn read_page(table: &Table, global: &GlobalPageOptions) -> Result<Pag
     Ok(PageOptions {
         protocols,
         fallback_protocol: table.get("fallback_scrape_protocol").map(|value| read_protocol(&value)).transpose()?,
-        escaping_scheme: table.get_or("metric_name_escaping_scheme", global.escaping_scheme, read_escaping)?,
+        escaping_scheme: read_escaping(table, global.escaping_scheme, scheme)?,
         compression: table.get_or("enable_compression", defaults.compression, Value::flag)?,
         body_size_bytes_limit: or_global(body_size_bytes_limit, global.body_size_bytes_limit),
         sample_limit: or_global(sample_limit as u64, global.sample_limit as u64) as usize,
@@ -106,7 +111,18 @@ fn read_protocol(value: &Value) -> Result<ScrapeProtocol, ConfigError> {
         .ok_or_else(|| value.error(format_args!("{} is not a protocol; write one of {names}", quoted(name))))
 }
 
-fn read_escaping(value: &Value) -> Result<EscapingScheme, ConfigError> {
+/// A table that says which names are valid does not inherit how others are escaped: names that may hold anything are asked
+/// for as they are, others with underscores.
+fn read_escaping(table: &Table, inherited: EscapingScheme, scheme: NameScheme) -> Result<EscapingScheme, ConfigError> {
+    let default = match (table.get("metric_name_validation_scheme"), scheme) {
+        (None, _) => inherited,
+        (Some(_), NameScheme::Legacy) => EscapingScheme::Underscores,
+        (Some(_), NameScheme::Utf8) => EscapingScheme::AllowUtf8,
+    };
+    table.get_or("metric_name_escaping_scheme", default, parse_escaping)
+}
+
+fn parse_escaping(value: &Value) -> Result<EscapingScheme, ConfigError> {
     let name = value.text("\"allow-utf-8\"")?;
     let names = EscapingScheme::ALL.map(EscapingScheme::name).join(", ");
     EscapingScheme::parse(name)

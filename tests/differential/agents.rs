@@ -107,7 +107,6 @@ impl Drop for Agents {
 fn yaml_of(global: &Value, jobs: &[Value], receiver: &Receiver) -> Value {
     let remote_write = json!([{
         "url": receiver.url(Who::Prometheus),
-        "send_exemplars": true,
         "send_native_histograms": true,
         "queue_config": {"batch_send_deadline": "500ms"},
         "metadata_config": {"send": false},

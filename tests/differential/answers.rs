@@ -28,6 +28,7 @@ pub struct Answer {
 }
 
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Answer {
     pub fn page(about: impl Into<String>, content_type: &str, body: &[u8]) -> Answer {
@@ -141,4 +142,4 @@ fn asked(head: &str) -> Asked {
 }
 
 /// What names a product, or its connections.
-const NOT_COMPARED: [&str; 5] = ["user-agent", "host", "connection", "accept", "accept-encoding"];
+const NOT_COMPARED: [&str; 3] = ["user-agent", "host", "connection"];

@@ -1,7 +1,7 @@
 //! Cases from seeds: one job with one target each, its configuration, and the script of its answers.
 
 use crate::agents::Era;
-use crate::answers::{Answer, TEXT};
+use crate::answers::{Answer, OPENMETRICS, TEXT};
 use crate::configs::job;
 use crate::hostile::{Hostility, page_of, spoil};
 use crate::pages::{Exporter, Style};
@@ -36,15 +36,24 @@ impl Case {
         // Where there are times each series has one text, and pages don't break: what is forgiven there would have
         // consequences (docs/differences.md).
         let own_times = is_new && once_in(rng, 3);
+        let openmetrics = is_new && !own_times && once_in(rng, 3);
+        let content_type = if openmetrics { OPENMETRICS } else { TEXT };
         let style = Style {
             own_times,
+            openmetrics,
+            canonical_bounds: !is_new,
             duplicates: is_new && once_in(rng, 4),
             quoted_names: is_new && !own_times && once_in(rng, 4),
             untidy: !own_times && once_in(rng, 2),
             churn: 2 + rng.u32(..12),
             families: 1 + rng.usize(..6),
         };
-        let hostility = Hostility { content_types: is_new, texts: is_new && !own_times, too_slow: interval() * 5 / 4 };
+        let hostility = Hostility {
+            content_type,
+            content_types: is_new,
+            texts: is_new && !own_times,
+            too_slow: interval() * 5 / 4,
+        };
         let spoilt = [0, 2, 3, 4, 6][rng.usize(..5)];
         let mut job = job(rng, number, address, era);
         if own_times {
@@ -62,7 +71,7 @@ impl Case {
             let lines = exporter.next_page(&mut rng);
             match self.spoilt != 0 && once_in(&mut rng, self.spoilt) {
                 true => spoil(&mut rng, lines, (number, place), &self.hostility),
-                false => Answer::page("valid", TEXT, &page_of(&lines)),
+                false => Answer::page("valid", self.hostility.content_type, &page_of(&lines)),
             }
         });
         answers.collect()

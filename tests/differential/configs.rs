@@ -42,7 +42,22 @@ pub fn job(rng: &mut Rng, number: usize, address: &str, era: Era) -> Value {
     let (of_target, of_samples) = (rules(rng, target_rule), rules(rng, sample_rule));
     set(rng, 4, "relabel_configs", of_target.into());
     set(rng, 3, "metric_relabel_configs", of_samples.into());
+    let (sample_limit, body_limit) = (rng.u32(5..40), rng.u32(200..3000));
+    set(rng, 12, "sample_limit", sample_limit.into());
+    set(rng, 12, "body_size_limit", format!("{body_limit}B").into());
+    set(rng, 6, "honor_timestamps", false.into());
     if era == Era::Three {
+        set(rng, 6, "track_timestamps_staleness", true.into());
+        set(rng, 6, "enable_compression", false.into());
+        set(rng, 4, "extra_scrape_metrics", true.into());
+        let fallback =
+            pick(rng, &["PrometheusText0.0.4", "PrometheusText1.0.0", "OpenMetricsText1.0.0", "OpenMetricsText0.0.1"]);
+        set(rng, 5, "fallback_scrape_protocol", fallback.into());
+        let protocols = ["PrometheusText0.0.4", "OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0"];
+        let first = rng.usize(..protocols.len());
+        set(rng, 6, "scrape_protocols", protocols[first..].into());
+        let scheme = pick(rng, &["allow-utf-8", "underscores", "dots", "values"]);
+        set(rng, 12, "metric_name_escaping_scheme", scheme.into());
         set(rng, 8, "metric_name_validation_scheme", "legacy".into());
     }
     job

@@ -1,6 +1,6 @@
 //! Answers that no exporter should give.
 
-use crate::answers::{Answer, TEXT};
+use crate::answers::Answer;
 use crate::values::{once_in, pick};
 use fastrand::Rng;
 use std::time::Duration;
@@ -213,11 +213,16 @@ const CONTENT_TYPES: &[&str] = &[
     "text/plain, text/html",
     "multipart/x; boundary=y",
     "text/plain; version=1.0.0; escaping=allow-utf-8",
+    "application/openmetrics-text",
+    "application/openmetrics-text; version=0.0.1",
+    "application/openmetrics-text; version=9",
 ];
 
 /// Which ways of being hostile may be taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Hostility {
+    /// Of the exporter's own pages.
+    pub content_type: &'static str,
     pub content_types: bool,
     /// Broken in the middle of a page.
     pub texts: bool,
@@ -227,21 +232,21 @@ pub struct Hostility {
 
 /// Makes something else of a valid page.
 pub fn spoil(rng: &mut Rng, lines: Vec<String>, target: (usize, usize), hostility: &Hostility) -> Answer {
-    let whole = page_of(&lines);
+    let (whole, own) = (page_of(&lines), hostility.content_type);
     match rng.u32(..16) {
-        0..6 if hostility.texts => odd_lines(rng, lines),
-        0..6 => Answer::page("valid", TEXT, &whole),
-        6 => Answer::page("empty", TEXT, b""),
-        7 if hostility.texts => cut(rng, whole),
-        8 if hostility.texts => edited(rng, whole),
-        7 | 8 => status(rng, &whole),
+        0..6 if hostility.texts => odd_lines(rng, lines, own),
+        0..6 => Answer::page("valid", own, &whole),
+        6 => Answer::page("empty", own, b""),
+        7 if hostility.texts => cut(rng, whole, own),
+        8 if hostility.texts => edited(rng, whole, own),
+        7 | 8 => status(rng, &whole, own),
         9 if hostility.content_types => content_type(rng, &whole),
-        9 | 10 => status(rng, &whole),
-        11 => broken_connection(rng, &whole),
-        12 => redirect(rng, whole, target),
-        13 => Answer { delay: hostility.too_slow, ..Answer::page("too slow", TEXT, &whole) },
-        14 => Answer::page("no final newline", TEXT, whole.strip_suffix(b"\n").unwrap_or(&whole)),
-        _ => framed(rng, &whole),
+        9 | 10 => status(rng, &whole, own),
+        11 => broken_connection(rng, &whole, own),
+        12 => redirect(rng, whole, target, own),
+        13 => Answer { delay: hostility.too_slow, ..Answer::page("too slow", own, &whole) },
+        14 => Answer::page("no final newline", own, whole.strip_suffix(b"\n").unwrap_or(&whole)),
+        _ => framed(rng, &whole, own),
     }
 }
 
@@ -249,7 +254,7 @@ pub fn page_of(lines: &[String]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.bytes().chain(*b"\n")).collect()
 }
 
-fn odd_lines(rng: &mut Rng, mut lines: Vec<String>) -> Answer {
+fn odd_lines(rng: &mut Rng, mut lines: Vec<String>, own: &str) -> Answer {
     let mut about = String::from("odd lines");
     for _ in 0..1 + rng.usize(..2) {
         let line = pick(rng, LINES);
@@ -262,15 +267,15 @@ fn odd_lines(rng: &mut Rng, mut lines: Vec<String>) -> Answer {
         page.pop();
         about += ", no final newline";
     }
-    Answer::page(about, TEXT, &page)
+    Answer::page(about, own, &page)
 }
 
-fn cut(rng: &mut Rng, mut page: Vec<u8>) -> Answer {
+fn cut(rng: &mut Rng, mut page: Vec<u8>, own: &str) -> Answer {
     page.truncate(rng.usize(..=page.len()));
-    Answer::page("cut", TEXT, &page)
+    Answer::page("cut", own, &page)
 }
 
-fn edited(rng: &mut Rng, mut page: Vec<u8>) -> Answer {
+fn edited(rng: &mut Rng, mut page: Vec<u8>, own: &str) -> Answer {
     for _ in 0..1 + rng.usize(..3) {
         let place = rng.usize(..=page.len());
         // Digits stay, so that no time of a sample comes to lie among the scrapes.
@@ -281,7 +286,7 @@ fn edited(rng: &mut Rng, mut page: Vec<u8>) -> Answer {
             _ => page.insert(place, b"\n \t{}=\",#\\x"[rng.usize(..11)]),
         }
     }
-    Answer::page("bytes edited", TEXT, &page)
+    Answer::page("bytes edited", own, &page)
 }
 
 fn content_type(rng: &mut Rng, page: &[u8]) -> Answer {
@@ -292,7 +297,7 @@ fn content_type(rng: &mut Rng, page: &[u8]) -> Answer {
     Answer::page(format!("Content-Type {content_type}"), content_type, page)
 }
 
-fn status(rng: &mut Rng, page: &[u8]) -> Answer {
+fn status(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
     let status = pick(
         rng,
         &[
@@ -307,17 +312,17 @@ fn status(rng: &mut Rng, page: &[u8]) -> Answer {
         ],
     );
     let body = if status.starts_with("204") || status.starts_with("304") { b"" } else { page };
-    Answer::new(format!("status {status}"), status, &format!("Content-Type: {TEXT}\r\n"), body)
+    Answer::new(format!("status {status}"), status, &format!("Content-Type: {own}\r\n"), body)
 }
 
-fn broken_connection(rng: &mut Rng, page: &[u8]) -> Answer {
-    let mut answer = Answer::page("connection closed early", TEXT, page);
+fn broken_connection(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
+    let mut answer = Answer::page("connection closed early", own, page);
     // Whether the last byte of the body is there decides: the head ends well before it.
     answer.bytes.truncate(rng.usize(..answer.bytes.len()));
     answer
 }
 
-fn redirect(rng: &mut Rng, page: Vec<u8>, (case, number): (usize, usize)) -> Answer {
+fn redirect(rng: &mut Rng, page: Vec<u8>, (case, number): (usize, usize), own: &str) -> Answer {
     let status = pick(
         rng,
         &[
@@ -335,17 +340,20 @@ fn redirect(rng: &mut Rng, page: Vec<u8>, (case, number): (usize, usize)) -> Ans
         2 => "Location: ftp://127.0.0.1/x\r\n".into(),
         _ => format!("Location: /moved/{case}/{number}\r\n"),
     };
-    let moved = Answer::page("", TEXT, &page).bytes;
+    let moved = Answer::page("", own, &page).bytes;
     Answer { behind_redirect: Some(moved), ..Answer::new(format!("{status} {location:?}"), status, &location, b"") }
 }
 
 /// The same page, in chunks or up to the connection's end.
-fn framed(rng: &mut Rng, page: &[u8]) -> Answer {
-    let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Type: {TEXT}\r\nConnection: close\r\n").into_bytes();
+fn framed(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
+    let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Type: {own}\r\nConnection: close\r\n").into_bytes();
     if once_in(rng, 3) {
         bytes.extend(b"\r\n");
         bytes.extend(page);
         return Answer { about: "up to the connection's end".into(), bytes, ..Answer::default() };
+    }
+    if once_in(rng, 2) {
+        return gzipped(rng, page, own);
     }
     bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
     for chunk in page.chunks(1 + rng.usize(..200)) {
@@ -360,4 +368,35 @@ fn framed(rng: &mut Rng, page: &[u8]) -> Answer {
         about += ", cut";
     }
     Answer { about, bytes, ..Answer::default() }
+}
+
+/// In gzip, uncompressed inside; sometimes damaged.
+fn gzipped(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
+    let mut body = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let blocks: Vec<&[u8]> = page.chunks(1000).collect();
+    for (n, block) in blocks.iter().enumerate() {
+        let length = block.len() as u16;
+        body.push(u8::from(n + 1 == blocks.len()));
+        body.extend(length.to_le_bytes());
+        body.extend((!length).to_le_bytes());
+        body.extend(*block);
+    }
+    if blocks.is_empty() {
+        body.extend([1, 0, 0, 0xff, 0xff]);
+    }
+    body.extend(crc32fast::hash(page).to_le_bytes());
+    body.extend((page.len() as u32).to_le_bytes());
+    let mut about = "gzip".to_string();
+    match rng.u32(..6) {
+        0 => body.truncate(rng.usize(..body.len())),
+        1 => {
+            let place = rng.usize(..body.len());
+            body[place] ^= 1 << rng.u32(..8);
+        }
+        2 => body.extend(b"behind"),
+        3 => body.extend(body.clone()),
+        _ => return Answer::new(about, "200 OK", &format!("Content-Type: {own}\r\nContent-Encoding: gzip\r\n"), &body),
+    }
+    about += ", damaged or continued";
+    Answer::new(about, "200 OK", &format!("Content-Type: {own}\r\nContent-Encoding: gzip\r\n"), &body)
 }

@@ -12,6 +12,10 @@ pub struct Style {
     pub duplicates: bool,
     /// Names in quotes, with any character.
     pub quoted_names: bool,
+    /// In OpenMetrics' words: units, `_total` and `_created`, info and stateset, exemplars, `# EOF`, times in seconds.
+    pub openmetrics: bool,
+    /// Bounds as OpenMetrics writes them: 1.0, not 1.
+    pub canonical_bounds: bool,
     /// Odd whitespace, comments, empty lines.
     pub untidy: bool,
     /// One in so many series changes between being there and not.
@@ -42,6 +46,8 @@ struct Series {
 }
 
 const KINDS: &[&str] = &["counter", "gauge", "histogram", "summary", "untyped"];
+const OPENMETRICS_KINDS: &[&str] =
+    &["counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"];
 
 impl Exporter {
     pub fn new(rng: &mut Rng, style: Style, base_ms: i64) -> Exporter {
@@ -71,6 +77,9 @@ impl Exporter {
             if self.style.own_times || !once_in(rng, 8) {
                 lines.push(format!("# TYPE {described} {}", family.kind));
             }
+            if self.style.openmetrics && once_in(rng, 5) {
+                lines.push(format!("# UNIT {described} {}", described.rsplit('_').next().unwrap_or_default()));
+            }
             for series in &mut family.series {
                 series.move_on(rng, self.style.churn);
                 if series.is_there {
@@ -78,7 +87,9 @@ impl Exporter {
                 }
             }
         }
-        if self.style.untidy {
+        if self.style.openmetrics {
+            lines.push("# EOF".into());
+        } else if self.style.untidy {
             for line in ["", "# a comment", "#", "# HELP", "#TYPE x counter", "   ", "\t# indented"] {
                 if once_in(rng, 4) {
                     lines.insert(rng.usize(..=lines.len()), line.into());
@@ -95,11 +106,11 @@ fn metric_name(rng: &mut Rng) -> String {
 
 impl Family {
     fn new(rng: &mut Rng, name: String, style: &Style) -> Family {
-        let kind = pick_static(rng, KINDS);
+        let kind = pick_static(rng, if style.openmetrics { OPENMETRICS_KINDS } else { KINDS });
         let mut series = Vec::new();
         for _ in 0..1 + rng.usize(..3) {
             let labels = labels(rng, style);
-            for (suffix, extra) in members(rng, kind) {
+            for (suffix, extra) in members(rng, kind, style) {
                 let text = series_text(rng, &format!("{name}{suffix}"), &labels, extra, style);
                 if series.iter().all(|known: &Series| known.text != text) {
                     let has_own_times = style.own_times && once_in(rng, 3);
@@ -119,19 +130,28 @@ fn pick_static(rng: &mut Rng, all: &'static [&'static str]) -> &'static str {
     all[rng.usize(..all.len())]
 }
 
+const BOUNDS: &[&str] = &["0.005", "1", "2.5", "1e1", "100", "1e+06", "+Inf"];
+const CANONICAL_BOUNDS: &[&str] = &["0.005", "1.0", "2.5", "10.0", "100.0", "1e+06", "+Inf"];
+const QUANTILES: &[&str] = &["0", "0.5", "0.99", "1"];
+const CANONICAL_QUANTILES: &[&str] = &["0.0", "0.5", "0.99", "1.0"];
+
 /// The series that a family of this kind has for each set of labels: suffix of the name, one more label.
-fn members(rng: &mut Rng, kind: &str) -> Vec<(&'static str, Option<String>)> {
-    let bounds: &[&str] = match kind {
-        "histogram" => &["0.005", "1", "2.5", "1e1", "100", "1e+06", "+Inf"],
-        "summary" => &["0", "0.5", "0.99", "1"],
+fn members(rng: &mut Rng, kind: &str, style: &Style) -> Vec<(&'static str, Option<String>)> {
+    let (suffix, label, bounds, more): (_, _, &[&str], &[_]) = match kind {
+        "histogram" if style.openmetrics => ("_bucket", "le", BOUNDS, &["_sum", "_count", "_created"]),
+        "histogram" if style.canonical_bounds => ("_bucket", "le", CANONICAL_BOUNDS, &["_sum", "_count"]),
+        "histogram" => ("_bucket", "le", BOUNDS, &["_sum", "_count"]),
+        "gaugehistogram" => ("_bucket", "le", BOUNDS, &["_gsum", "_gcount"]),
+        "summary" if style.canonical_bounds => ("", "quantile", CANONICAL_QUANTILES, &["_sum", "_count"]),
+        "summary" => ("", "quantile", QUANTILES, &["_sum", "_count"]),
+        "stateset" => ("", "state", &["on", "off"], &[]),
+        "counter" if style.openmetrics => return vec![("_total", None), ("_created", None)],
+        "info" => return vec![("_info", None)],
         _ => return vec![("", None)],
     };
-    let label = if kind == "histogram" { "le" } else { "quantile" };
-    let suffix = if kind == "histogram" { "_bucket" } else { "" };
     let chosen = bounds.iter().filter(|_| !once_in(rng, 4));
-    let mut all: Vec<_> = chosen.map(|bound| (suffix, Some(format!("{label}=\"{bound}\"")))).collect();
-    all.extend([("_sum", None), ("_count", None)]);
-    all
+    let bucket = |bound: &&str| (suffix, Some(format!("{label}=\"{bound}\"")));
+    chosen.map(bucket).chain(more.iter().map(|suffix| (*suffix, None))).collect()
 }
 
 /// Different names, any values.
@@ -164,7 +184,7 @@ fn series_text(rng: &mut Rng, name: &str, labels: &[String], extra: Option<Strin
     if labels.is_empty() {
         return if !style.own_times && once_in(rng, 6) { format!("{before}{{}}") } else { before };
     }
-    let (comma, end) = match style.untidy {
+    let (comma, end) = match style.untidy && !style.openmetrics {
         true => (pick(rng, &[",", " , ", ",\t"]), pick(rng, &["", ",", " ", ", "])),
         false => (",", ""),
     };
@@ -182,11 +202,15 @@ impl Series {
     }
 
     fn write(&self, rng: &mut Rng, style: &Style, base_ms: i64, lines: &mut Vec<String>) {
-        let space = if style.untidy { gap(rng) } else { " " };
+        let space = if style.untidy && !style.openmetrics { gap(rng) } else { " " };
         // All lines of a series have times or none: what a page means that mixes them differs (docs/differences.md).
         let has_times = self.has_own_times && !once_in(rng, 6);
         let time = |rng: &mut Rng| if has_times { own_time(rng, base_ms) } else { String::new() };
-        lines.push(format!("{}{space}{}{}", self.text, self.value, time(rng)));
+        let exemplar = match style.openmetrics && once_in(rng, 5) {
+            true => pick(rng, &[" # {id=\"x\"} 1", " # {} 0.5 1.5", " # {a=\"é\",b=\"\\n\"} -Inf"]),
+            false => "",
+        };
+        lines.push(format!("{}{space}{}{}{exemplar}", self.text, self.value, time(rng)));
         if style.duplicates && once_in(rng, 6) {
             let value = if once_in(rng, 2) { self.value.clone() } else { number(rng) };
             lines.push(format!("{}{space}{value}{}", self.text, time(rng)));
