@@ -9,6 +9,18 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
 
+/// Targets, and groups of them, that one discovery may list; relabelling may drop most of them.
+pub const DISCOVERED_TARGETS_MAX: usize = 4 * TARGETS_MAX;
+
+/// Bytes of one list of target groups: a file of `file_sd`, an answer to `http_sd`.
+pub const SD_DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Files that one `file_sd` may find.
+pub const SD_FILES_MAX: usize = 256;
+
+/// Scalars, starts and ends of lists and mappings in one YAML file.
+pub const YAML_EVENTS_MAX: usize = 8 * DISCOVERED_TARGETS_MAX;
+
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
 

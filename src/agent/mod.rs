@@ -1,6 +1,7 @@
 //! The executor's tasks: the one place where stages meet.
 //!
 //! ```text
+//!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
 //!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink, on the pool ─► acknowledgement
@@ -10,24 +11,27 @@
 //! this order: scrapes end with staleness markers, senders get a moment to deliver, the rest is committed.
 
 mod committing;
+mod discovered;
+mod discovering;
+mod endings;
 mod notify;
+mod numbers;
 mod scraping;
 mod sending;
+mod targets;
 mod trouble;
 
 use crate::buffer::{Buffer, BufferOptions, Fill};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::discovery;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, RingError, Storage};
-use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
-use crate::tls::TlsOptions;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
+use discovered::Discovered;
+use endings::Endings;
 use notify::Notify;
-use scraping::Job;
 pub use scraping::scrape_once;
 use smol::channel::Receiver;
 use smol::future::or;
@@ -38,6 +42,7 @@ use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
+use targets::Targets;
 
 /// How long senders may go on delivering after the order to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -59,7 +64,9 @@ impl fmt::Display for AgentError {
             AgentError::NoEndpoint => {
                 write!(f, "there is nowhere to send samples to; add a [[remote_write]] with a url")
             }
-            AgentError::NoTarget => write!(f, "there is nothing to scrape; add [[scrape_configs]] with static_configs"),
+            AgentError::NoTarget => {
+                write!(f, "there is nothing to scrape; add [[scrape_configs]] with static_configs or a discovery")
+            }
             AgentError::NoBuffer => {
                 write!(f, "there is no [buffer]; add one with the path of the ring's file")
             }
@@ -81,7 +88,8 @@ impl From<RingError> for AgentError {
 /// An agent whose ring is open and whose targets and endpoints are known.
 pub struct Agent {
     shared: Rc<Shared>,
-    jobs: Vec<Job>,
+    config: Config,
+    targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
 }
 
@@ -91,6 +99,7 @@ struct Shared {
     counters: Rc<Counters>,
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
+    endings: Endings,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each endpoint.
@@ -125,14 +134,14 @@ impl Agent {
     pub fn open(config: &Config) -> Result<Agent, AgentError> {
         let options = config.buffer.as_ref().ok_or(AgentError::NoBuffer)?;
         let (counters, table) = (Rc::<Counters>::default(), Rc::new(SeriesTable::new()));
-        let jobs = jobs(config, &table, &counters)?;
         let endpoints = endpoints(config)?;
         if endpoints.is_empty() {
             return Err(AgentError::NoEndpoint);
         }
-        if jobs.is_empty() {
+        if !config.jobs.iter().any(|job| job.lists_something()) {
             return Err(AgentError::NoTarget);
         }
+        let targets = Targets::new(config, table.clone(), counters.clone());
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -146,11 +155,12 @@ impl Agent {
             counters,
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
+            endings: Endings::default(),
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), jobs, endpoints })
+        Ok(Agent { shared: Rc::new(shared), config: config.clone(), targets, endpoints })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -159,12 +169,8 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, jobs, endpoints } = self;
+        let Agent { shared, config, mut targets, endpoints } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
-        let scraping: Vec<_> = jobs
-            .into_iter()
-            .map(|job| executor.spawn(scraping::scrape_until(shared.clone(), job, stopping.clone())))
-            .collect();
         let sending: Vec<_> = endpoints
             .into_iter()
             .enumerate()
@@ -172,13 +178,13 @@ impl Agent {
                 executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
             })
             .collect();
-        let committing = executor.spawn(committing::commit_until(shared.clone(), stopping));
-        stop.await;
+        let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
+        let discovered = Rc::new(Discovered::new());
+        let discoveries = discovering::spawn(&config, executor, &discovered);
+        or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop(stopper);
-        for task in scraping {
-            task.await;
-        }
+        drop((stopper, discoveries));
+        targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
         shared.senders.iter().for_each(Notify::wake);
@@ -194,6 +200,7 @@ impl Shared {
     fn take(&self, batches: impl IntoIterator<Item = ScrapeBatch>) {
         let now = self.clock.monotonic();
         for batch in batches {
+            self.endings.note(&batch);
             self.buffer.borrow_mut().push(batch, now);
         }
         let commit_first = self.buffer.borrow().commits_at_once(now);
@@ -217,26 +224,6 @@ async fn unless_stopped<T>(stopping: &Receiver<Infallible>, work: impl Future<Ou
         None
     };
     or(async { Some(work.await) }, stopped).await
-}
-
-fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Result<Vec<Job>, AgentError> {
-    let mut jobs: Vec<Job> = Vec::new();
-    let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
-    let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
-    for options in &config.jobs {
-        let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
-        for target in discovery::static_targets(options).map_err(failed)? {
-            let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let scraper = Scraper::new(target.clone(), number, table.clone(), counters.clone(), dialer.clone());
-            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed });
-        }
-    }
-    Ok(jobs)
-}
-
-/// Empty where the kernel does not say.
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
 }
 
 fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentError> {

@@ -1,6 +1,7 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
+use super::discovery::FileSd;
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
 use crate::buffer::BufferOptions;
@@ -38,8 +39,12 @@ struct ScrapeConfig<'c> {
     scrape_timeout: String,
     metrics_path: &'c str,
     scheme: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_limit: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    file_sd_configs: Vec<FileSd>,
 }
 
 #[derive(Serialize)]
@@ -137,7 +142,9 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             scrape_timeout: format_duration(job.timeout),
             metrics_path: &job.metrics_path,
             scheme: job.scheme.name(),
+            target_limit: Some(job.target_limit).filter(|limit| *limit > 0),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
+            file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
         }
     }
 }

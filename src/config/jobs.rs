@@ -1,13 +1,14 @@
 //! `[global]` and `[[scrape_configs]]`.
 
 use super::address::{check_metrics_path, check_target};
+use super::discovery::read_discovery;
 use super::error::ConfigError;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
 use super::reader::{Table, Value, quoted, quoted_duration};
-use crate::discovery::{JobOptions, StaticConfig, static_targets};
+use crate::discovery::{JobOptions, StaticConfig};
 use crate::limits::TARGETS_MAX;
-use crate::model::{Labels, Scheme};
+use crate::model::{Labels, LabelsError, Scheme};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -72,17 +73,30 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         interval,
         timeout,
         static_configs: Vec::new(),
+        discovery: read_discovery(table)?,
+        target_limit: table.get_or("target_limit", 0, |value| value.limit(TARGETS_MAX))?,
     };
     let mut static_configs = Vec::new();
     for static_config in table.tables("static_configs", &keys::STATIC_CONFIG)? {
         // One at a time, so that an error stands at the line of the one that has it.
         job.static_configs = vec![read_static_config(&static_config, &job, targets)?];
-        static_targets(&job)
+        check_labels(&job)
             .map_err(|error| static_config.error("labels", format_args!("{error}; write fewer or shorter ones")))?;
         static_configs.append(&mut job.static_configs);
     }
     job.static_configs = static_configs;
     Ok(job)
+}
+
+/// Whether the job's labels fit a target.
+fn check_labels(job: &JobOptions) -> Result<(), LabelsError> {
+    for group in job.static_groups() {
+        for mut labels in group.discovered() {
+            labels.set("job", &job.job_name);
+            labels.build()?;
+        }
+    }
+    Ok(())
 }
 
 /// Interval and timeout. A timeout that is written must fit the interval; one that is inherited is cut to it.

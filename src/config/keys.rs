@@ -45,9 +45,18 @@ pub(super) const GLOBAL: Keys = Keys {
     ],
 };
 
-/// Service discovery (`*_sd_configs`) is unsupported too.
+/// Any other service discovery (`*_sd_configs`) is unsupported too.
 pub(super) const SCRAPE_CONFIG: Keys = Keys {
-    known: &["job_name", "scrape_interval", "scrape_timeout", "metrics_path", "scheme", "static_configs"],
+    known: &[
+        "job_name",
+        "scrape_interval",
+        "scrape_timeout",
+        "metrics_path",
+        "scheme",
+        "static_configs",
+        "file_sd_configs",
+        "target_limit",
+    ],
     unsupported: &[
         "always_scrape_classic_histograms",
         "authorization",
@@ -84,13 +93,14 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
-        "target_limit",
         "tls_config",
         "track_timestamps_staleness",
     ],
 };
 
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
+
+pub(super) const FILE_SD_CONFIG: Keys = Keys { known: &["files", "refresh_interval"], unsupported: &[] };
 
 pub(super) const REMOTE_WRITE: Keys = Keys {
     known: &[

@@ -10,6 +10,7 @@
 
 mod address;
 mod buffer;
+mod discovery;
 mod effective;
 mod endpoints;
 mod error;

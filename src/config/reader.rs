@@ -208,6 +208,14 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// A whole number of at most `most`; 0 stands for no limit, as in Prometheus.
+    pub(super) fn limit(&self, most: usize) -> Result<usize, ConfigError> {
+        match self.value {
+            DeValue::Integer(integer) if integer.as_str() == "0" => Ok(0),
+            _ => self.count(most),
+        }
+    }
+
     pub(super) fn flag(&self) -> Result<bool, ConfigError> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("write true or false"))
     }

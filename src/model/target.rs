@@ -3,7 +3,7 @@
 use super::labels::Labels;
 use std::time::Duration;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     Http,
     Https,
@@ -19,7 +19,7 @@ impl Scheme {
 }
 
 /// One thing to scrape: where, how often, and the labels that each of its samples gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     pub scheme: Scheme,
     /// `host` or `host:port`, as configured.

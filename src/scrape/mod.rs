@@ -55,6 +55,8 @@ pub enum ScrapeError {
     Fetch(FetchError),
     /// It could not be taken.
     Page(PageError),
+    /// The job has more targets than its `target_limit`: none of them is asked.
+    TargetLimit { targets: usize, limit: usize },
 }
 
 impl fmt::Display for ScrapeError {
@@ -62,6 +64,9 @@ impl fmt::Display for ScrapeError {
         match self {
             ScrapeError::Fetch(error) => error.fmt(f),
             ScrapeError::Page(error) => error.fmt(f),
+            ScrapeError::TargetLimit { targets, limit } => {
+                write!(f, "target_limit exceeded (number of targets: {targets}, limit: {limit})")
+            }
         }
     }
 }
@@ -111,6 +116,17 @@ impl Scraper {
         };
         let CycleResult { batch, more, error } = self.cycle.complete(page, timestamp_ms, duration);
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
+    }
+
+    /// A scrape that fails without the target being asked, for a reason of the job's.
+    pub fn fail(&mut self, timestamp_ms: i64, error: ScrapeError) -> ScrapeResult {
+        let CycleResult { batch, more, .. } = self.cycle.complete(None, timestamp_ms, Duration::ZERO);
+        ScrapeResult { batch, more, error: Some(error), duration: Duration::ZERO }
+    }
+
+    /// Whether there is anything to end.
+    pub fn has_scraped(&self) -> bool {
+        self.cycle.has_scraped()
     }
 
     /// Staleness markers for all series of the target, for when it is scraped no more. `None` if there was no scrape.

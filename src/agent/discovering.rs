@@ -1,0 +1,85 @@
+//! The discoveries' tasks: each waits for its files, timers and answers, and publishes the groups that these come to.
+
+use super::discovered::{Discovered, Publisher};
+use crate::config::Config;
+use crate::discovery::file::{FileDiscovery, FileSdOptions, FileWatcher, folder_of, list_files, read_file};
+use smol::future::or;
+use smol::{LocalExecutor, Task, Timer};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long files are left alone after something became of them: what is written in several steps is read once.
+const SETTLE_TIME: Duration = Duration::from_millis(50);
+
+/// Starts all discoveries of a configuration. They end when they are dropped.
+pub(super) fn spawn(config: &Config, executor: &LocalExecutor<'static>, discovered: &Rc<Discovered>) -> Vec<Task<()>> {
+    let mut tasks = Vec::new();
+    for (index, job) in config.jobs.iter().enumerate() {
+        for options in &job.discovery.file {
+            tasks.push(executor.spawn(follow_files(options.clone(), discovered.add(index))));
+        }
+    }
+    tasks
+}
+
+async fn follow_files(options: FileSdOptions, publisher: Publisher) {
+    let watcher = FileWatcher::new();
+    if let Err(error) = &watcher {
+        log::error!("files can't be watched ({error}); they are read every refresh_interval only");
+    }
+    let mut files = FileDiscovery::default();
+    let (mut next, mut unwatched) = (Instant::now() + options.refresh_interval, Vec::new());
+    loop {
+        if let Ok(watcher) = &watcher {
+            // Before the files are read, so that no change is missed.
+            unwatched = watch_folders(watcher, &options, unwatched);
+        }
+        let (listed, line) = list_files(&options.files);
+        let refresh = files.refresh(&listed, read_file);
+        line.into_iter().chain(refresh.lines).for_each(|line| log::warn!("file_sd: {line}"));
+        publisher.publish(files.groups().cloned().collect());
+        let timer = async {
+            Timer::at(next).await;
+            Ok(())
+        };
+        let told = async {
+            match &watcher {
+                Ok(watcher) => settled(watcher).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        if let Err(error) = or(timer, told).await {
+            log::error!("file_sd: the watch on files failed ({error})");
+            Timer::at(next).await;
+        }
+        while next <= Instant::now() {
+            next += options.refresh_interval;
+        }
+    }
+}
+
+async fn settled(watcher: &FileWatcher) -> io::Result<()> {
+    watcher.changed().await?;
+    Timer::after(SETTLE_TIME).await;
+    watcher.forget()
+}
+
+/// Watches each folder. The answer is those that can't be, each of which is told when it is not among `known`.
+fn watch_folders(watcher: &FileWatcher, options: &FileSdOptions, known: Vec<String>) -> Vec<String> {
+    let mut folders: Vec<&Path> = options.files.iter().map(|pattern| folder_of(pattern)).collect();
+    folders.sort();
+    folders.dedup();
+    let mut failed = Vec::new();
+    for folder in folders {
+        if let Err(error) = watcher.watch(folder) {
+            let line = format!("{}: can't be watched ({error}); it is tried again", folder.display());
+            if !known.contains(&line) {
+                log::warn!("file_sd: {line}");
+            }
+            failed.push(line);
+        }
+    }
+    failed
+}

@@ -1,0 +1,60 @@
+//! What a scrape configuration says of its targets.
+
+use super::file::FileSdOptions;
+use super::group::{Group, Pairs};
+use crate::model::Scheme;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// One `[[scrape_configs]]`.
+#[derive(Clone, Debug)]
+pub struct JobOptions {
+    /// Becomes the label `job`.
+    pub job_name: String,
+    /// Starts with `/`.
+    pub metrics_path: String,
+    pub scheme: Scheme,
+    pub interval: Duration,
+    /// At most `interval`.
+    pub timeout: Duration,
+    pub static_configs: Vec<StaticConfig>,
+    pub discovery: DiscoveryOptions,
+    /// With more targets than this all of them fail; 0 is no limit.
+    pub target_limit: usize,
+}
+
+/// The places besides the configuration where a job's targets are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiscoveryOptions {
+    pub file: Vec<FileSdOptions>,
+}
+
+impl DiscoveryOptions {
+    pub fn is_empty(&self) -> bool {
+        self.file.is_empty()
+    }
+}
+
+/// One `static_configs` entry: targets that share labels.
+#[derive(Clone, Debug, Default)]
+pub struct StaticConfig {
+    /// `host` or `host:port`.
+    pub targets: Vec<String>,
+    pub labels: Vec<(String, String)>,
+}
+
+impl JobOptions {
+    /// Whether there may ever be a target.
+    pub fn lists_something(&self) -> bool {
+        !self.discovery.is_empty() || self.static_configs.iter().any(|config| !config.targets.is_empty())
+    }
+
+    /// The groups that the configuration itself lists.
+    pub fn static_groups(&self) -> Vec<Group> {
+        let group = |(index, config): (usize, &StaticConfig)| {
+            let labels: Pairs = config.labels.iter().map(|(n, v)| (Cow::Owned(n.clone()), v.clone())).collect();
+            Group { source: index.to_string(), ..Group::of_addresses(config.targets.iter().cloned(), labels) }
+        };
+        self.static_configs.iter().enumerate().map(group).collect()
+    }
+}
