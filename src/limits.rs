@@ -21,6 +21,24 @@ pub const SD_FILES_MAX: usize = 256;
 /// Scalars, starts and ends of lists and mappings in one YAML file.
 pub const YAML_EVENTS_MAX: usize = 8 * DISCOVERED_TARGETS_MAX;
 
+/// Names that one `dns_sd` or `mdns_sd` may list: each is a task of its own.
+pub const SD_NAMES_MAX: usize = 64;
+
+/// Bytes of one part of a domain name.
+pub const DNS_LABEL_BYTES_MAX: usize = 63;
+
+/// Bytes of a domain name as it goes over the wire, the root's zero included.
+pub const DNS_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a DNS message over UDP that a server may send: what Prometheus allows. Over TCP its length is a 16-bit number.
+pub const DNS_UDP_BYTES_MAX: usize = 4096;
+
+/// Questions and records of one DNS message.
+pub const DNS_RECORDS_MAX: usize = DISCOVERED_TARGETS_MAX;
+
+/// Bytes of `/etc/resolv.conf`; what comes behind them is not read.
+pub const RESOLV_CONF_BYTES_MAX: u64 = 16 * 1024;
+
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
 

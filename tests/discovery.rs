@@ -61,7 +61,7 @@ fn files_that_are_added_changed_broken_and_removed_are_followed() {
 
     replace(&targets.join("a.json"), &one(&a, r#""site":"north""#));
     wait_for(&receiver, &up(&a), "added", is_up);
-    assert!(receiver.series("v{").len() > 0);
+    assert!(!receiver.series("v{").is_empty());
     let labelled = receiver.samples.lock().unwrap().keys().any(|series| series.contains("site=\"north\""));
     assert!(labelled && !receiver.samples.lock().unwrap().keys().any(|series| series.contains("__")));
 

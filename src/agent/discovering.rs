@@ -1,7 +1,9 @@
 //! The discoveries' tasks: each waits for its files, timers and answers, and publishes the groups that these come to.
 
 use super::discovered::{Discovered, Publisher};
+use super::trouble::Trouble;
 use crate::config::Config;
+use crate::discovery::dns::{DnsSdOptions, look_up};
 use crate::discovery::file::{FileDiscovery, FileSdOptions, FileWatcher, folder_of, list_files, read_file};
 use smol::future::or;
 use smol::{LocalExecutor, Task, Timer};
@@ -19,6 +21,9 @@ pub(super) fn spawn(config: &Config, executor: &LocalExecutor<'static>, discover
     for (index, job) in config.jobs.iter().enumerate() {
         for options in &job.discovery.file {
             tasks.push(executor.spawn(follow_files(options.clone(), discovered.add(index))));
+        }
+        for (options, name) in job.discovery.dns.iter().flat_map(|o| o.names.iter().map(move |name| (o, name))) {
+            tasks.push(executor.spawn(follow_name(options.clone(), name.clone(), discovered.add(index))));
         }
     }
     tasks
@@ -54,10 +59,39 @@ async fn follow_files(options: FileSdOptions, publisher: Publisher) {
             log::error!("file_sd: the watch on files failed ({error})");
             Timer::at(next).await;
         }
-        while next <= Instant::now() {
-            next += options.refresh_interval;
+        if next <= Instant::now() {
+            next = following(next, options.refresh_interval);
         }
     }
+}
+
+async fn follow_name(options: DnsSdOptions, name: String, publisher: Publisher) {
+    let mut trouble = Trouble::default();
+    let (begun, mut next) = (Instant::now(), Instant::now());
+    loop {
+        match look_up(&options, &name).await {
+            Ok(group) => {
+                trouble.succeeded(begun.elapsed()).into_iter().for_each(|line| log::warn!("dns_sd: {name}: {line}"));
+                publisher.publish(vec![group]);
+            }
+            Err(problem) => {
+                let line = trouble.failed(begun.elapsed(), &problem);
+                line.into_iter().for_each(|line| log::warn!("dns_sd: {name}: its targets stay: {line}"));
+                publisher.looked();
+            }
+        }
+        next = following(next, options.refresh_interval);
+        Timer::at(next).await;
+    }
+}
+
+/// The next time to look: those that went by meanwhile are left out, as with a Go ticker.
+fn following(last: Instant, interval: Duration) -> Instant {
+    let mut next = last + interval;
+    while next <= Instant::now() {
+        next += interval;
+    }
+    next
 }
 
 async fn settled(watcher: &FileWatcher) -> io::Result<()> {

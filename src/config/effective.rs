@@ -1,7 +1,7 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
-use super::discovery::FileSd;
+use super::discovery::{DnsSd, FileSd};
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
 use crate::buffer::BufferOptions;
@@ -45,6 +45,8 @@ struct ScrapeConfig<'c> {
     static_configs: Vec<Targets<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     file_sd_configs: Vec<FileSd>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns_sd_configs: Vec<DnsSd<'c>>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +147,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             target_limit: Some(job.target_limit).filter(|limit| *limit > 0),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
+            dns_sd_configs: job.discovery.dns.iter().map(DnsSd::from).collect(),
         }
     }
 }

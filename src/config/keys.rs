@@ -55,6 +55,7 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "scheme",
         "static_configs",
         "file_sd_configs",
+        "dns_sd_configs",
         "target_limit",
     ],
     unsupported: &[
@@ -101,6 +102,10 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
 
 pub(super) const FILE_SD_CONFIG: Keys = Keys { known: &["files", "refresh_interval"], unsupported: &[] };
+
+/// `nameservers` is Narthex's own.
+pub(super) const DNS_SD_CONFIG: Keys =
+    Keys { known: &["names", "type", "port", "refresh_interval", "nameservers"], unsupported: &[] };
 
 pub(super) const REMOTE_WRITE: Keys = Keys {
     known: &[

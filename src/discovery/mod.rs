@@ -12,6 +12,7 @@
 //! Parsers and state machines are pure; what waits is in `file/watch`, `dns/exchange` and `mdns/socket`. Refuses to know
 //! what becomes of a group and what is read from a target.
 
+pub mod dns;
 pub mod file;
 mod group;
 mod json;

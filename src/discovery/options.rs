@@ -1,5 +1,6 @@
 //! What a scrape configuration says of its targets.
 
+use super::dns::DnsSdOptions;
 use super::file::FileSdOptions;
 use super::group::{Group, Pairs};
 use crate::model::Scheme;
@@ -27,11 +28,12 @@ pub struct JobOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiscoveryOptions {
     pub file: Vec<FileSdOptions>,
+    pub dns: Vec<DnsSdOptions>,
 }
 
 impl DiscoveryOptions {
     pub fn is_empty(&self) -> bool {
-        self.file.is_empty()
+        self.file.is_empty() && self.dns.is_empty()
     }
 }
 
