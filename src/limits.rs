@@ -39,6 +39,23 @@ pub const DNS_RECORDS_MAX: usize = DISCOVERED_TARGETS_MAX;
 /// Bytes of `/etc/resolv.conf`; what comes behind them is not read.
 pub const RESOLV_CONF_BYTES_MAX: u64 = 16 * 1024;
 
+/// Instances of services that one `mdns_sd` knows at a time; what others say of more is not heard.
+pub const MDNS_INSTANCES_MAX: usize = 256;
+
+/// Addresses of one host, and strings in one TXT record, that `mdns_sd` keeps.
+pub const MDNS_ADDRESSES_MAX: usize = 8;
+/// See [`MDNS_ADDRESSES_MAX`].
+pub const MDNS_TXT_STRINGS_MAX: usize = 32;
+
+/// How long anything that was heard is believed without being heard again: what RFC 6762 recommends for most records.
+pub const MDNS_TTL_MAX: Duration = Duration::from_secs(4500);
+
+/// Bytes of a question to the local link: one Ethernet frame.
+pub const MDNS_PACKET_BYTES_MAX: usize = 1400;
+
+/// Interfaces that `mdns_sd` listens on.
+pub const MDNS_INTERFACES_MAX: usize = 32;
+
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
 

@@ -53,15 +53,20 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
+    /// The outcome of a look.
     pub fn publish(&self, groups: Vec<Group>) {
+        self.publish_more(groups);
+        self.looked();
+    }
+
+    /// What is known so far; the first look goes on.
+    pub fn publish_more(&self, groups: Vec<Group>) {
         let mut lists = self.discovered.lists.borrow_mut();
         let list = &mut lists[self.index];
         if list.groups[..] != groups[..] {
             list.groups = groups.into();
             self.discovered.changed.wake();
         }
-        drop(lists);
-        self.looked();
     }
 
     /// A look is over; what was known stays.

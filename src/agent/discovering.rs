@@ -5,6 +5,7 @@ use super::trouble::Trouble;
 use crate::config::Config;
 use crate::discovery::dns::{DnsSdOptions, look_up};
 use crate::discovery::file::{FileDiscovery, FileSdOptions, FileWatcher, folder_of, list_files, read_file};
+use crate::discovery::mdns::{Browser, Heard, MdnsSdOptions, MdnsSocket, service_name};
 use smol::future::or;
 use smol::{LocalExecutor, Task, Timer};
 use std::io;
@@ -15,6 +16,12 @@ use std::time::{Duration, Instant};
 /// How long files are left alone after something became of them: what is written in several steps is read once.
 const SETTLE_TIME: Duration = Duration::from_millis(50);
 
+/// How long `narthex scrape` listens to the local link.
+const FIRST_LISTEN_TIME: Duration = Duration::from_secs(3);
+
+/// How long after the port could not be had it is tried again.
+const SOCKET_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Starts all discoveries of a configuration. They end when they are dropped.
 pub(super) fn spawn(config: &Config, executor: &LocalExecutor<'static>, discovered: &Rc<Discovered>) -> Vec<Task<()>> {
     let mut tasks = Vec::new();
@@ -24,6 +31,9 @@ pub(super) fn spawn(config: &Config, executor: &LocalExecutor<'static>, discover
         }
         for (options, name) in job.discovery.dns.iter().flat_map(|o| o.names.iter().map(move |name| (o, name))) {
             tasks.push(executor.spawn(follow_name(options.clone(), name.clone(), discovered.add(index))));
+        }
+        for options in &job.discovery.mdns {
+            tasks.push(executor.spawn(follow_link(options.clone(), discovered.add(index))));
         }
     }
     tasks
@@ -82,6 +92,45 @@ async fn follow_name(options: DnsSdOptions, name: String, publisher: Publisher) 
         }
         next = following(next, options.refresh_interval);
         Timer::at(next).await;
+    }
+}
+
+async fn follow_link(options: MdnsSdOptions, publisher: Publisher) {
+    let mut socket = loop {
+        match MdnsSocket::open() {
+            Ok(socket) => break socket,
+            Err(error) => log::error!("mdns_sd: {error}; it is tried again"),
+        }
+        publisher.looked();
+        Timer::after(SOCKET_RETRY_INTERVAL).await;
+    };
+    let services = options.service_types.iter().filter_map(|service| service_name(service));
+    let begun = Instant::now();
+    let mut browser = Browser::new(services, Duration::ZERO);
+    let mut looking = Some(FIRST_LISTEN_TIME);
+    loop {
+        for packet in browser.poll(begun.elapsed()) {
+            socket.send(&packet);
+        }
+        if browser.take_change() {
+            publisher.publish_more(browser.groups());
+        }
+        if looking.take_if(|until| *until <= begun.elapsed()).is_some() {
+            publisher.looked();
+        }
+        let due = looking.map_or(browser.due(), |until| until.min(browser.due()));
+        let timer = async {
+            Timer::at(begun + due).await;
+            Heard::Nothing
+        };
+        match or(timer, socket.hear()).await {
+            Heard::Message(message) => browser.receive(&message, begun.elapsed()),
+            Heard::Links => {
+                socket.join();
+                browser.restart(begun.elapsed());
+            }
+            Heard::Nothing => {}
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::reader::{Table, Value, quoted};
 use crate::discovery::DiscoveryOptions;
 use crate::discovery::dns::{DnsSdOptions, Name, RecordKind};
 use crate::discovery::file::{FileSdOptions, check_pattern};
+use crate::discovery::mdns::{MdnsSdOptions, SERVICE_TYPE_DEFAULT, service_name};
 use crate::limits::{SD_FILES_MAX, SD_NAMES_MAX};
 use crate::model::format_duration;
 use serde::Serialize;
@@ -13,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const NAMES_EXAMPLE: &str = "[\"_prometheus._tcp.example\"]";
+const SERVICES_EXAMPLE: &str = "[\"_prometheus-http._tcp\"]";
 const SERVERS_EXAMPLE: &str = "[\"192.0.2.1\"]";
 const FILES_EXAMPLE: &str = "[\"targets/*.json\"]";
 
@@ -23,9 +25,11 @@ const FILE_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
 pub(super) fn read_discovery(table: &Table) -> Result<DiscoveryOptions, ConfigError> {
     let file = table.tables("file_sd_configs", &keys::FILE_SD_CONFIG)?;
     let dns = table.tables("dns_sd_configs", &keys::DNS_SD_CONFIG)?;
+    let mdns = table.tables("mdns_sd_configs", &keys::MDNS_SD_CONFIG)?;
     Ok(DiscoveryOptions {
         file: file.iter().map(read_file_sd).collect::<Result<_, _>>()?,
         dns: dns.iter().map(read_dns_sd).collect::<Result<_, _>>()?,
+        mdns: mdns.iter().map(read_mdns_sd).collect::<Result<_, _>>()?,
     })
 }
 
@@ -67,6 +71,20 @@ fn read_dns_sd(table: &Table) -> Result<DnsSdOptions, ConfigError> {
     Ok(DnsSdOptions { names, kind, port, refresh_interval, nameservers })
 }
 
+fn read_mdns_sd(table: &Table) -> Result<MdnsSdOptions, ConfigError> {
+    let Some(list) = table.get("service_types") else {
+        return Ok(MdnsSdOptions { service_types: vec![SERVICE_TYPE_DEFAULT.into()] });
+    };
+    let service_types = read_list(&list, SERVICES_EXAMPLE, SD_NAMES_MAX, |value| {
+        let text = value.text("\"_prometheus-http._tcp\"")?;
+        match service_name(text) {
+            Some(_) => Ok(text.to_string()),
+            None => Err(value.error(format_args!("{} is no service type; write one such as _http._tcp", quoted(text)))),
+        }
+    })?;
+    Ok(MdnsSdOptions { service_types })
+}
+
 /// An address, with or without a port.
 fn read_nameserver(value: &Value) -> Result<SocketAddr, ConfigError> {
     let text = value.text("\"192.0.2.1\"")?;
@@ -86,6 +104,18 @@ fn read_list<'t, T>(
         0 => Err(list.error(format_args!("is empty; write such as {example}"))),
         len if len > most => Err(list.error(format_args!("has {len} entries; write at most {most}"))),
         _ => Ok(items),
+    }
+}
+
+/// As it is in effect.
+#[derive(Serialize)]
+pub(super) struct MdnsSd<'c> {
+    service_types: &'c [String],
+}
+
+impl<'c> From<&'c MdnsSdOptions> for MdnsSd<'c> {
+    fn from(options: &'c MdnsSdOptions) -> Self {
+        MdnsSd { service_types: &options.service_types }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
-use super::discovery::{DnsSd, FileSd};
+use super::discovery::{DnsSd, FileSd, MdnsSd};
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
 use crate::buffer::BufferOptions;
@@ -47,6 +47,8 @@ struct ScrapeConfig<'c> {
     file_sd_configs: Vec<FileSd>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dns_sd_configs: Vec<DnsSd<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mdns_sd_configs: Vec<MdnsSd<'c>>,
 }
 
 #[derive(Serialize)]
@@ -148,6 +150,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
             dns_sd_configs: job.discovery.dns.iter().map(DnsSd::from).collect(),
+            mdns_sd_configs: job.discovery.mdns.iter().map(MdnsSd::from).collect(),
         }
     }
 }

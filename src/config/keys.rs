@@ -56,6 +56,7 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "static_configs",
         "file_sd_configs",
         "dns_sd_configs",
+        "mdns_sd_configs",
         "target_limit",
     ],
     unsupported: &[
@@ -106,6 +107,9 @@ pub(super) const FILE_SD_CONFIG: Keys = Keys { known: &["files", "refresh_interv
 /// `nameservers` is Narthex's own.
 pub(super) const DNS_SD_CONFIG: Keys =
     Keys { known: &["names", "type", "port", "refresh_interval", "nameservers"], unsupported: &[] };
+
+/// Narthex's own.
+pub(super) const MDNS_SD_CONFIG: Keys = Keys { known: &["service_types"], unsupported: &[] };
 
 pub(super) const REMOTE_WRITE: Keys = Keys {
     known: &[

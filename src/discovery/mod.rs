@@ -16,6 +16,7 @@ pub mod dns;
 pub mod file;
 mod group;
 mod json;
+pub mod mdns;
 mod options;
 mod yaml;
 

@@ -3,6 +3,7 @@
 use super::dns::DnsSdOptions;
 use super::file::FileSdOptions;
 use super::group::{Group, Pairs};
+use super::mdns::MdnsSdOptions;
 use crate::model::Scheme;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -29,11 +30,12 @@ pub struct JobOptions {
 pub struct DiscoveryOptions {
     pub file: Vec<FileSdOptions>,
     pub dns: Vec<DnsSdOptions>,
+    pub mdns: Vec<MdnsSdOptions>,
 }
 
 impl DiscoveryOptions {
     pub fn is_empty(&self) -> bool {
-        self.file.is_empty() && self.dns.is_empty()
+        self.file.is_empty() && self.dns.is_empty() && self.mdns.is_empty()
     }
 }
 

@@ -27,6 +27,12 @@ const FLAG_RESPONSE: u16 = 0x8000;
 const FLAG_TRUNCATED: u16 = 0x0200;
 const FLAG_RECURSION_DESIRED: u16 = 0x0100;
 
+/// A header ends where the first question's name begins.
+const HEADER_BYTES: u16 = 12;
+
+/// The rest of a name is at that place of the message.
+const POINTER: u16 = 0xc000;
+
 pub const RCODE_SUCCESS: u8 = 0;
 pub const RCODE_NO_NAME: u8 = 3;
 
@@ -97,9 +103,10 @@ pub fn encode_query(id: u16, name: &Name, kind: u16, has_edns: bool) -> Vec<u8> 
 }
 
 /// Questions to everybody on the link. Who would give one of the known answers to the first question stays silent: each is the
-/// instance that a pointer leads to, and the seconds that it still holds. As many go along as fit into `bytes_max`.
+/// instance of that name that a pointer record leads to, and the seconds that it still holds. As many go along as fit into
+/// `bytes_max`.
 pub fn encode_multicast_query(questions: &[Question], known: &[(&Name, u32)], bytes_max: usize) -> Vec<u8> {
-    let mut out = vec![0; 12];
+    let mut out = vec![0; usize::from(HEADER_BYTES)];
     for question in questions {
         put_name(&mut out, &question.name);
         put(&mut out, question.kind);
@@ -109,12 +116,17 @@ pub fn encode_multicast_query(questions: &[Question], known: &[(&Name, u32)], by
     for (instance, ttl_s) in known {
         let start = out.len();
         let Some(service) = questions.first() else { break };
-        put_name(&mut out, &service.name);
+        put(&mut out, POINTER | HEADER_BYTES);
         put(&mut out, TYPE_PTR);
         put(&mut out, CLASS_IN);
         out.extend_from_slice(&ttl_s.to_be_bytes());
-        put(&mut out, instance.wire().len() as u16 + 1);
-        put_name(&mut out, instance);
+        let Some(own) = instance.strip_parent(&service.name) else { break };
+        put(&mut out, own.iter().map(|label| label.len() as u16 + 1).sum::<u16>() + 2);
+        for label in own {
+            out.push(label.len() as u8);
+            out.extend_from_slice(label);
+        }
+        put(&mut out, POINTER | HEADER_BYTES);
         if out.len() > bytes_max {
             out.truncate(start);
             break;
