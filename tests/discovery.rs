@@ -3,51 +3,9 @@
 mod support;
 
 use narthex::model::is_stale;
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
+use support::targets::*;
 use support::*;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A job of this name with a scrape every 200 ms.
-fn config(receiver: &Receiver, job: &str) -> String {
-    format!(
-        "[global]\nscrape_interval = '200ms'\nscrape_timeout = '200ms'\n\
-         [[scrape_configs]]\njob_name = 'test'\n{job}\n\
-         [[remote_write]]\nurl = 'http://{}/api/v1/write'\nqueue_config = {{ batch_send_deadline = '100ms' }}\n\
-         [buffer]\npath = 'ring'\nsize = '256KiB'\nsegment_size = '16KiB'\n",
-        receiver.address()
-    )
-}
-
-/// Written aside and renamed, as careful programs do.
-fn replace(path: &Path, text: &str) {
-    let aside = path.with_extension("new");
-    fs::write(&aside, text).unwrap();
-    fs::rename(&aside, path).unwrap();
-}
-
-fn one(server: &Server, labels: &str) -> String {
-    format!(r#"[{{"targets":["{}"],"labels":{{{labels}}}}}]"#, server.address)
-}
-
-fn constant(value: u32) -> Server {
-    exporter(move |_| format!("v {value}\n"))
-}
-
-fn wait_for(receiver: &Receiver, series: &str, what: &str, found: impl Fn(&BTreeMap<i64, f64>) -> bool) {
-    eventually(&format!("{series}: {what}"), PATIENCE, || found(&receiver.series(series)).then_some(()));
-}
-
-fn is_up(samples: &BTreeMap<i64, f64>) -> bool {
-    samples.values().next_back() == Some(&1.0)
-}
-
-fn has_ended(samples: &BTreeMap<i64, f64>) -> bool {
-    samples.values().next_back().copied().is_some_and(is_stale)
-}
 
 #[test]
 fn files_that_are_added_changed_broken_and_removed_are_followed() {
