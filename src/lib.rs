@@ -24,6 +24,7 @@ pub mod discovery;
 pub mod http_server;
 pub mod limits;
 pub mod model;
+pub mod relabel;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;

@@ -68,6 +68,27 @@ pub const LABELS_PER_SERIES_MAX: usize = 128;
 /// Bytes of one series' packed label set.
 pub const SERIES_BYTES_MAX: usize = 32 * 1024;
 
+/// Relabelling rules of one list.
+pub const RELABEL_RULES_MAX: usize = 1024;
+
+/// Labels that one rule may join.
+pub const RELABEL_SOURCE_LABELS_MAX: usize = 64;
+
+/// Bytes of a rule's separator, replacement, and each of its labels' names.
+pub const RELABEL_TEXT_BYTES_MAX: usize = 1024;
+
+/// Labels that relabelling may have at a time, those included that it removes again.
+pub const RELABEL_LABELS_MAX: usize = 1024;
+
+/// Bytes of one regular expression's automaton.
+pub const RELABEL_REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Ranges of characters in one regular expression; each `\pL` has about 650.
+pub const RELABEL_REGEX_RANGES_MAX: usize = 64 * 1024;
+
+/// Groups and repetitions of a regular expression within each other; Go's bound is 1000.
+pub const RELABEL_REGEX_DEPTH_MAX: usize = 250;
+
 /// Bytes of one scraped page; Prometheus's `body_size_limit` defaults to none, which a small device can't afford.
 pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -100,6 +121,9 @@ pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
 
 /// Samples gathered for one endpoint at a time, over all the requests made of them.
 pub const WINDOW_SAMPLES_MAX: usize = 50_000;
+
+/// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
+pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;
@@ -167,6 +191,18 @@ pub const FRAME_SAMPLES_MAX: usize = 1 << 21;
 
 /// Bytes of the label sets that one frame brings in.
 pub const FRAME_LABEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Buckets of one native histogram, positive and negative, and its custom bounds.
+pub const HISTOGRAM_BUCKETS_MAX: usize = 1 << 16;
+
+/// Spans of either side of one native histogram.
+pub const HISTOGRAM_SPANS_MAX: usize = 1 << 16;
+
+/// Bytes that the native histograms, exemplars and start timestamps of one batch take in memory.
+pub const BATCH_EXTRAS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same of one frame: what the RAM stage holds, and one more batch.
+pub const FRAME_EXTRAS_BYTES_MAX: usize = STAGE_BYTES_MAX + BATCH_EXTRAS_BYTES_MAX;
 
 const _: () = assert!(STAGE_BYTES_MAX / size_of::<f64>() + SAMPLES_PER_BATCH_MAX <= FRAME_SAMPLES_MAX);
 /// Connections that one HTTP server holds at a time; what comes on top of them is closed at once.

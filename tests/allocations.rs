@@ -131,7 +131,14 @@ fn allocations_of_a_commit(series: usize) -> usize {
             now += Duration::from_secs(15);
             let timestamp_ms = now.as_millis() as i64;
             let values = (0..series).map(|i| (i % 7 * (4 * round + scrape)) as f64).collect();
-            let batch = ScrapeBatch { target: 0, timestamp_ms, series: list.clone(), values, own_timestamps: vec![] };
+            let batch = ScrapeBatch {
+                target: 0,
+                timestamp_ms,
+                series: list.clone(),
+                values,
+                own_timestamps: vec![],
+                extras: None,
+            };
             buffer.push(batch, now);
         }
         let erases = counters.flash_erases.get();

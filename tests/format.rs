@@ -3,11 +3,13 @@
 
 #[path = "format/decoder.rs"]
 mod decoder;
+#[path = "support/extras.rs"]
+mod random;
 mod support;
 
 use narthex::buffer::endpoint_id;
 use narthex::codec::SegmentCodec;
-use narthex::model::{LabelsBuilder, ScrapeBatch, Series, SeriesTable};
+use narthex::model::{self, HistogramCounts, LabelsBuilder, ScrapeBatch, Series, SeriesTable};
 use narthex::ring::{Ack, FileMedium, Frame, FrameMeta, Layout, Placement, Ring};
 use std::fs;
 use std::path::Path;
@@ -39,14 +41,18 @@ fn a_decoder_written_from_the_document_reads_the_example() {
     assert_eq!(decoder::dump(&image), block("json"));
 }
 
-/// Frames in which everything happens that the codec knows: lists and values that change, staleness, own timestamps.
+/// Frames in which everything happens that the codec knows: lists and values that change, staleness, own timestamps,
+/// histograms, exemplars and start timestamps.
 #[test]
 fn a_decoder_written_from_the_document_reads_whatever_is_written() {
     for seed in 0..40 {
         let (frames, expected) = random_frames(&mut fastrand::Rng::with_seed(seed));
         let mut decoder = decoder::Segment::new();
         let decoded: Vec<decoder::Batch> = frames.iter().flat_map(|payload| decoder.decode(payload)).collect();
-        assert!(decoded == expected, "seed {seed}");
+        for (decoded, expected) in decoded.iter().zip(&expected) {
+            assert_eq!(decoded, expected, "seed {seed}");
+        }
+        assert_eq!(decoded.len(), expected.len());
     }
 }
 
@@ -109,6 +115,7 @@ fn example_image() -> Vec<u8> {
         series: [of("node_load1"), of("node_load5"), of("up")].into(),
         values: vec![0.25, 0.5, 1.0],
         own_timestamps: Vec::new(),
+        extras: None,
     };
     let mut payload = Vec::new();
     SegmentCodec::new().encode(&[Rc::new(batch)], &mut payload);
@@ -125,12 +132,13 @@ fn random_frames(random: &mut fastrand::Rng) -> (Vec<Vec<u8>>, Vec<decoder::Batc
     let (table, mut codec) = (SeriesTable::new(), SegmentCodec::new());
     let (mut payloads, mut expected) = (Vec::new(), Vec::new());
     let mut targets: Vec<(i64, Vec<Series>, Vec<f64>)> = vec![(1_763_722_000_000, Vec::new(), Vec::new()); 3];
+    let mut last = None;
     for _ in 0..random.usize(1..30) {
         let mut batches = Vec::new();
         for _ in 0..random.usize(0..5) {
             let number = random.usize(0..targets.len());
             change(random, &table, number, &mut targets[number]);
-            batches.push(Rc::new(batch(random, number, &targets[number])));
+            batches.push(Rc::new(batch(random, number, &targets[number], &mut last)));
         }
         let mut payload = Vec::new();
         codec.encode(&batches, &mut payload);
@@ -176,15 +184,22 @@ fn batch(
     random: &mut fastrand::Rng,
     number: usize,
     (timestamp_ms, list, values): &(i64, Vec<Series>, Vec<f64>),
+    last: &mut Option<Box<model::Extras>>,
 ) -> ScrapeBatch {
     let has_own = random.u8(0..4) == 0;
+    let mut values = values.clone();
+    let extras = if random.bool() { random::random_extras(random, last.as_deref(), &mut values) } else { None };
+    if extras.is_some() {
+        *last = extras.clone();
+    }
     let own = |index: u32| narthex::model::OwnTimestamp { index, timestamp_ms: timestamp_ms.wrapping_sub(7) };
     ScrapeBatch {
         target: number as u32,
         timestamp_ms: *timestamp_ms,
         series: list.clone().into(),
-        values: values.clone(),
+        values,
         own_timestamps: (0..list.len() as u32).filter(|index| has_own && index % 3 != 1).map(own).collect(),
+        extras,
     }
 }
 
@@ -193,6 +208,38 @@ fn as_decoded(batch: &ScrapeBatch) -> decoder::Batch {
         labels: batch.series[index].labels().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         bits: batch.values[index].to_bits(),
         timestamp_ms: batch.timestamp_ms_at(index),
+        histogram: batch.histogram_at(index).map(|histogram| decoded_histogram(histogram)),
+        exemplars: exemplars(batch, index),
+        start_ms: batch.extras.as_ref().and_then(|extras| extras.start_timestamp_ms_at(index)),
     };
     (0..batch.len()).map(sample).collect()
+}
+
+fn exemplars(batch: &ScrapeBatch, index: usize) -> Vec<decoder::Exemplar> {
+    let of_sample = batch.extras.iter().flat_map(|extras| extras.exemplars_at(index));
+    let decoded = of_sample.map(|exemplar| decoder::Exemplar {
+        packed: exemplar.labels.packed().to_vec(),
+        bits: exemplar.value.to_bits(),
+        timestamp_ms: exemplar.timestamp_ms,
+    });
+    decoded.collect()
+}
+
+fn decoded_histogram(histogram: &model::Histogram) -> decoder::Histogram {
+    let spans = |spans: &[model::Span]| spans.iter().map(|span| (span.offset.into(), span.length.into())).collect();
+    let (zero_count, count) = match &histogram.counts {
+        HistogramCounts::Integer(counts) => (counts.zero_count, counts.count),
+        HistogramCounts::Float(counts) => (counts.zero_count.to_bits(), counts.count.to_bits()),
+    };
+    decoder::Histogram {
+        hint: histogram.reset_hint as usize,
+        is_float: histogram.is_float(),
+        schema: histogram.schema.into(),
+        zero_threshold: histogram.zero_threshold.to_bits(),
+        spans: [spans(&histogram.positive_spans), spans(&histogram.negative_spans)],
+        custom: histogram.custom_values.iter().map(|bound| bound.to_bits()).collect(),
+        zero_count,
+        buckets: [false, true].map(|side| histogram.bucket_counts(side).map(|(_, count)| count).collect()),
+        count,
+    }
 }

@@ -40,7 +40,8 @@ fn make_ring(path: &Path) {
         let noise = (1..SERIES).map(|i| value(scrape, i));
         let values = [scrape as f64].into_iter().chain(noise).collect();
         let timestamp_ms = now_ms() - (SCRAPES - scrape) * 1000;
-        let batch = ScrapeBatch { target: 0, timestamp_ms, series: list.clone(), values, own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: 0, timestamp_ms, series: list.clone(), values, own_timestamps: vec![], extras: None };
         buffer.push(batch, Duration::from_secs(scrape as u64));
         if scrape % 5 == 4 {
             buffer.commit(Duration::from_secs(1 << 20)).unwrap();

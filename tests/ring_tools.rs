@@ -52,6 +52,7 @@ fn scrape(table: &SeriesTable, record: u64) -> ScrapeBatch {
         series: (0..SERIES).map(series).collect(),
         values: (0..SERIES).map(|index| (record * 100 + index) as f64 / 8.0).collect(),
         own_timestamps: Vec::new(),
+        extras: None,
     }
 }
 

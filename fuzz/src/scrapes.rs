@@ -15,7 +15,7 @@ fn batch(table: &SeriesTable, number: u32) -> ScrapeBatch {
     let timestamp_ms = 1_763_722_000_000 + i64::from(round) * 15_000 + i64::from(target);
     let own = OwnTimestamp { index: 2, timestamp_ms: timestamp_ms - 500 };
     let own_timestamps = if round == 2 { vec![own] } else { Vec::new() };
-    ScrapeBatch { target, timestamp_ms, series, values, own_timestamps }
+    ScrapeBatch { target, timestamp_ms, series, values, own_timestamps, extras: None }
 }
 
 fn series(table: &SeriesTable, target: u32, index: u32) -> Series {

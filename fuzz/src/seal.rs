@@ -8,7 +8,7 @@ const UNIT: usize = 512;
 pub fn seal(image: &mut [u8]) {
     for segment in image.chunks_exact_mut(LAYOUT.segment_size_bytes as usize) {
         segment[..8].copy_from_slice(b"NARTHEX\n");
-        segment[8..10].copy_from_slice(&1u16.to_le_bytes());
+        segment[8..10].copy_from_slice(&2u16.to_le_bytes());
         segment[12..16].copy_from_slice(&LAYOUT.segment_size_bytes.to_le_bytes());
         segment[16..20].copy_from_slice(&LAYOUT.segment_count.to_le_bytes());
         segment[20..24].copy_from_slice(&(UNIT as u32).to_le_bytes());

@@ -88,7 +88,14 @@ mod tests {
             table.intern(&labels)
         });
         let values = vec![stale_nan(); names.len()];
-        ScrapeBatch { target: 0, timestamp_ms, series: series.collect(), values, own_timestamps: Vec::new() }
+        ScrapeBatch {
+            target: 0,
+            timestamp_ms,
+            series: series.collect(),
+            values,
+            own_timestamps: Vec::new(),
+            extras: None,
+        }
     }
 
     fn shown(markers: Option<ScrapeBatch>) -> Vec<String> {

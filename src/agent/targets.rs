@@ -14,9 +14,10 @@ use super::{AgentError, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::discovery::{ADDRESS_LABEL, Group, JobOptions};
+use crate::discovery::{Group, JobOptions};
 use crate::limits::TARGETS_MAX;
-use crate::model::{LabelsBuilder, Scheme, SeriesTable, Target};
+use crate::model::{SeriesTable, Target};
+use crate::relabel::{Populated, populate};
 use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
 use crate::tls::TlsOptions;
 use smol::channel::{Receiver, Sender};
@@ -174,11 +175,12 @@ impl Pool {
     /// The targets that groups come to, each once. Says what is invalid when that is new.
     fn list(&mut self, discovered: &[Rc<[Group]>], counters: &Counters) -> Vec<Rc<Target>> {
         let (mut listed, mut seen, mut problems) = (Vec::new(), HashSet::new(), HashSet::new());
-        let fixed = self.options.static_groups();
+        let (fixed, defaults, mut dropped) = (self.options.static_groups(), self.options.target_defaults(), 0);
         for group in fixed.iter().chain(discovered.iter().flat_map(|groups| groups.iter())) {
             for (labels, index) in group.discovered().zip(0..) {
-                match populate(labels, &self.options) {
-                    Ok(target) => {
+                match populate(labels, &defaults) {
+                    Ok(Populated::Dropped) => dropped += 1,
+                    Ok(Populated::Target(target)) => {
                         let target = Rc::new(target);
                         if seen.insert(target.clone()) {
                             listed.push(target);
@@ -197,6 +199,9 @@ impl Pool {
         match fresh.count() {
             0 => {}
             more => log::error!("job {job:?}: {more} more targets are invalid"),
+        }
+        if dropped > 0 {
+            log::debug!("job {job:?}: relabelling dropped {dropped} targets");
         }
         self.problems = problems;
         listed
@@ -223,13 +228,12 @@ impl Pool {
     }
 
     fn check_limit(&self) {
-        let (targets, limit) = (self.running.len(), self.options.target_limit);
-        let exceeded = (limit > 0 && targets > limit).then_some(TargetLimit { targets, limit });
-        if let (Some(_), None) = (exceeded, self.exceeded.replace(exceeded)) {
-            log::error!(
-                "job {:?}: {targets} targets exceed the target_limit of {limit}; all fail",
-                self.options.job_name
-            );
+        let targets = self.running.len();
+        let limit = self.options.target_limit.filter(|limit| targets > *limit);
+        let exceeded = limit.map(|limit| TargetLimit { targets, limit });
+        if let (Some(limit), None) = (limit, self.exceeded.replace(exceeded)) {
+            let job = &self.options.job_name;
+            log::error!("job {job:?}: {targets} targets exceed the target_limit of {limit}; all fail");
         }
     }
 }
@@ -248,30 +252,6 @@ impl Maker {
             _number: number,
         })
     }
-}
-
-/// The target that labels as discovered come to, or why they come to none.
-fn populate(mut labels: LabelsBuilder, job: &JobOptions) -> Result<Target, String> {
-    let address = labels.get(ADDRESS_LABEL).ok_or("no address")?.to_string();
-    if address.contains('/') {
-        return Err(format!("{address:?} is not a valid hostname"));
-    }
-    let scheme = match labels.get("__scheme__") {
-        None => job.scheme,
-        Some("http") => Scheme::Http,
-        Some("https") => Scheme::Https,
-        Some(other) => return Err(format!("{other:?} is neither http nor https")),
-    };
-    let metrics_path = labels.get("__metrics_path__").unwrap_or(&job.metrics_path).to_string();
-    let internal: Vec<String> = labels.iter().map(|(n, _)| n.to_string()).filter(|n| n.starts_with("__")).collect();
-    internal.iter().for_each(|name| labels.remove(name));
-    for (name, default) in [("job", &job.job_name), ("instance", &address)] {
-        if labels.get(name).is_none() {
-            labels.set(name, default);
-        }
-    }
-    let labels = labels.build().map_err(|error| error.to_string())?;
-    Ok(Target { scheme, address, metrics_path, labels, interval: job.interval, timeout: job.timeout })
 }
 
 /// Empty where the kernel does not say.

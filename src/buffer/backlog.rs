@@ -88,8 +88,7 @@ impl<M: Medium> Buffer<M> {
                 if !has_room(window, batch) {
                     return Ok(());
                 }
-                window.batches.push(batch.clone());
-                window.next_record = record + 1;
+                window.push(record, batch.clone());
             }
             backlog.decoded.pop_front();
         }

@@ -25,7 +25,9 @@ mod tests;
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
-use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_SAMPLES_MAX};
+use crate::limits::{
+    ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
+};
 use crate::model::{ScrapeBatch, SeriesTable, Window};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use budget::Bucket;
@@ -225,7 +227,8 @@ impl<M: Medium> Buffer<M> {
     ///
     /// The same records are handed out again until [`ack`](Self::ack) is called.
     pub fn window(&mut self, endpoint: usize) -> Result<Option<Window>, RingError> {
-        let mut window = Window { batches: Vec::new(), next_record: self.cursors[endpoint].next_record };
+        let next_record = self.cursors[endpoint].next_record;
+        let mut window = Window { batches: Vec::new(), next_record, extras_bytes: 0 };
         if window.next_record < self.stage.first_record() {
             self.read_backlog(endpoint, &mut window)?;
         }
@@ -235,8 +238,7 @@ impl<M: Medium> Buffer<M> {
                 if !has_room(&window, batch) {
                     break;
                 }
-                window.batches.push(batch.clone());
-                window.next_record = record + 1;
+                window.push(record, batch.clone());
             }
         }
         self.cursors[endpoint].handed_out = window.next_record;
@@ -295,5 +297,7 @@ impl<M: Medium> Buffer<M> {
 /// Whether a window can take one more batch; the first always fits.
 fn has_room(window: &Window, batch: &ScrapeBatch) -> bool {
     window.batches.is_empty()
-        || window.batches.len() < WINDOW_BATCHES_MAX && window.samples() + batch.len() <= WINDOW_SAMPLES_MAX
+        || window.batches.len() < WINDOW_BATCHES_MAX
+            && window.samples() + batch.len() <= WINDOW_SAMPLES_MAX
+            && window.extras_bytes + batch.extras_bytes() <= WINDOW_EXTRAS_BYTES_MAX
 }

@@ -79,5 +79,8 @@ impl Stage {
 }
 
 fn held_bytes(batch: &ScrapeBatch) -> usize {
-    BATCH_OVERHEAD_BYTES + size_of_val(&batch.values[..]) + size_of_val(&batch.own_timestamps[..])
+    BATCH_OVERHEAD_BYTES
+        + size_of_val(&batch.values[..])
+        + size_of_val(&batch.own_timestamps[..])
+        + batch.extras_bytes()
 }

@@ -46,7 +46,8 @@ impl Device {
     fn scrape(&mut self) {
         let values = (0..self.list.len()).map(|i| value(self.scrapes, i)).collect();
         let series = self.list.clone();
-        let batch = ScrapeBatch { target: 0, timestamp_ms: self.scrapes, series, values, own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: 0, timestamp_ms: self.scrapes, series, values, own_timestamps: vec![], extras: None };
         self.scrapes += 1;
         self.buffer.push(batch, self.now);
     }
@@ -272,7 +273,7 @@ fn memory_that_fills_before_a_commit_is_due_is_committed_and_not_given_up() {
     let scrapes = 3 * STAGE_BYTES_MAX / (500 * 8);
     for timestamp_ms in 0..scrapes as i64 {
         let (series, values) = (device.list.clone(), vec![1.0; 500]);
-        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![] };
+        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![], extras: None };
         device.buffer.push(batch, device.now);
         assert!(device.buffer.stage.bytes() <= STAGE_BYTES_MAX);
     }
@@ -310,7 +311,8 @@ fn a_sample_too_large_for_the_ring_is_delivered_from_memory_or_counted() {
         let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(15_000).collect();
         let labels = LabelsBuilder::from_iter([("__name__", "large"), ("l", noise.as_str())]).build().unwrap();
         let series = [device.table.intern(&labels)].into();
-        let batch = ScrapeBatch { target: 1, timestamp_ms: 0, series, values: vec![1.0], own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: 1, timestamp_ms: 0, series, values: vec![1.0], own_timestamps: vec![], extras: None };
         device.buffer.push(batch, device.now);
         device.run(12);
         assert_eq!(device.buffer.commit_due(), Some(device.now + COMMIT), "a commit was due");
@@ -338,7 +340,8 @@ fn a_frame_brings_in_no_more_labels_than_a_reader_takes() {
     for list in 0..3 {
         let series: Rc<[Series]> = (0..2000).map(|i| device.table.intern(&labels(list, i))).collect();
         let values = vec![1.0; series.len()];
-        let batch = ScrapeBatch { target: list as u32, timestamp_ms: 0, series, values, own_timestamps: vec![] };
+        let batch =
+            ScrapeBatch { target: list as u32, timestamp_ms: 0, series, values, own_timestamps: vec![], extras: None };
         let parts = device.buffer.splitter.split(batch, usize::MAX);
         assert_eq!(parts.len(), 1);
         device.buffer.stage.push(Rc::new(parts.pop().unwrap()), device.now);
@@ -348,7 +351,7 @@ fn a_frame_brings_in_no_more_labels_than_a_reader_takes() {
     assert_eq!(gathered.len(), 2, "32 MB each");
     let whole = device.buffer.stage.from(0).flat_map(|(_, batch)| batch.series.to_vec()).collect::<Rc<[Series]>>();
     let values = vec![1.0; whole.len()];
-    let batch = ScrapeBatch { target: 9, timestamp_ms: 0, series: whole, values, own_timestamps: vec![] };
+    let batch = ScrapeBatch { target: 9, timestamp_ms: 0, series: whole, values, own_timestamps: vec![], extras: None };
     assert_eq!(device.buffer.splitter.split(batch, usize::MAX).len(), 2, "96 MB");
 }
 

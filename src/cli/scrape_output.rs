@@ -109,6 +109,7 @@ mod tests {
             series: samples.iter().map(|(labels, _)| series(labels)).collect(),
             values: samples.iter().map(|(_, value)| *value).collect(),
             own_timestamps: vec![OwnTimestamp { index: 1, timestamp_ms: 900 }],
+            extras: None,
         }
     }
 

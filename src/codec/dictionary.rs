@@ -67,7 +67,7 @@ impl Dictionary {
                 again: Bit::default(),
                 offset: Number::default(),
                 edits: Default::default(),
-                text: vec![Bit::default(); TEXT_NODES],
+                text: edit_text_models(),
             },
             numbers: HashMap::new(),
             scratch: Vec::new(),
@@ -165,6 +165,11 @@ impl Dictionary {
     }
 }
 
+/// Fresh models for [`code_edit`].
+pub fn edit_text_models() -> Vec<Bit> {
+    vec![Bit::default(); TEXT_NODES]
+}
+
 /// Bytes of a new label set that are written if it is an edit of this old one.
 pub fn edited_bytes(old: &[u8], new: &[u8]) -> usize {
     new.len() - common(old, new).total()
@@ -189,7 +194,8 @@ fn common(old: &[u8], new: &[u8]) -> Common {
     Common { start, end }
 }
 
-fn code_edit<C: Coder>(
+/// Codes `text` as an edit of `old`.
+pub fn code_edit<C: Coder>(
     coder: &mut C,
     sizes: &mut [Number; 3],
     nodes: &mut [Bit],

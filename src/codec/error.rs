@@ -1,6 +1,8 @@
 //! Why a payload can't be decoded.
 
-use crate::limits::{FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX, FRAME_SAMPLES_MAX, SAMPLES_PER_BATCH_MAX};
+use crate::limits::{
+    FRAME_EXTRAS_BYTES_MAX, FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX, FRAME_SAMPLES_MAX, SAMPLES_PER_BATCH_MAX,
+};
 use crate::model::LabelsError;
 use std::fmt;
 
@@ -17,6 +19,8 @@ pub enum CodecError {
     TooManySamples,
     /// Label sets of more than [`FRAME_LABEL_BYTES_MAX`] together.
     TooManyLabelBytes,
+    /// Histograms, exemplars and start timestamps of more than [`FRAME_EXTRAS_BYTES_MAX`] together, or a histogram past its limits.
+    TooManyExtras,
     /// A number that points at no stream, series or sample; which one.
     NoSuch(&'static str),
     /// A label set that can't be one.
@@ -37,6 +41,9 @@ impl fmt::Display for CodecError {
                 )
             }
             CodecError::TooManyLabelBytes => write!(f, "a frame has more than {FRAME_LABEL_BYTES_MAX} bytes of labels"),
+            CodecError::TooManyExtras => {
+                write!(f, "a frame has more than {FRAME_EXTRAS_BYTES_MAX} bytes of histograms and exemplars")
+            }
             CodecError::NoSuch(what) => write!(f, "a frame names a {what} that is not there"),
             CodecError::Labels(cause) => write!(f, "{cause}"),
         }

@@ -21,7 +21,7 @@ const END: usize = 4;
 const LOOK_AHEAD: usize = 64;
 
 /// Numbers of consecutive series: `first`, `first + 1`, ...
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     pub first: u32,
     pub count: u32,

@@ -98,6 +98,7 @@ fn batches(pages: &[String], targets: usize, table: &SeriesTable) -> Vec<Rc<Scra
             series: lists[target].clone(),
             values,
             own_timestamps: Vec::new(),
+            extras: None,
         }));
     }
     batches

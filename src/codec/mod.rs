@@ -7,6 +7,8 @@
 //!
 //! ```text
 //! segment.rs     batches: stream, time, list, values, timestamps of their own
+//! extras.rs      what some samples have besides a value
+//! histogram.rs     a native histogram, by the last one of its series
 //! list.rs          which series, as changes to the stream's last list
 //! dictionary.rs    the labels of a series that is new in the segment
 //! value.rs         a value, by what its series and its neighbours did
@@ -31,6 +33,7 @@
 //!           value*                                        one for each series of the list
 //!           [own timestamps ?] and then [# count]
 //!               { [# samples passed over] [± ms after the one before, or the batch's] }*
+//!           [extras ?] and then extras                      see extras.rs
 //! list      op* end                                       see list.rs
 //! op        [copy, skip, known, new or end: 3 ?]
 //!           copy, skip, known: [# count - 1]; known: [± first after the last one];  new: labels
@@ -42,6 +45,8 @@
 
 mod dictionary;
 mod error;
+mod extras;
+mod histogram;
 mod list;
 mod numbers;
 mod range_coder;

@@ -54,6 +54,9 @@ pub trait Coder {
 
     /// Codes the lowest `count` bits as they are, [`DIRECT_BITS_MAX`] at most. Returns them.
     fn direct(&mut self, value: u32, count: u32) -> u32;
+
+    /// More was decoded than there is.
+    fn overran(&self) -> bool;
 }
 
 /// Appends to `out`.
@@ -131,10 +134,14 @@ impl Coder for RangeEncoder<'_> {
         self.normalize();
         value
     }
+
+    fn overran(&self) -> bool {
+        false
+    }
 }
 
 /// Reads what a [`RangeEncoder`] wrote. Of other bytes it makes some decisions or other; past their end it reads zeros,
-/// so that whoever decodes lists asks [`RangeDecoder::overran`] in between.
+/// so that whoever decodes lists asks [`Coder::overran`] in between.
 pub struct RangeDecoder<'a> {
     bytes: &'a [u8],
     read: usize,
@@ -149,11 +156,6 @@ impl<'a> RangeDecoder<'a> {
             decoder.shift();
         }
         decoder
-    }
-
-    /// More was decoded than the bytes hold.
-    pub fn overran(&self) -> bool {
-        self.read > self.bytes.len() + 3
     }
 
     /// Everything was decoded that the bytes hold: up to four bytes are read ahead, of which an end has one at least.
@@ -201,6 +203,10 @@ impl Coder for RangeDecoder<'_> {
         self.code -= value * self.range;
         self.normalize();
         value
+    }
+
+    fn overran(&self) -> bool {
+        self.read > self.bytes.len() + 3
     }
 }
 

@@ -2,13 +2,15 @@
 
 use super::dictionary::{Dictionary, edited_bytes};
 use super::error::CodecError;
+use super::extras::{self, BatchFrame, ExtrasCodec, ExtrasRoom};
 use super::list::{self, ListModels, Numbers};
 use super::numbers::Number;
 use super::range_coder::{Bit, Coder, RangeDecoder, RangeEncoder};
 use super::value::{Neighbours, ValueModels, ValueState};
-use crate::limits::{FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX, FRAME_SAMPLES_MAX, TARGETS_MAX};
-use crate::model::{OwnTimestamp, ScrapeBatch, Series, SeriesTable};
+use crate::limits::{FRAME_EXTRAS_BYTES_MAX, FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX, FRAME_SAMPLES_MAX, TARGETS_MAX};
+use crate::model::{Extras, OwnTimestamp, ScrapeBatch, Series, SeriesTable};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Streams of one segment. Targets that come after so many share streams, which costs bytes and nothing else.
@@ -56,6 +58,8 @@ struct State {
     last_stream: u32,
     last_timestamp_ms: i64,
     models: Box<Models>,
+    /// From the first batch on that has any.
+    extras: Option<Box<ExtrasCodec>>,
 }
 
 /// Batches of one target.
@@ -69,6 +73,8 @@ struct Stream {
     next: u32,
     /// Some samples of the last batch had timestamps of their own.
     own_timestamps: bool,
+    /// Some samples of the last batch had more than a value.
+    extras: bool,
 }
 
 #[derive(Default, PartialEq)]
@@ -81,6 +87,7 @@ struct Models {
     list: ListModels,
     values: ValueModels,
     has_own_timestamps: [Bit; 2],
+    has_extras: [Bit; 2],
     own_timestamps: Number,
     own_gap: Number,
     own_timestamp: Number,
@@ -101,6 +108,7 @@ impl SegmentCodec {
             last_stream: 0,
             last_timestamp_ms: 0,
             models: Box::default(),
+            extras: None,
         };
         SegmentCodec { state, streams_by_target: HashMap::new() }
     }
@@ -138,7 +146,11 @@ impl SegmentCodec {
         if batches > FRAME_RECORDS_MAX as u64 {
             return Err(CodecError::TooManyBatches);
         }
-        let mut room = Room { samples: FRAME_SAMPLES_MAX, label_bytes: FRAME_LABEL_BYTES_MAX };
+        let mut room = Room {
+            samples: FRAME_SAMPLES_MAX,
+            label_bytes: FRAME_LABEL_BYTES_MAX,
+            extras: ExtrasRoom(FRAME_EXTRAS_BYTES_MAX),
+        };
         for _ in 0..batches {
             let batch = self.state.decode_batch(&mut coder, table, &mut room);
             if coder.overran() {
@@ -156,6 +168,17 @@ impl SegmentCodec {
     /// The most bytes that the payload of this batch alone takes in a fresh segment, whatever its labels and values are.
     /// Real pages take a small part of it: a batch needs to be cut only if it was encoded and did not fit.
     pub fn worst_case_bytes(batch: &ScrapeBatch) -> usize {
+        let extras_bytes =
+            batch.extras.as_ref().map_or(0, |extras| Self::worst_case_extras_bytes(extras, 0..batch.len()));
+        extras_bytes + Self::worst_case_bytes_without_extras(batch)
+    }
+
+    /// What samples in this range have besides their values takes so much of it.
+    pub fn worst_case_extras_bytes(extras: &Extras, range: Range<usize>) -> usize {
+        extras::worst_case_bits(extras, range, NUMBER_BITS, TEXT_BYTE_BITS).div_ceil(8)
+    }
+
+    fn worst_case_bytes_without_extras(batch: &ScrapeBatch) -> usize {
         let mut before: &[u8] = &[];
         let mut bits = BATCH_BITS;
         for series in batch.series.iter() {
@@ -200,6 +223,7 @@ impl SegmentCodec {
 struct Room {
     samples: usize,
     label_bytes: usize,
+    extras: ExtrasRoom,
 }
 
 impl State {
@@ -219,6 +243,8 @@ impl State {
         let mut values = batch.values.iter();
         self.code_values(coder, || values.next().map_or(0, |value| value.to_bits()), |_| {});
         self.code_own_timestamps(coder, &batch.own_timestamps).expect("positions that exist");
+        let coded = self.code_extras(coder, batch.extras.as_deref(), &batch.values, &mut ExtrasRoom(0));
+        coded.expect("positions that exist, and nothing past the limits that are checked");
     }
 
     fn decode_batch(
@@ -245,7 +271,8 @@ impl State {
         let mut values = Vec::with_capacity(series.len());
         self.code_values(coder, || 0, |bits| values.push(f64::from_bits(bits)));
         let own_timestamps = self.code_own_timestamps(coder, &[])?;
-        Ok(ScrapeBatch { target, timestamp_ms, series, values, own_timestamps })
+        let extras = self.code_extras(coder, None, &values, &mut room.extras)?;
+        Ok(ScrapeBatch { target, timestamp_ms, series, values, own_timestamps, extras })
     }
 
     /// Makes the stream the last one, and makes it if it is new.
@@ -267,6 +294,7 @@ impl State {
                 interval_ms: 0,
                 next: stream + 1,
                 own_timestamps: false,
+                extras: false,
             });
         }
         if let Some(last) = self.streams.get_mut(self.last_stream as usize) {
@@ -295,6 +323,25 @@ impl State {
                 take(self.models.values.code(coder, &mut near, series, given()));
             }
         }
+    }
+
+    fn code_extras<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        given: Option<&Extras>,
+        values: &[f64],
+        room: &mut ExtrasRoom,
+    ) -> Result<Option<Box<Extras>>, CodecError> {
+        let stream = &mut self.streams[self.last_stream as usize];
+        stream.extras = coder.bit(&mut self.models.has_extras[usize::from(stream.extras)], given.is_some());
+        if !stream.extras {
+            return Ok(None);
+        }
+        let (stream, timestamp_ms, numbers) = (self.last_stream, stream.timestamp_ms, &stream.numbers);
+        let frame = BatchFrame { stream, timestamp_ms, numbers, values };
+        let none = Extras::default();
+        let codec = self.extras.get_or_insert_default();
+        Ok(Some(Box::new(codec.code(coder, &frame, given.unwrap_or(&none), room)?)))
     }
 
     /// Positions as gaps, and times by how far each is from the one before.

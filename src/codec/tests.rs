@@ -1,7 +1,11 @@
 use super::{CodecError, SegmentCodec};
+use crate::model;
 use crate::model::{LabelsBuilder, OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Series, SeriesTable};
 use proptest::prelude::*;
 use std::rc::Rc;
+
+#[path = "../../tests/support/extras.rs"]
+mod random;
 
 const SPECIAL_BITS: [u64; 14] = [
     STALE_NAN_BITS,
@@ -32,7 +36,7 @@ fn page(table: &SeriesTable, target: u32) -> Rc<[Series]> {
 
 fn batch(target: u32, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> Rc<ScrapeBatch> {
     assert_eq!(series.len(), values.len());
-    Rc::new(ScrapeBatch { target, timestamp_ms, series, values, own_timestamps: Vec::new() })
+    Rc::new(ScrapeBatch { target, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None })
 }
 
 fn encode(codec: &mut SegmentCodec, batches: &[Rc<ScrapeBatch>]) -> Vec<u8> {
@@ -55,6 +59,7 @@ fn assert_same(decoded: &[ScrapeBatch], given: &[Rc<ScrapeBatch>]) {
         let bits = |batch: &ScrapeBatch| batch.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(decoded), bits(given));
         assert_eq!(decoded.own_timestamps, given.own_timestamps);
+        assert_eq!(decoded.extras, given.extras);
     }
 }
 
@@ -66,6 +71,8 @@ struct World {
     random: fastrand::Rng,
     table: SeriesTable,
     targets: Vec<Target>,
+    /// What the last batch had.
+    extras: Option<Box<model::Extras>>,
 }
 
 impl World {
@@ -73,7 +80,7 @@ impl World {
         let (random, table) = (fastrand::Rng::with_seed(seed), SeriesTable::new());
         let targets =
             (0..4).map(|target| (target, 1_763_722_000_000, Rc::new([]) as Rc<[Series]>, Vec::new())).collect();
-        World { random, table, targets }
+        World { random, table, targets, extras: None }
     }
 
     fn frame(&mut self) -> Vec<Rc<ScrapeBatch>> {
@@ -85,7 +92,7 @@ impl World {
         if self.random.u8(0..3) == 0 {
             self.change_list(at);
         }
-        let World { random, targets, .. } = self;
+        let World { random, targets, extras: last, .. } = self;
         let (target, timestamp_ms, series, values) = &mut targets[at];
         *timestamp_ms = if random.u8(0..20) == 0 { random.i64(..) } else { timestamp_ms.wrapping_add(15_000) };
         for value in values.iter_mut() {
@@ -106,8 +113,13 @@ impl World {
                 own_timestamps.push(OwnTimestamp { index, timestamp_ms: own_ms });
             }
         }
-        let (timestamp_ms, series, values) = (*timestamp_ms, series.clone(), values.clone());
-        Rc::new(ScrapeBatch { target: *target, timestamp_ms, series, values, own_timestamps })
+        let (timestamp_ms, series, mut values) = (*timestamp_ms, series.clone(), values.clone());
+        let has_extras = random.u8(0..3) == 0;
+        let extras = has_extras.then(|| random::random_extras(random, last.as_deref(), &mut values)).flatten();
+        if has_extras {
+            *last = extras.clone();
+        }
+        Rc::new(ScrapeBatch { target: *target, timestamp_ms, series, values, own_timestamps, extras })
     }
 
     fn change_list(&mut self, at: usize) {
@@ -209,6 +221,7 @@ proptest! {
         let mut worst = ScrapeBatch::clone(&batch(u32::MAX, i64::MIN, list, values));
         worst.own_timestamps =
             (0..samples as u32).map(|index| OwnTimestamp { index, timestamp_ms: random.i64(..) }).collect();
+        worst.extras = random::random_extras(&mut random, None, &mut worst.values);
         let bound = SegmentCodec::worst_case_bytes(&worst);
         let bytes = encode(&mut SegmentCodec::new(), &[Rc::new(worst)]).len();
         prop_assert!(bytes <= bound, "{bytes} bytes, at most {bound} expected");
@@ -239,6 +252,63 @@ fn an_unchanged_page_costs_no_more_than_its_time() {
         .map(|round| encode(&mut codec, &[batch(1, round * 15_000, list.clone(), values.clone())]).len())
         .collect();
     assert!(sizes[19] <= 4, "{sizes:?}");
+}
+
+#[test]
+fn histograms_exemplars_and_starts_that_stay_cost_next_to_nothing() {
+    let table = SeriesTable::new();
+    let (list, mut random) = (page(&table, 1), fastrand::Rng::with_seed(1));
+    let mut values = vec![1.0; list.len()];
+    let mut extras = random::random_extras(&mut random, None, &mut values);
+    let changed = extras.as_mut().unwrap();
+    changed.exemplars.dedup_by_key(|(at, _)| *at);
+    changed.histograms.iter_mut().for_each(|(_, histogram)| random::set_count(Rc::make_mut(histogram)));
+    let parts = extras.as_ref().unwrap();
+    assert!(parts.histograms.len() > 50 && parts.exemplars.len() > 50 && parts.start_timestamps.as_slice().len() > 150);
+    let mut codec = SegmentCodec::new();
+    let frame = |round: i64| {
+        let mut batch = ScrapeBatch::clone(&batch(1, round * 15_000, list.clone(), values.clone()));
+        batch.extras = extras.clone();
+        [Rc::new(batch)]
+    };
+    let sizes: Vec<usize> = (0..40).map(|round| encode(&mut codec, &frame(round)).len()).collect();
+    assert!(sizes[39] <= 30 && sizes[0] > 5000, "{sizes:?}");
+}
+
+#[test]
+fn a_histogram_that_goes_on_counting_costs_a_few_bytes() {
+    let table = SeriesTable::new();
+    let list: Rc<[Series]> = [series(&table, "latency", 1)].into();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut buckets = [0i64; 60];
+    let mut codec = SegmentCodec::new();
+    let mut frame = |round: i64| {
+        (0..20).for_each(|_| buckets[(random.usize(0..60) + random.usize(0..60)) / 2] += 1);
+        let deltas = std::iter::once(buckets[0]).chain(buckets.windows(2).map(|pair| pair[1] - pair[0]));
+        let counts = model::Counts {
+            count: buckets.iter().sum::<i64>() as u64,
+            zero_count: 0,
+            positive: deltas.collect(),
+            negative: [].into(),
+        };
+        let histogram = model::Histogram {
+            reset_hint: model::ResetHint::Unknown,
+            schema: 3,
+            zero_threshold: 1e-128,
+            sum: round as f64 * 0.125,
+            counts: model::HistogramCounts::Integer(counts),
+            positive_spans: [model::Span { offset: -20, length: 60 }].into(),
+            negative_spans: [].into(),
+            custom_values: [].into(),
+        };
+        let mut batch = ScrapeBatch::clone(&batch(1, round * 15_000, list.clone(), vec![histogram.sum]));
+        let histograms = vec![(0, Rc::new(histogram))];
+        batch.extras = Some(Box::new(model::Extras { histograms, ..Default::default() }));
+        encode(&mut codec, &[Rc::new(batch)]).len()
+    };
+    let sizes: Vec<usize> = (0..100).map(&mut frame).collect();
+    let steady = sizes[50..].iter().sum::<usize>() / 50;
+    assert!(steady <= 16, "{steady} bytes for 20 observations in 60 buckets: {sizes:?}");
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             scrape_timeout: format_duration(job.timeout),
             metrics_path: &job.metrics_path,
             scheme: job.scheme.name(),
-            target_limit: Some(job.target_limit).filter(|limit| *limit > 0),
+            target_limit: job.target_limit,
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
             dns_sd_configs: job.discovery.dns.iter().map(DnsSd::from).collect(),

@@ -69,12 +69,15 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
     let mut job = JobOptions {
         job_name: job_name.into(),
         metrics_path: read_metrics_path(table)?,
+        params: Default::default(),
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        relabel: Default::default(),
+        target_limit: table.get_or("target_limit", None, Value::limit)?,
+        samples: Default::default(),
         static_configs: Vec::new(),
         discovery: read_discovery(table)?,
-        target_limit: table.get_or("target_limit", 0, |value| value.limit(TARGETS_MAX))?,
     };
     let mut static_configs = Vec::new();
     for static_config in table.tables("static_configs", &keys::STATIC_CONFIG)? {

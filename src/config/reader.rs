@@ -208,11 +208,11 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// A whole number of at most `most`; 0 stands for no limit, as in Prometheus.
-    pub(super) fn limit(&self, most: usize) -> Result<usize, ConfigError> {
+    /// A whole number; 0 stands for no limit, as in Prometheus.
+    pub(super) fn limit(&self) -> Result<Option<usize>, ConfigError> {
         match self.value {
-            DeValue::Integer(integer) if integer.as_str() == "0" => Ok(0),
-            _ => self.count(most),
+            DeValue::Integer(integer) if integer.as_str() == "0" => Ok(None),
+            _ => self.count(i32::MAX as usize).map(Some),
         }
     }
 

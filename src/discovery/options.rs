@@ -4,8 +4,10 @@ use super::dns::DnsSdOptions;
 use super::file::FileSdOptions;
 use super::group::{Group, Pairs};
 use super::mdns::MdnsSdOptions;
-use crate::model::Scheme;
+use crate::model::{Params, Scheme};
+use crate::relabel::{Rules, SampleRules, TargetDefaults};
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One `[[scrape_configs]]`.
@@ -15,14 +17,20 @@ pub struct JobOptions {
     pub job_name: String,
     /// Starts with `/`.
     pub metrics_path: String,
+    /// URL parameters of each scrape.
+    pub params: Params,
     pub scheme: Scheme,
     pub interval: Duration,
     /// At most `interval`.
     pub timeout: Duration,
+    /// `relabel_configs`: from what is discovered to targets.
+    pub relabel: Rules,
+    /// More targets than this, and each scrape of the job fails.
+    pub target_limit: Option<usize>,
+    /// From what targets expose to samples.
+    pub samples: Rc<SampleRules>,
     pub static_configs: Vec<StaticConfig>,
     pub discovery: DiscoveryOptions,
-    /// With more targets than this all of them fail; 0 is no limit.
-    pub target_limit: usize,
 }
 
 /// The places besides the configuration where a job's targets are listed.
@@ -48,6 +56,19 @@ pub struct StaticConfig {
 }
 
 impl JobOptions {
+    /// What [`crate::relabel::populate`] needs to know of the job.
+    pub fn target_defaults(&self) -> TargetDefaults<'_> {
+        TargetDefaults {
+            job_name: &self.job_name,
+            scheme: self.scheme,
+            metrics_path: &self.metrics_path,
+            params: &self.params,
+            interval: self.interval,
+            timeout: self.timeout,
+            rules: &self.relabel,
+        }
+    }
+
     /// Whether there may ever be a target.
     pub fn lists_something(&self) -> bool {
         !self.discovery.is_empty() || self.static_configs.iter().any(|config| !config.targets.is_empty())

@@ -1,5 +1,7 @@
 //! What one scrape yields, and what an endpoint is handed of it.
 
+use super::extras::Extras;
+use super::histogram::Histogram;
 use super::series::Series;
 use std::rc::Rc;
 
@@ -27,6 +29,8 @@ pub struct ScrapeBatch {
     pub values: Vec<f64>,
     /// Samples to which the page gave a time of their own, in order of `index`. Mostly empty.
     pub own_timestamps: Vec<OwnTimestamp>,
+    /// What some samples have besides their values. `None` where no sample has anything.
+    pub extras: Option<Box<Extras>>,
 }
 
 /// See [`ScrapeBatch::own_timestamps`].
@@ -53,6 +57,16 @@ impl ScrapeBatch {
             Err(_) => self.timestamp_ms,
         }
     }
+
+    /// Memory that the extras take.
+    pub fn extras_bytes(&self) -> usize {
+        self.extras.as_ref().map_or(0, |extras| extras.held_bytes())
+    }
+
+    /// Histogram of the sample at this position, if it is one.
+    pub fn histogram_at(&self, index: usize) -> Option<&Rc<Histogram>> {
+        self.extras.as_ref()?.histogram_at(index)
+    }
 }
 
 /// Consecutive batches that one endpoint lacks, oldest first. When all of them were delivered or refused for good,
@@ -61,9 +75,18 @@ impl ScrapeBatch {
 pub struct Window {
     pub batches: Vec<Rc<ScrapeBatch>>,
     pub next_record: u64,
+    /// Memory that the batches' extras take.
+    pub extras_bytes: usize,
 }
 
 impl Window {
+    /// Takes a record in, the next one.
+    pub fn push(&mut self, record: u64, batch: Rc<ScrapeBatch>) {
+        self.extras_bytes += batch.extras_bytes();
+        self.batches.push(batch);
+        self.next_record = record + 1;
+    }
+
     pub fn samples(&self) -> usize {
         self.batches.iter().map(|batch| batch.len()).sum()
     }

@@ -53,8 +53,8 @@ pub fn format_duration(duration: Duration) -> String {
     }
     let mut text = String::new();
     for (unit, unit_ms) in UNITS {
-        // Prometheus shows years, weeks and days only where nothing smaller is left over.
-        let exact_only = unit_ms > 3600 * 1000;
+        // Prometheus shows years and weeks only where nothing smaller is left over.
+        let exact_only = unit_ms > 24 * 3600 * 1000;
         if rest_ms >= unit_ms && (!exact_only || rest_ms.is_multiple_of(unit_ms)) {
             text += &format!("{}{unit}", rest_ms / unit_ms);
             rest_ms %= unit_ms;
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_prometheus_writes_them() {
-        for text in ["15s", "1m30s", "500ms", "1h", "1d", "1w", "1y", "26h", "0s"] {
+        for text in ["15s", "1m30s", "500ms", "1h", "1d", "1w", "1y", "1d2h", "90d", "0s"] {
             assert_eq!(format_duration(parse_duration(text).unwrap()), text);
         }
     }

@@ -22,6 +22,8 @@ pub enum LabelsError {
     Malformed,
     /// More than [`LABELS_PER_SERIES_MAX`] labels.
     TooMany(usize),
+    /// This name comes twice.
+    Repeated(String),
     /// A name, a value or the whole set is longer than `limits.rs` allows.
     TooLong { label: String, bytes: usize },
 }
@@ -31,6 +33,7 @@ impl fmt::Display for LabelsError {
         match self {
             LabelsError::Malformed => write!(f, "a stored label set is damaged"),
             LabelsError::TooMany(n) => write!(f, "a series has {n} labels; the most is {LABELS_PER_SERIES_MAX}"),
+            LabelsError::Repeated(name) => write!(f, "label name {name:?} is not unique"),
             LabelsError::TooLong { label, bytes } => write!(f, "label {label:?} is {bytes} bytes long, past the limit"),
         }
     }
@@ -117,9 +120,15 @@ impl<'a> Iterator for LabelsIter<'a> {
 }
 
 /// Collects pairs in any order and makes a [`Labels`] of them. Setting an empty value removes the label, as in Prometheus.
+///
+/// As Prometheus's builder, it may start from a *base*, which is sorted and comes first; what is set comes behind it, in the
+/// order of setting, and takes the place of what the base has of that name. The order decides which of two labels that
+/// relabelling maps to one name stands.
 #[derive(Clone, Default, Debug)]
 pub struct LabelsBuilder {
     pairs: Vec<(String, String)>,
+    /// How many of `pairs` are the base's. Only these may have one name twice.
+    base_len: usize,
 }
 
 impl LabelsBuilder {
@@ -127,8 +136,24 @@ impl LabelsBuilder {
         Self::default()
     }
 
+    /// Starts from labels that may have a name twice, as a page can; [`LabelsBuilder::build`] refuses what is left of them.
+    pub fn over_base<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut pairs: Vec<(String, String)> = pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        LabelsBuilder { base_len: pairs.len(), pairs }
+    }
+
     pub fn clear(&mut self) {
         self.pairs.clear();
+        self.base_len = 0;
+    }
+
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -139,16 +164,31 @@ impl LabelsBuilder {
         if value.is_empty() {
             return self.remove(name);
         }
-        match self.pairs.iter_mut().find(|(n, _)| n == name) {
+        if self.pairs[..self.base_len].iter().any(|(n, _)| n == name) {
+            self.remove(name);
+        }
+        match self.pairs[self.base_len..].iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => value.clone_into(old),
             None => self.pairs.push((name.into(), value.into())),
         }
     }
 
     pub fn remove(&mut self, name: &str) {
-        self.pairs.retain(|(n, _)| n != name);
+        self.retain(|n| n != name);
     }
 
+    /// Removes each label whose name is not to be kept.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let (mut index, base_len) = (0, self.base_len);
+        self.pairs.retain(|(name, _)| {
+            let kept = keep(name);
+            self.base_len -= usize::from(!kept && index < base_len);
+            index += 1;
+            kept
+        });
+    }
+
+    /// The base, then what was set since, in that order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
@@ -158,6 +198,10 @@ impl LabelsBuilder {
             return Err(LabelsError::TooMany(self.pairs.len()));
         }
         self.pairs.sort_unstable();
+        self.base_len = 0;
+        if let Some(twice) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(LabelsError::Repeated(twice[0].0.chars().take(64).collect()));
+        }
         let mut packed = Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 4).sum());
         for (name, value) in &self.pairs {
             check_length(name, name.len(), LABEL_NAME_BYTES_MAX)?;

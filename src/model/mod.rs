@@ -2,7 +2,10 @@
 
 mod batch;
 mod duration;
+mod extras;
+mod histogram;
 mod labels;
+mod name_scheme;
 mod secret;
 mod series;
 mod size;
@@ -10,8 +13,13 @@ mod target;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use extras::{Exemplar, Extras, StartTimestamps};
+pub use histogram::{
+    CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
+};
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use name_scheme::NameScheme;
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
-pub use target::{Scheme, Target};
+pub use target::{Params, Scheme, Target};

@@ -21,7 +21,7 @@ pub fn series_list(table: &SeriesTable, job: &str, count: usize) -> Rc<[Series]>
 /// One value for all series: batch times are milliseconds, and the value is the time.
 pub fn batch(target: u32, timestamp_ms: i64, series: &Rc<[Series]>) -> Rc<ScrapeBatch> {
     let values = vec![timestamp_ms as f64; series.len()];
-    Rc::new(ScrapeBatch { target, timestamp_ms, series: series.clone(), values, own_timestamps: vec![] })
+    Rc::new(ScrapeBatch { target, timestamp_ms, series: series.clone(), values, own_timestamps: vec![], extras: None })
 }
 
 /// `times` scrapes of one target.
@@ -69,7 +69,7 @@ pub fn any_batches() -> impl Strategy<Value = Vec<Rc<ScrapeBatch>>> {
             let stamped = (0..series.len() as u32).filter(|_| random.u8(..) < 80);
             let own = stamped.map(|index| OwnTimestamp { index, timestamp_ms: time_ms / 4000 * 4000 });
             let own_timestamps = own.collect();
-            Rc::new(ScrapeBatch { target, timestamp_ms: time_ms, series, values, own_timestamps })
+            Rc::new(ScrapeBatch { target, timestamp_ms: time_ms, series, values, own_timestamps, extras: None })
         };
         scrapes.into_iter().map(random_batch).collect()
     })

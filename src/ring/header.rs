@@ -22,7 +22,7 @@ use crate::limits::{
 };
 
 pub(super) const HEADER_BYTES: usize = PROGRAM_UNIT_BYTES;
-pub(super) const FORMAT_VERSION: u16 = 1;
+pub(super) const FORMAT_VERSION: u16 = 2;
 const MAGIC: &[u8; 8] = b"NARTHEX\n";
 const ACKS_AT: usize = 48;
 const ACK_BYTES: usize = 16;
@@ -234,9 +234,9 @@ mod tests {
         assert_eq!(SegmentHeader::decode(&[0; HEADER_BYTES]), HeaderUnit::Blank);
         assert_eq!(SegmentHeader::decode(&[0xff; HEADER_BYTES]), HeaderUnit::Blank);
         let mut unit = header().encode();
-        unit[8] = 2;
+        unit[8] = FORMAT_VERSION as u8 + 1;
         let crc = crc32fast::hash(&unit[..CRC_AT]);
         unit[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&unit), HeaderUnit::Newer(2));
+        assert_eq!(SegmentHeader::decode(&unit), HeaderUnit::Newer(FORMAT_VERSION + 1));
     }
 }

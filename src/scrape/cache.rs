@@ -224,6 +224,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Format;
     use super::*;
     use crate::model::{LabelsBuilder, SeriesTable};
     use std::convert::Infallible;
@@ -234,7 +235,7 @@ mod tests {
         let mut walk = cache.walk();
         let mut taken = 0;
         for name in page {
-            let text = SeriesText { raw: name.as_bytes(), metric_type: Default::default() };
+            let text = SeriesText { raw: name.as_bytes(), format: Format::Text, metric_type: Default::default() };
             as_expected.push(walk.expected() == Some(text.raw));
             let make = || {
                 made.push(name.to_string());

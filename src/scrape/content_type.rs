@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Format {
     /// `text/plain`, whatever its version.
     Text,
+    /// `application/openmetrics-text` of a version before 2.
+    OpenMetrics,
 }
 
 /// Why it is not known how to read a page.

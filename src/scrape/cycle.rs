@@ -15,14 +15,16 @@
 //! Refuses to know where a page came from and what becomes of the batch.
 
 use super::cache::{Cache, Walk};
+use super::content_type::Format;
+use super::entry::{Entry, Sample};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
-use super::sample_labels::{SampleLabelsError, report_labels, sample_labels};
-use super::text::{Entry, Sample, TextError, TextParser};
+use super::page_error::PageError;
+use super::parser::Parser;
+use super::sample_labels::{report_labels, sample_labels};
 use crate::counters::Counters;
-use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
+use crate::limits::SERIES_PER_PAGE_MAX;
 use crate::model::{LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
 use std::collections::HashMap;
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,43 +36,6 @@ const REPORT_NAMES: [&str; 5] = [
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
 ];
-
-/// Why a page that arrived could not be taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PageError {
-    Text(TextError),
-    /// A series that can't be: `series` is its text, shortened.
-    Labels {
-        series: String,
-        cause: SampleLabelsError,
-    },
-    /// More than [`SERIES_PER_PAGE_MAX`].
-    TooManySeries,
-    TooManyRepeats,
-}
-
-impl fmt::Display for PageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PageError::Text(error) => error.fmt(f),
-            PageError::Labels { series, cause } => write!(f, "series {series:?} of the page: {cause}"),
-            PageError::TooManySeries => {
-                write!(f, "the page has more than {SERIES_PER_PAGE_MAX} series; let the exporter expose fewer")
-            }
-            PageError::TooManyRepeats => {
-                write!(f, "the page gives one series more than {PAGE_SAMPLES_PER_SERIES_MAX} samples; expose fewer")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PageError {}
-
-impl From<TooManyRepeats> for PageError {
-    fn from(TooManyRepeats: TooManyRepeats) -> Self {
-        PageError::TooManyRepeats
-    }
-}
 
 /// What one scrape yields.
 #[derive(Debug)]
@@ -123,13 +88,13 @@ impl Cycle {
     }
 
     /// Ends a scrape that began at `timestamp_ms` and took so long. `page` is `None` if none arrived.
-    pub fn complete(&mut self, page: Option<&[u8]>, timestamp_ms: i64, duration: Duration) -> CycleResult {
+    pub fn complete(&mut self, page: Option<(&[u8], Format)>, timestamp_ms: i64, duration: Duration) -> CycleResult {
         self.scraped_once = true;
         self.counters.scrapes.add(1);
         let report = Report { up: page.is_some(), duration, counts: SampleCounts::default() };
         let result = match page {
-            None | Some([]) => self.without_samples(&report, timestamp_ms, None),
-            Some(page) => self.with_page(page, report, timestamp_ms),
+            None | Some(([], _)) => self.without_samples(&report, timestamp_ms, None),
+            Some((page, format)) => self.with_page(Parser::new(page, format), report, timestamp_ms),
         };
         if page.is_none() || result.error.is_some() {
             self.counters.scrapes_failed.add(1);
@@ -152,12 +117,12 @@ impl Cycle {
         Some(self.batch(timestamp_ms, series, values))
     }
 
-    fn with_page(&mut self, page: &[u8], mut report: Report, timestamp_ms: i64) -> CycleResult {
+    fn with_page(&mut self, parser: Parser<'_>, mut report: Report, timestamp_ms: i64) -> CycleResult {
         let now_ms = timestamp_ms.saturating_add(report.duration.as_millis() as i64);
         let capacity = self.cache.list().len();
         let mut gathered = Gathered::new(self.report.len(), capacity, timestamp_ms, now_ms);
         let mut walk = self.cache.walk();
-        let mut outcome = self.gather(page, &mut walk, &mut gathered);
+        let mut outcome = self.gather(parser, &mut walk, &mut gathered);
         let changed = match outcome {
             Ok(()) => walk.finish(gathered.values.len()),
             Err(_) => walk.abandon(),
@@ -179,9 +144,8 @@ impl Cycle {
         self.without_samples(&report, timestamp_ms, outcome.err())
     }
 
-    fn gather(&self, page: &[u8], walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
-        let mut parser = TextParser::new(page);
-        while let Some(entry) = parser.next(walk.expected()).map_err(PageError::Text)? {
+    fn gather(&self, mut parser: Parser<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
+        while let Some(entry) = parser.next(walk.expected())? {
             let Entry::Sample(sample) = entry else { continue };
             gathered.counts.scraped += 1;
             let taken = gathered.values.len();
@@ -202,10 +166,8 @@ impl Cycle {
     }
 
     fn make_series(&self, sample: &Sample<'_>) -> Result<Series, PageError> {
-        let labels = sample_labels(&sample.series, &self.target.labels).map_err(|cause| {
-            let shown = &sample.series.raw[..sample.series.raw.len().min(100)];
-            PageError::Labels { series: String::from_utf8_lossy(shown).into_owned(), cause }
-        })?;
+        let labels = sample_labels(&sample.series, &self.target.labels)
+            .map_err(|cause| PageError::labels(sample.series.raw, cause))?;
         Ok(self.table.intern(&labels))
     }
 
@@ -331,7 +293,7 @@ impl Cycle {
     }
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
-        ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new() }
+        ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
     }
 }
 

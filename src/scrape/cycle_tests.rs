@@ -1,6 +1,6 @@
 //! What each kind of page makes of a target's series; the figures are Prometheus's (`scrapeAndReport`, `append`).
 
-use super::{Cycle, CycleResult, PageError, SampleLabelsError};
+use super::{Cycle, CycleResult, Format, PageError, SampleLabelsError};
 use crate::counters::Counters;
 use crate::limits::{LABEL_VALUE_BYTES_MAX, PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
 use crate::model::{LabelsBuilder, LabelsError, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale};
@@ -24,6 +24,7 @@ impl Scrapes {
             scheme: Scheme::Http,
             address: "h:1".into(),
             metrics_path: "/metrics".into(),
+            params: Default::default(),
             labels,
             interval: Duration::from_millis(INTERVAL_MS as u64),
             timeout: Duration::from_secs(10),
@@ -33,9 +34,14 @@ impl Scrapes {
         Scrapes { cycle, counters, timestamp_ms: 100_000 - INTERVAL_MS }
     }
 
+    fn complete_at(&mut self, page: Option<&str>) -> CycleResult {
+        let page = page.map(|page| (page.as_bytes(), Format::Text));
+        self.cycle.complete(page, self.timestamp_ms, Duration::from_millis(500))
+    }
+
     fn complete(&mut self, page: Option<&str>) -> CycleResult {
         self.timestamp_ms += INTERVAL_MS;
-        let result = self.cycle.complete(page.map(str::as_bytes), self.timestamp_ms, Duration::from_millis(500));
+        let result = self.complete_at(page);
         for batch in result.more.iter().chain([&result.batch]) {
             assert_eq!(batch.series.len(), batch.values.len());
             assert_eq!(

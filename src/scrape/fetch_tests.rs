@@ -323,6 +323,7 @@ fn a_scraper_joins_it_all() {
         scheme: Scheme::Http,
         address: address.clone(),
         metrics_path: "/metrics".into(),
+        params: Default::default(),
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(5),
@@ -339,7 +340,7 @@ fn a_scraper_joins_it_all() {
     assert_eq!(result.batch.values[0], 1.0);
     assert!(result.duration > Duration::ZERO && result.duration.as_secs_f64() == result.batch.values[1]);
 
-    let refused = Target { metrics_path: "/a b".into(), ..target };
+    let refused = Target { address: "a b".into(), ..target };
     let result = smol::block_on(scraper(refused).scrape(&clock, 2000));
     assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Url(_)))));
     assert_eq!(result.batch.values[0], 0.0);

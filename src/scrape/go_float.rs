@@ -11,6 +11,17 @@ pub fn parse_go_float(text: &str) -> Option<f64> {
     if number.is_nan() && signed || number.is_infinite() && !named_infinity { None } else { Some(number) }
 }
 
+/// A bucket's bound as `strconv.ParseFloat` reads it, which here takes underscores between digits too. Hexadecimal ones
+/// are the exception: they are left as they are written.
+pub fn parse_go_bound(text: &str) -> Option<f64> {
+    if !text.contains('_') {
+        return parse_go_float(text);
+    }
+    let digit_at = |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_digit);
+    let between_digits = |(at, _)| digit_at(usize::checked_sub(at, 1)) && digit_at(Some(at + 1));
+    if text.match_indices('_').all(between_digits) { parse_go_float(&text.replace('_', "")) } else { None }
+}
+
 /// `FormatOpenMetricsFloat`: Go's shortest `%g`, with `.0` where the text would pass for an integer.
 pub fn format_open_metrics_float(number: f64) -> String {
     if number.is_nan() {
@@ -56,6 +67,20 @@ mod tests {
             ["", ".", "1e", "+nan", "-NaN", "1e400", "-1e400", "0x1", "0x1p-3", "1_2", "infin", "true", "1\r", " 1"]
         {
             assert_eq!(parse_go_float(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bucket_bounds_may_have_underscores() {
+        for (text, number) in [
+            ("0.1_05", Some(0.105)),
+            ("1_0e1_0", Some(1e11)),
+            ("_1", None),
+            ("1_", None),
+            ("1__0", None),
+            ("1_.5", None),
+        ] {
+            assert_eq!(parse_go_bound(text), number, "{text}");
         }
     }
 

@@ -1,45 +1,60 @@
 //! One target's cycle: fetch a page, read it, hand out a batch.
 //!
 //! ```text
-//!  schedule ─ when          fetch ─► text ─► cache ─► gather ─► cycle ─► ScrapeBatch
-//!  (timers are agent's)     dial     series, values   which     staleness,
-//!                                    in step with     samples   report series
-//!                                    the last page    count
+//!  schedule ─ when          fetch ─► parser ─► cache ─► gather ─► cycle ─► ScrapeBatch
+//!  (timers are agent's)     dial     text     series    which     staleness,
+//!                                             in step   samples   report series
+//!                                             with the  count
+//!                                             last page
 //! ```
 //!
 //! [`Scraper`] is the whole; all of it but `dial` and `fetch` is pure. It refuses to know where targets come from and who
-//! takes the batches. Formats other than text 0.0.4 get a parser beside `text`, chosen by `content_type`; relabelling
-//! goes into `sample_labels`, limits into `gather`.
+//! takes the batches. Each format has a parser behind `parser`, chosen by `content_type`; relabelling goes into
+//! `sample_labels`, limits into `gather`.
 
 mod cache;
 mod content_type;
 mod cycle;
 mod dial;
+mod entry;
+mod exemplar;
 mod fetch;
 mod fetch_error;
 mod gather;
 mod go_float;
+mod openmetrics;
+mod page_error;
+mod parser;
 mod sample_labels;
 mod schedule;
 mod series_text;
 mod text;
+mod text_error;
 
 #[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
+mod openmetrics_tests;
+#[cfg(test)]
 mod text_tests;
 
 pub use content_type::{ContentTypeError, Format};
-pub use cycle::{Cycle, CycleResult, PageError};
+pub use cycle::{Cycle, CycleResult};
 pub use dial::{Dialer, Resolver};
+pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
+pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{FetchLimits, Fetcher};
 pub use fetch_error::FetchError;
+pub use openmetrics::OpenMetricsParser;
+pub use page_error::PageError;
+pub use parser::Parser;
 pub use sample_labels::SampleLabelsError;
 pub use schedule::{Schedule, offset_seed};
 pub use series_text::{MetricType, SeriesText};
-pub use text::{Entry, NORMAL_NAN_BITS, Sample, TextError, TextParser};
+pub use text::TextParser;
+pub use text_error::TextError;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
@@ -111,7 +126,7 @@ impl Scraper {
         let fetched = self.fetcher.fetch().await;
         let duration = clock.monotonic().saturating_sub(started);
         let (page, fetch_error) = match fetched {
-            Ok((page, Format::Text)) => (Some(page), None),
+            Ok(page) => (Some(page), None),
             Err(error) => (None, Some(ScrapeError::Fetch(error))),
         };
         let CycleResult { batch, more, error } = self.cycle.complete(page, timestamp_ms, duration);

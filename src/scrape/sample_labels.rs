@@ -106,7 +106,7 @@ pub fn report_labels(name: &str, target: &Labels) -> Result<Labels, LabelsError>
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::{Entry, TextParser};
+    use super::super::{Entry, Format, TextParser};
     use super::*;
 
     fn target(pairs: &[(&str, &str)]) -> Labels {
@@ -170,7 +170,7 @@ mod tests {
         ] {
             assert_eq!(labels(line, &Labels::default()), Err(error), "{line}");
         }
-        let series = SeriesText { raw: b"{\"a\xff\"}", metric_type: Default::default() };
+        let series = SeriesText { raw: b"{\"a\xff\"}", format: Format::Text, metric_type: Default::default() };
         assert_eq!(sample_labels(&series, &Labels::default()), Err(SampleLabelsError::NameInvalid));
     }
 

@@ -98,6 +98,7 @@ mod tests {
             scheme: Scheme::Http,
             address: address.into(),
             metrics_path: "/metrics".into(),
+            params: Default::default(),
             labels: Labels::default(),
             interval: 15 * SECOND,
             timeout: 10 * SECOND,

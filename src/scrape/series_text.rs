@@ -4,25 +4,31 @@
 //! The grammar is that of Prometheus's `promlex.l`, which is wider than the specification: two labels may stand
 //! without a comma between them, and a quoted text may run over a line's end.
 
-use super::go_float::{format_open_metrics_float, parse_go_float};
+use super::content_type::Format;
+use super::go_float::{format_open_metrics_float, parse_go_bound};
 use std::borrow::Cow;
 
 /// What a `# TYPE` line says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricType {
-    /// `untyped`, or no `# TYPE` line so far.
+    /// `untyped` in the text format, `unknown` in OpenMetrics, or no `# TYPE` line so far.
     #[default]
     Unknown,
     Counter,
     Gauge,
     Histogram,
+    GaugeHistogram,
     Summary,
+    Info,
+    StateSet,
 }
 
 /// The text of one series on a page, known to follow the grammar; names may still be empty or not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesText<'p> {
     pub raw: &'p [u8],
+    /// Who reads `raw`.
+    pub format: Format,
     pub metric_type: MetricType,
 }
 
@@ -32,6 +38,12 @@ pub type LabelText<'p> = (Cow<'p, str>, Cow<'p, str>);
 impl<'p> SeriesText<'p> {
     /// The labels in the order of the text, the metric's name as `__name__`. `None` if a name is not UTF-8.
     pub fn labels(&self) -> Option<Vec<LabelText<'p>>> {
+        match self.format {
+            Format::Text | Format::OpenMetrics => self.labels_of_text(),
+        }
+    }
+
+    fn labels_of_text(&self) -> Option<Vec<LabelText<'p>>> {
         let brace = self.raw.iter().position(|byte| *byte == b'{').unwrap_or(self.raw.len());
         let mut labels = Vec::with_capacity(8);
         let name = &self.raw[..brace];
@@ -61,7 +73,7 @@ impl<'p> SeriesText<'p> {
             MetricType::Summary => name == "quantile",
             _ => false,
         };
-        match parse_go_float(&value) {
+        match parse_go_bound(&value) {
             Some(number) if is_bound => Cow::Owned(format_open_metrics_float(number)),
             _ => value,
         }
@@ -150,6 +162,9 @@ impl<'p> Braces<'p> {
 }
 
 /// The inside of the quoted text that starts at `at`, and the position behind it.
+///
+/// Where zeros are allowed, those behind the closing quote belong to the text: as in Prometheus, whose lexer passes over
+/// them and then takes the last byte for the quote.
 pub(super) fn quoted_text(text: &[u8], at: usize, zeros_allowed: bool) -> Option<(&[u8], usize)> {
     if text.get(at) != Some(&b'"') {
         return None;
@@ -157,7 +172,10 @@ pub(super) fn quoted_text(text: &[u8], at: usize, zeros_allowed: bool) -> Option
     let mut end = at + 1;
     loop {
         match text.get(end)? {
-            b'"' => return Some((&text[at + 1..end], end + 1)),
+            b'"' => {
+                let zeros = text[end + 1..].iter().take_while(|byte| zeros_allowed && **byte == 0).count();
+                return Some((&text[at + 1..end + zeros], end + 1 + zeros));
+            }
             // Prometheus's lexer takes zero bytes out of a label's value before it looks for what is escaped.
             b'\\' if zeros_allowed => {
                 end += 1 + text[end + 1..].iter().take_while(|byte| **byte == 0).count();
@@ -172,6 +190,18 @@ pub(super) fn quoted_text(text: &[u8], at: usize, zeros_allowed: bool) -> Option
             _ => end += 1,
         }
     }
+}
+
+/// The position behind a word of a `#` line; zero bytes between and behind its letters count for nothing.
+pub(super) fn after_word(text: &[u8], mut at: usize, word: &[u8]) -> Option<usize> {
+    for byte in word {
+        if text.get(at) != Some(byte) {
+            return None;
+        }
+        at += 1;
+        at += text[at..].iter().take_while(|byte| **byte == 0).count();
+    }
+    Some(at)
 }
 
 pub(super) fn is_blank(byte: u8) -> bool {

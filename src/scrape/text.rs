@@ -7,60 +7,11 @@
 //! touch its value (`a{b="c"}1`), blanks before a bare name belong to the name, and a zero byte where a line or comment
 //! should start ends the page.
 
+use super::content_type::Format;
+use super::entry::{Entry, Sample, normal};
 use super::go_float::parse_go_float;
-use super::series_text::{Braces, MetricType, Part, SeriesText, is_blank, quoted_text};
-use std::fmt;
-
-/// The one NaN that stands for any NaN of a page, so that none passes for a staleness marker (`value.NormalNaN`).
-pub const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
-
-/// Bytes of the page that an error shows.
-const EXCERPT_BYTES_MAX: usize = 60;
-
-/// One line of a page that is not blank.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Entry<'p> {
-    Sample(Sample<'p>),
-    /// `# TYPE name type`; a name in quotes is given without them.
-    Type {
-        name: &'p [u8],
-        metric_type: MetricType,
-    },
-    /// `# HELP name text`, escapes and all.
-    Help {
-        name: &'p [u8],
-        text: &'p str,
-    },
-    Comment,
-}
-
-/// One value of one series.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample<'p> {
-    pub series: SeriesText<'p>,
-    /// It is the series that [`TextParser::next`] was told to expect.
-    pub expected: bool,
-    pub value: f64,
-    pub timestamp_ms: Option<i64>,
-}
-
-/// Where a page stops making sense, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextError {
-    /// From 1.
-    pub line: usize,
-    what: &'static str,
-    /// The line up to the place where reading stopped, or the end of that if it is long.
-    excerpt: String,
-}
-
-impl fmt::Display for TextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} of the page: {} while parsing {:?}", self.line, self.what, self.excerpt)
-    }
-}
-
-impl std::error::Error for TextError {}
+use super::series_text::{Braces, MetricType, Part, SeriesText, after_word, is_blank, quoted_text};
+use super::text_error::TextError;
 
 pub struct TextParser<'p> {
     page: &'p [u8],
@@ -166,9 +117,15 @@ impl<'p> TextParser<'p> {
         } else {
             "expected timestamp or new record"
         })?;
-        let series = SeriesText { raw: &self.page[self.start..end], metric_type: self.metric_type };
-        let value = if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { value };
-        Ok(Entry::Sample(Sample { series, expected, value, timestamp_ms }))
+        let raw = &self.page[self.start..end];
+        Ok(Entry::Sample(Sample {
+            series: SeriesText { raw, format: Format::Text, metric_type: self.metric_type },
+            expected,
+            value: normal(value),
+            timestamp_ms,
+            start_timestamp_ms: None,
+            exemplar: None,
+        }))
     }
 
     /// `# HELP`, `# TYPE`, or a comment.
@@ -177,9 +134,9 @@ impl<'p> TextParser<'p> {
         let spaced = is_blank(self.peek());
         self.skip_blanks();
         for (keyword, is_type) in [(b"HELP", false), (b"TYPE", true)] {
-            let rest = &self.page[self.at.min(self.page.len())..];
-            if spaced && rest.starts_with(keyword) && rest.get(keyword.len()).copied().is_some_and(is_blank) {
-                self.at += keyword.len();
+            let after = after_word(self.page, self.at, keyword).filter(|_| spaced);
+            if let Some(at) = after.filter(|at| self.page.get(*at).copied().is_some_and(is_blank)) {
+                self.at = at;
                 return self.metadata(is_type).map(Some);
             }
         }
@@ -251,10 +208,7 @@ impl<'p> TextParser<'p> {
 
     /// What was expected at the present position.
     fn error(&self, what: &'static str) -> TextError {
-        let end = (self.at + 1).min(self.page.len());
-        let start = self.start.max(end.saturating_sub(EXCERPT_BYTES_MAX)).min(end);
-        let line = 1 + self.page[..self.at.min(self.page.len())].iter().filter(|byte| **byte == b'\n').count();
-        TextError { line, what, excerpt: String::from_utf8_lossy(&self.page[start..end]).into_owned() }
+        TextError::new(self.page, self.start, self.at, what)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Pages as the specification and Prometheus's own tests (`promparse_test.go`) have them.
 
-use super::text::{Entry, NORMAL_NAN_BITS, TextError, TextParser};
-use super::{MetricType, Sample};
+use super::{Entry, MetricType, NORMAL_NAN_BITS, Sample, TextError, TextParser};
 use proptest::prelude::*;
 
 /// A sample as the tests write it: the series' text, its labels, value and time.
@@ -200,7 +199,10 @@ fn a_zero_byte_where_a_line_should_start_ends_the_page_as_in_prometheus() {
     assert_eq!(samples("a 1\n\0b 2\n").len(), 1);
     assert_eq!(samples("a 1\n#x\0y\nb 2\n").len(), 1);
     assert_eq!(samples("a 1\n# x\0y\nb 2\n").len(), 2);
-    assert_eq!(entries(b"# HELP \0a b\n"), Ok(vec![Entry::Help { name: b"a", text: "b" }]));
+    for help in [&b"# HELP \0a b\n"[..], b"# H\0ELP\0 a b\n"] {
+        assert_eq!(entries(help), Ok(vec![Entry::Help { name: b"a", text: "b" }]));
+    }
+    assert_eq!(samples("a{b=\"c\"\0} 1\n")[0].labels[1].1, "c\"", "the last zero is taken for the quote");
 }
 
 #[test]

@@ -9,6 +9,31 @@ pub struct Sample {
     pub labels: Vec<(String, String)>,
     pub bits: u64,
     pub timestamp_ms: i64,
+    pub histogram: Option<Histogram>,
+    pub exemplars: Vec<Exemplar>,
+    pub start_ms: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    pub hint: usize,
+    pub is_float: bool,
+    pub schema: i64,
+    pub zero_threshold: u64,
+    /// Positive and negative; offset and length.
+    pub spans: [Vec<(i64, u64)>; 2],
+    pub custom: Vec<u64>,
+    /// Whole numbers, or the bits of an f64.
+    pub zero_count: u64,
+    pub buckets: [Vec<u64>; 2],
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exemplar {
+    pub packed: Vec<u8>,
+    pub bits: u64,
+    pub timestamp_ms: i64,
 }
 
 /// Every sample of an image as a JSON line.
@@ -24,7 +49,7 @@ pub fn dump(image: &[u8]) -> String {
 }
 
 fn is_header(unit: &[u8]) -> bool {
-    unit.starts_with(b"NARTHEX\n") && unit[8..10] == [1, 0] && u32_at(unit, 508) == crc32(&[&unit[..508]])
+    unit.starts_with(b"NARTHEX\n") && unit[8..10] == [2, 0] && u32_at(unit, 508) == crc32(&[&unit[..508]])
 }
 
 fn batches(segment: &[u8]) -> Vec<Batch> {
@@ -202,6 +227,10 @@ struct Stream {
     interval: i64,
     follower: usize,
     own: usize,
+    extras: usize,
+    /// Of histograms and of exemplars.
+    positions: [Vec<usize>; 2],
+    starts: Vec<(usize, i64)>,
 }
 
 #[derive(Clone)]
@@ -214,6 +243,8 @@ struct Series {
     length: Option<i64>,
     steadiness: i64,
     repeats: usize,
+    histogram: Option<Histogram>,
+    exemplar: Option<Exemplar>,
 }
 
 pub struct Segment {
@@ -282,8 +313,61 @@ impl Segment {
             labels: unpack(&self.dictionary[*series].packed),
             bits,
             timestamp_ms,
+            histogram: None,
+            exemplars: Vec::new(),
+            start_ms: None,
         };
-        samples.map(sample).collect()
+        let mut samples = samples.map(sample).collect();
+        self.streams[stream].extras = coder.bit(&mut self.models, "has extras", [self.streams[stream].extras, 0, 0]);
+        if self.streams[stream].extras == 1 {
+            self.extras(coder, stream, &mut samples);
+        }
+        samples
+    }
+
+    fn extras(&mut self, coder: &mut Coder, stream: usize, samples: &mut Batch) {
+        let list = self.streams[stream].list.clone();
+        for position in self.positions(coder, stream, 0) {
+            let last = self.dictionary[list[position]].histogram.clone();
+            let histogram = histogram(coder, &mut self.models, last);
+            self.dictionary[list[position]].histogram = Some(histogram.clone());
+            samples[position].histogram = Some(histogram);
+        }
+        for position in self.positions(coder, stream, 1) {
+            let last = self.dictionary[list[position]].exemplar.clone().unwrap_or_default();
+            if coder.bit(&mut self.models, "same exemplar", [0; 3]) == 1 {
+                samples[position].exemplars.push(last);
+                continue;
+            }
+            let bits = match coder.bit(&mut self.models, "same value", [0; 3]) {
+                1 => last.bits,
+                _ => raw(coder),
+            };
+            let timestamp_ms = self.streams[stream].time.wrapping_add(coder.signed(&mut self.models, "exemplar time"));
+            let packed = self.edit(coder, 2, &last.packed);
+            let exemplar = Exemplar { packed, bits, timestamp_ms };
+            self.dictionary[list[position]].exemplar = Some(exemplar.clone());
+            samples[position].exemplars.push(exemplar);
+        }
+        if coder.bit(&mut self.models, "same starts", [0; 3]) == 0 {
+            let positions = new_positions(coder, &mut self.models, 2);
+            let mut before = self.streams[stream].time;
+            let mut start = |at| {
+                before = before.wrapping_add(coder.signed(&mut self.models, "start time"));
+                (at, before)
+            };
+            self.streams[stream].starts = positions.into_iter().map(&mut start).collect();
+        }
+        for (position, start_ms) in &self.streams[stream].starts {
+            samples[*position].start_ms = Some(*start_ms);
+        }
+    }
+
+    fn positions(&mut self, coder: &mut Coder, stream: usize, kind: usize) -> Vec<usize> {
+        if coder.bit(&mut self.models, "same positions", [kind, 0, 0]) == 0 {
+            self.streams[stream].positions[kind] = new_positions(coder, &mut self.models, kind);
+        }
+        self.streams[stream].positions[kind].clone()
     }
 
     fn stream(&mut self, coder: &mut Coder) -> usize {
@@ -293,8 +377,16 @@ impl Segment {
             _ => coder.number(&mut self.models, "stream", 0) as usize,
         };
         if stream == self.streams.len() {
-            let new = Stream { list: Vec::new(), time: self.last_time, interval: 0, follower: stream + 1, own: 0 };
-            self.streams.push(new);
+            self.streams.push(Stream {
+                list: Vec::new(),
+                time: self.last_time,
+                interval: 0,
+                follower: stream + 1,
+                own: 0,
+                extras: 0,
+                positions: Default::default(),
+                starts: Vec::new(),
+            });
         }
         self.streams[self.last_stream].follower = stream;
         self.last_stream = stream;
@@ -322,10 +414,19 @@ impl Segment {
                 3 => {
                     let packed = self.labels(coder, list.last().copied());
                     let (unit, history) = (30, 1);
-                    let fresh =
-                        Series { packed, last: 0, drift: 0, unit, history, length: None, steadiness: 0, repeats: 0 };
                     list.push(self.dictionary.len());
-                    self.dictionary.push(fresh);
+                    self.dictionary.push(Series {
+                        packed,
+                        last: 0,
+                        drift: 0,
+                        unit,
+                        history,
+                        length: None,
+                        steadiness: 0,
+                        repeats: 0,
+                        histogram: None,
+                        exemplar: None,
+                    });
                 }
                 4 => return list,
                 _ => panic!("there is no operation {op}"),
@@ -371,7 +472,7 @@ impl Segment {
             let place = near.wrapping_mul(0x9e37_79b1) as usize >> 19;
             let mut node = 1;
             for _ in 0..8 {
-                node = 2 * node + coder.bit(&mut self.models, "text", [(place ^ (node * 29)) % 8192, 0, 0]);
+                node = 2 * node + coder.bit(&mut self.models, "text", [(place ^ (node * 29)) % 8192, m / 2, 0]);
             }
             text.push(node as u8);
         }
@@ -434,6 +535,93 @@ impl Segment {
         *step_before = Some((unit, step));
         series.last
     }
+}
+
+fn new_positions(coder: &mut Coder, models: &mut Models, kind: usize) -> Vec<usize> {
+    let count = coder.number(models, "position count", kind);
+    let mut next = 0;
+    let mut position = |_| {
+        let at = next + coder.number(models, "position gap", kind) as usize;
+        next = at + usize::from(kind != 1);
+        at
+    };
+    (0..count).map(&mut position).collect()
+}
+
+fn raw(coder: &mut Coder) -> u64 {
+    (0..4).fold(0, |bits, _| bits << 16 | coder.direct(16))
+}
+
+fn histogram(coder: &mut Coder, models: &mut Models, last: Option<Histogram>) -> Histogram {
+    let mut new = match coder.bit(models, "same shape", [0; 3]) {
+        1 => last.clone().expect("there was one"),
+        _ => Histogram {
+            hint: coder.symbol(models, "hint", [0; 2], 2),
+            is_float: coder.bit(models, "float", [0; 3]) == 1,
+            schema: coder.signed(models, "schema"),
+            zero_threshold: raw(coder),
+            spans: [spans(coder, models), spans(coder, models)],
+            custom: (0..coder.number(models, "bounds", 0)).map(|_| raw(coder)).collect(),
+            ..Histogram::default()
+        },
+    };
+    let same_kind = last.as_ref().is_some_and(|last| last.is_float == new.is_float);
+    let comparable = last.as_ref().filter(|last| same_kind && last.schema == new.schema);
+    let mut near = 0;
+    let guess = if same_kind { last.as_ref().map_or(0, |last| last.zero_count) } else { 0 };
+    new.zero_count = count(coder, models, &mut near, new.is_float, guess);
+    for side in [0, 1] {
+        let known: HashMap<i64, u64> = comparable.map_or(HashMap::new(), |last| {
+            indices(&last.spans[side]).into_iter().zip(last.buckets[side].iter().copied()).collect()
+        });
+        let mut buckets: Vec<u64> = Vec::new();
+        for index in indices(&new.spans[side]) {
+            let before = buckets.last().copied().unwrap_or(0);
+            let guess = if comparable.is_some() { known.get(&index).copied().unwrap_or(0) } else { before };
+            buckets.push(count(coder, models, &mut near, new.is_float, guess));
+        }
+        new.buckets[side] = buckets;
+    }
+    let all = [&[new.zero_count][..], &new.buckets[0], &new.buckets[1]].concat();
+    let float_bits = |sum: f64| if sum.is_nan() { 0x7ff8_0000_0000_0000 } else { sum.to_bits() };
+    let sum = match new.is_float {
+        true => float_bits(all.iter().skip(1).fold(f64::from_bits(all[0]), |sum, bits| sum + f64::from_bits(*bits))),
+        false => all.iter().fold(0u64, |sum, count| sum.wrapping_add(*count)),
+    };
+    new.count = count(coder, models, &mut near, new.is_float, sum);
+    new
+}
+
+fn spans(coder: &mut Coder, models: &mut Models) -> Vec<(i64, u64)> {
+    let count = coder.number(models, "spans", 0);
+    (0..count).map(|_| (coder.signed(models, "span offset"), coder.number(models, "span length", 0))).collect()
+}
+
+fn indices(spans: &[(i64, u64)]) -> Vec<i64> {
+    let mut next = 0;
+    let mut of_span = |(offset, length): &(i64, u64)| {
+        let first = next + offset;
+        next = first + *length as i64;
+        first..next
+    };
+    spans.iter().flat_map(&mut of_span).collect()
+}
+
+fn count(coder: &mut Coder, models: &mut Models, near: &mut usize, is_float: bool, guess: u64) -> u64 {
+    let changed = coder.bit(models, "count changed", [*near, 0, 0]);
+    let step_model = *near % 2;
+    *near = (2 * *near + changed) % 4;
+    if changed == 0 {
+        return guess;
+    }
+    if is_float && coder.bit(models, "whole", [0; 3]) == 0 {
+        return raw(coder);
+    }
+    let step = unfold(coder.number(models, "count step", step_model));
+    if is_float {
+        return ((f64::from_bits(guess) as i64).wrapping_add(step) as f64).to_bits();
+    }
+    guess.wrapping_add(step as u64)
 }
 
 fn value_of(unit: usize, n: i64) -> u64 {

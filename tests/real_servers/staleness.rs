@@ -62,14 +62,24 @@ fn ends<'a>(expectation: &'a Expectation) -> impl Iterator<Item = End<'a>> {
 }
 
 /// Prometheus acts on markers: a series that left the page is gone at that page's timestamp, not five minutes later.
+///
+/// One that left while the agent was dead has no marker, as with Prometheus's own restarts: if the kill falls between the
+/// last page with the series and the first without, the receiver goes on giving it until the agent has seen it again.
 pub fn check_gaps(prometheus: &Uplink, odd: &Served, stored: &Stored, story: &Story) -> Complaints {
     let mut complaints = Complaints(Vec::new());
     let Some(number) = stored.get(&odd.series(PAGE_NUMBER)) else { return complaints };
+    let is_on = |page: &Page| page.samples.keys().any(|series| series.name() == COMES_AND_GOES);
     let mut gaps = 0;
     for pair in odd.pages.windows(2).filter(|pair| pair.iter().all(|page| story.must_arrive(page))) {
         let at = number.iter().find(|point| point.held == Held::Value(pair[1].number as f64));
-        let (Some(at), true) = (at, story.run(pair[0].asked_ms) == story.run(pair[1].asked_ms)) else { continue };
-        let is_on = pair[1].samples.keys().any(|series| series.name() == COMES_AND_GOES);
+        let run = story.run(pair[1].asked_ms);
+        let (Some(at), true) = (at, story.run(pair[0].asked_ms) == run) else { continue };
+        let mut pages_of_run = odd.pages.iter().filter(|page| story.run(page.asked_ms) == run);
+        let first_seen = pages_of_run.find(|page| is_on(page)).map_or(u64::MAX, |page| page.number);
+        let is_on = is_on(&pair[1]);
+        if first_seen > pair[1].number {
+            continue;
+        }
         let count = prometheus.receiver.count_at(COMES_AND_GOES, at.at_ms);
         gaps += usize::from(!is_on);
         if count != usize::from(is_on) {

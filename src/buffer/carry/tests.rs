@@ -35,7 +35,14 @@ fn value(scrape: i64, i: usize) -> f64 {
 
 fn push(buffer: &mut Buffer<SimFlash>, list: &Rc<[Series]>, scrape: i64) {
     let values = (0..list.len()).map(|i| value(scrape, i)).collect();
-    let batch = ScrapeBatch { target: 0, timestamp_ms: scrape, series: list.clone(), values, own_timestamps: vec![] };
+    let batch = ScrapeBatch {
+        target: 0,
+        timestamp_ms: scrape,
+        series: list.clone(),
+        values,
+        own_timestamps: vec![],
+        extras: None,
+    };
     buffer.push(batch, Duration::from_secs(scrape as u64));
 }
 

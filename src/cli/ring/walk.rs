@@ -176,7 +176,7 @@ mod tests {
         let series: Rc<[Series]> =
             [table.intern(&LabelsBuilder::from_iter([("__name__", "n")]).build().unwrap())].into();
         let (values, own_timestamps) = (vec![record as f64], Vec::new());
-        let batch = ScrapeBatch { target: 0, timestamp_ms: 1000, series, values, own_timestamps };
+        let batch = ScrapeBatch { target: 0, timestamp_ms: 1000, series, values, own_timestamps, extras: None };
         let mut payload = Vec::new();
         SegmentCodec::new().encode(&[Rc::new(batch)], &mut payload);
         let meta = FrameMeta { first_record: record, sample_counts: vec![1], acks: Acks::new() };

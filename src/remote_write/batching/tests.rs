@@ -99,7 +99,14 @@ fn a_repeated_sample_is_left_out_but_not_one_that_differs_in_time_or_value() {
     let stamped = |timestamp_ms, value| {
         let own_timestamps = vec![OwnTimestamp { index: 0, timestamp_ms }];
         let values = vec![value];
-        Rc::new(ScrapeBatch { target: 0, timestamp_ms: 99, series: series.clone(), values, own_timestamps })
+        Rc::new(ScrapeBatch {
+            target: 0,
+            timestamp_ms: 99,
+            series: series.clone(),
+            values,
+            own_timestamps,
+            extras: None,
+        })
     };
     let batches = [stamped(1, 5.0), stamped(1, 5.0), stamped(1, 6.0), stamped(2, 6.0), stamped(1, 6.0)];
     let block = Block { batches: 0..5, series: 0..1 };

@@ -92,8 +92,14 @@ fn values_keep_their_bits_and_times_may_be_before_1970() {
     let series = series_list(&table, "a", values.len());
     for timestamp_ms in [0, -1, i64::MAX, i64::MIN] {
         let own_timestamps = vec![];
-        let batch =
-            ScrapeBatch { target: 0, timestamp_ms, series: series.clone(), values: values.clone(), own_timestamps };
+        let batch = ScrapeBatch {
+            target: 0,
+            timestamp_ms,
+            series: series.clone(),
+            values: values.clone(),
+            own_timestamps,
+            extras: None,
+        };
         let request = Request { blocks: vec![Block { batches: 0..1, series: 0..values.len() }] };
         let decoded = decode(&encode(&Labels::default(), &[Rc::new(batch)], &request));
         let samples: Vec<_> = decoded.timeseries.iter().map(|series| series.samples[0]).collect();

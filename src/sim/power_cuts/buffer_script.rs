@@ -96,7 +96,14 @@ impl World {
         let value = |i: u64| ((scrape * 7919 + i * 104_729) as f64).sin();
         let values = (0..samples).map(value).collect();
         let series = list.clone();
-        ScrapeBatch { target: target as u32, timestamp_ms: scrape as i64, series, values, own_timestamps: vec![] }
+        ScrapeBatch {
+            target: target as u32,
+            timestamp_ms: scrape as i64,
+            series,
+            values,
+            own_timestamps: vec![],
+            extras: None,
+        }
     }
 
     /// The scrape's number, if this is it to the bit.

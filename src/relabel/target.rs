@@ -1,0 +1,277 @@
+//! What was discovered becomes a target, or is dropped: Prometheus's `PopulateLabels`.
+//!
+//! ```text
+//!  discovered   __address__  __meta_*  group labels
+//!  + defaults   job  __scheme__  __metrics_path__  __scrape_interval__  __scrape_timeout__  __param_*
+//!  ─► rules ─► checks ─► Target: labels without __*, instance if none; address, path, params, interval, timeout from __*
+//! ```
+
+use super::{Rules, Verdict};
+use crate::model::{LabelsBuilder, LabelsError, Params, Scheme, Target, format_duration, parse_duration};
+use std::fmt;
+use std::time::Duration;
+
+const ADDRESS: &str = "__address__";
+const SCHEME: &str = "__scheme__";
+const METRICS_PATH: &str = "__metrics_path__";
+const SCRAPE_INTERVAL: &str = "__scrape_interval__";
+const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+const PARAM_PREFIX: &str = "__param_";
+
+/// Prometheus's switches for one target's native histograms; Narthex has none of them.
+const HISTOGRAM_SWITCHES: [&str; 3] =
+    ["__convert_classic_histograms_to_nhcb__", "__always_scrape_classic_histograms__", "__scrape_native_histograms__"];
+
+/// What a job gives each of its targets that does not bring its own.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetDefaults<'j> {
+    pub job_name: &'j str,
+    pub scheme: Scheme,
+    pub metrics_path: &'j str,
+    pub params: &'j Params,
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// `relabel_configs`.
+    pub rules: &'j Rules,
+}
+
+/// What became of something that was discovered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Populated {
+    Target(Target),
+    /// The rules dropped it: to be counted, not to be scraped.
+    Dropped,
+}
+
+/// Why there is no target, though no rule dropped it. Texts are as the rules left them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PopulateError {
+    NoAddress,
+    AddressInvalid(String),
+    SchemeUnknown(String),
+    /// `__scrape_interval__` or `__scrape_timeout__` is not a duration, or zero.
+    DurationInvalid {
+        label: &'static str,
+        value: String,
+    },
+    TimeoutTooLong {
+        timeout: String,
+        interval: String,
+    },
+    HistogramSwitch(&'static str),
+    Labels(LabelsError),
+}
+
+impl fmt::Display for PopulateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PopulateError::NoAddress => write!(f, "no address; let relabel_configs leave one in {ADDRESS}"),
+            PopulateError::AddressInvalid(address) => {
+                write!(
+                    f,
+                    "{address:?} is not a valid hostname; write host or host:port, and the path in {METRICS_PATH}"
+                )
+            }
+            PopulateError::SchemeUnknown(scheme) => {
+                write!(f, "{scheme:?} in {SCHEME} is not a scheme; write \"http\" or \"https\"")
+            }
+            PopulateError::DurationInvalid { label, value } => {
+                write!(f, "{value:?} in {label} is not a duration that can be; write one such as \"15s\"")
+            }
+            PopulateError::TimeoutTooLong { timeout, interval } => {
+                write!(f, "scrape timeout cannot be greater than scrape interval ({timeout:?} > {interval:?}); ")?;
+                write!(f, "let {SCRAPE_TIMEOUT} be shorter or {SCRAPE_INTERVAL} longer")
+            }
+            PopulateError::HistogramSwitch(label) => write!(f, "{label} can only be \"false\"; remove it"),
+            PopulateError::Labels(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PopulateError {}
+
+impl From<LabelsError> for PopulateError {
+    fn from(error: LabelsError) -> Self {
+        PopulateError::Labels(error)
+    }
+}
+
+/// Makes a target of what discovery knows of it: `__address__`, `__meta_*`, and the labels of its group where it has none of
+/// its own by that name.
+pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) -> Result<Populated, PopulateError> {
+    let labels = &mut discovered;
+    set_defaults(labels, defaults);
+    if defaults.rules.apply(labels)? == Verdict::Drop {
+        return Ok(Populated::Dropped);
+    }
+    let text = |name| labels.get(name).unwrap_or_default().to_owned();
+    let address = check_address(text(ADDRESS))?;
+    let (interval, timeout) = timing(text(SCRAPE_INTERVAL), text(SCRAPE_TIMEOUT))?;
+    if let Some(switch) = HISTOGRAM_SWITCHES.into_iter().find(|switch| !is_off(&text(switch))) {
+        return Err(PopulateError::HistogramSwitch(switch));
+    }
+    let scheme = text(SCHEME);
+    let scheme = Scheme::parse(&scheme).ok_or(PopulateError::SchemeUnknown(scheme))?;
+    let (metrics_path, params) = (text(METRICS_PATH), params_of(labels, defaults.params));
+    labels.retain(|name| !name.starts_with("__"));
+    if labels.get("instance").is_none() {
+        labels.set("instance", &address);
+    }
+    let labels = labels.build()?;
+    Ok(Populated::Target(Target { scheme, address, metrics_path, params, labels, interval, timeout }))
+}
+
+fn set_defaults(labels: &mut LabelsBuilder, defaults: &TargetDefaults<'_>) {
+    let mut set = |name: &str, value: &str| {
+        if labels.get(name).is_none() {
+            labels.set(name, value);
+        }
+    };
+    set("job", defaults.job_name);
+    set(SCRAPE_INTERVAL, &format_duration(defaults.interval));
+    set(SCRAPE_TIMEOUT, &format_duration(defaults.timeout));
+    set(METRICS_PATH, defaults.metrics_path);
+    set(SCHEME, defaults.scheme.name());
+    HISTOGRAM_SWITCHES.iter().for_each(|switch| set(switch, "false"));
+    for (name, values) in defaults.params {
+        if let Some(first) = values.first() {
+            set(&format!("{PARAM_PREFIX}{name}"), first);
+        }
+    }
+}
+
+/// Addresses that can't be reached fail when they are scraped, as in Prometheus. A socket's path is the one with slashes.
+fn check_address(address: String) -> Result<String, PopulateError> {
+    match () {
+        _ if address.is_empty() => Err(PopulateError::NoAddress),
+        _ if address.contains('/') && !address.starts_with("unix:///") => Err(PopulateError::AddressInvalid(address)),
+        _ => Ok(address),
+    }
+}
+
+fn timing(interval: String, timeout: String) -> Result<(Duration, Duration), PopulateError> {
+    let parse = |label, text: &str| match parse_duration(text) {
+        // Prometheus counts nanoseconds in 63 bits.
+        Ok(duration) if !duration.is_zero() && duration.as_nanos() <= i64::MAX as u128 => Ok(duration),
+        _ => Err(PopulateError::DurationInvalid { label, value: text.into() }),
+    };
+    let times = (parse(SCRAPE_INTERVAL, &interval)?, parse(SCRAPE_TIMEOUT, &timeout)?);
+    if times.1 > times.0 { Err(PopulateError::TimeoutTooLong { timeout, interval }) } else { Ok(times) }
+}
+
+/// What Go's `strconv.ParseBool` takes for false, and nothing at all.
+fn is_off(text: &str) -> bool {
+    matches!(text, "" | "0" | "f" | "F" | "false" | "FALSE" | "False")
+}
+
+/// The job's parameters; the first value of each is the label's, if that is left.
+fn params_of(labels: &LabelsBuilder, configured: &Params) -> Params {
+    let mut params = configured.clone();
+    for (name, value) in labels.iter() {
+        let Some(name) = name.strip_prefix(PARAM_PREFIX) else { continue };
+        let values = params.entry(name.into()).or_default();
+        match values.first_mut() {
+            Some(first) => value.clone_into(first),
+            None => values.push(value.into()),
+        }
+    }
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NameScheme;
+    use crate::relabel::{Rule, RuleOptions};
+
+    fn replace(source: &str, target: &str, replacement: &str) -> RuleOptions {
+        RuleOptions {
+            source_labels: Some(vec![source.into()]),
+            target_label: target.into(),
+            replacement: replacement.into(),
+            ..RuleOptions::default()
+        }
+    }
+
+    fn outcome(discovered: &[(&str, &str)], rules: Vec<RuleOptions>) -> Result<Populated, PopulateError> {
+        let params = Params::from([("module".into(), vec!["http".into(), "second".into()]), ("none".into(), vec![])]);
+        let rules: Rules = rules.into_iter().map(|options| Rule::new(options, NameScheme::Utf8).unwrap()).collect();
+        let defaults = TargetDefaults {
+            job_name: "probe",
+            scheme: Scheme::Http,
+            metrics_path: "/probe",
+            params: &params,
+            interval: Duration::from_secs(93_600),
+            timeout: Duration::from_secs(10),
+            rules: &rules,
+        };
+        populate(discovered.iter().copied().collect(), &defaults)
+    }
+
+    fn target(discovered: &[(&str, &str)], rules: Vec<RuleOptions>) -> Target {
+        match outcome(discovered, rules) {
+            Ok(Populated::Target(target)) => target,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_target_gets_what_its_job_gives() {
+        let target = target(&[("__address__", "h:1"), ("__meta_x", "1"), ("site", "north"), ("empty", "")], vec![]);
+        assert_eq!(target.url(), "http://h:1/probe?module=http&module=second");
+        assert_eq!(target.labels.to_string(), r#"{instance="h:1", job="probe", site="north"}"#);
+        assert_eq!((target.interval.as_secs(), target.timeout.as_secs()), (93_600, 10));
+    }
+
+    #[test]
+    fn labels_and_rules_decide_where_and_how_often() {
+        let discovered = [
+            ("__address__", "http://site.example/a b"),
+            ("__param_module", "tcp"),
+            ("__scrape_interval__", "1m30s"),
+            ("__scheme__", "https"),
+            ("job", "own"),
+        ];
+        let rules = vec![
+            replace("__address__", "__param_target", "$1"),
+            replace("__param_target", "instance", "$1"),
+            replace("missing", "__address__", "prober:9115"),
+            replace("__scrape_interval__", "every", "$1"),
+            replace("__scrape_timeout__", "__scrape_timeout__", "1m$1"),
+            replace("__tmp", "__tmp", "x"),
+            replace("__tmp", "tmp", "$1"),
+            replace("missing", "__metrics_path__", ""),
+        ];
+        let target = target(&discovered, rules);
+        let labels = r#"{every="1m30s", instance="http://site.example/a b", job="own", tmp="x"}"#;
+        assert_eq!(target.labels.to_string(), labels);
+        let url = "https://prober:9115?module=tcp&module=second&target=http%3A%2F%2Fsite.example%2Fa+b";
+        assert_eq!(target.url(), url);
+        assert_eq!((target.interval.as_secs(), target.timeout.as_secs()), (90, 70));
+    }
+
+    #[test]
+    fn dropped_targets_are_told_from_broken_ones() {
+        let drop = RuleOptions {
+            action: super::super::Action::Drop,
+            source_labels: Some(vec!["__scrape_interval__".into(), "__scrape_timeout__".into()]),
+            regex: Some("1d2h;10s".into()),
+            ..RuleOptions::default()
+        };
+        assert_eq!(outcome(&[("__address__", "h:1")], vec![drop]), Ok(Populated::Dropped));
+        for (discovered, error) in [
+            (&[][..], "no address"),
+            (&[("__address__", "h:1/x")], "\"h:1/x\" is not a valid hostname"),
+            (&[("__address__", "h"), ("__scheme__", "ftp")], "\"ftp\" in __scheme__"),
+            (&[("__address__", "h"), ("__scrape_interval__", "0")], "\"0\" in __scrape_interval__"),
+            (&[("__address__", "h"), ("__scrape_timeout__", "1x")], "\"1x\" in __scrape_timeout__"),
+            (&[("__address__", "h"), ("__scrape_interval__", "300y")], "\"300y\" in __scrape_interval__"),
+            (&[("__address__", "h"), ("__scrape_interval__", "9s")], "scrape timeout cannot be greater"),
+            (&[("__address__", "h"), ("__scrape_native_histograms__", "true")], "__scrape_native_histograms__ can"),
+        ] {
+            let found = outcome(discovered, vec![]).unwrap_err().to_string();
+            assert!(found.starts_with(error), "{found}");
+        }
+        assert!(outcome(&[("__address__", "unix:///run/x.sock")], vec![]).is_ok());
+    }
+}
