@@ -63,13 +63,13 @@ mod tests {
         Ok(Message { rcode, ..Message::parse(&response(1, answers, &[])).unwrap() })
     }
 
+    type Found = Result<Vec<Record>, String>;
+
     /// Looks `x` up; the answer, and what was asked of whom.
-    fn looked_up(
-        answer: impl Fn(&str, &str) -> Result<Message, String>,
-    ) -> (Result<Vec<Record>, String>, Vec<(String, String)>) {
+    fn looked_up(answer: impl Fn(&str, &str) -> Result<Message, String>) -> (Found, Vec<[String; 2]>) {
         let mut asked = Vec::new();
         let found = smol::block_on(lookup("x", &conf(), async |server: SocketAddr, name: &Name| {
-            asked.push((server.ip().to_string(), name.to_string()));
+            asked.push([server.ip().to_string(), name.to_string()]);
             answer(&server.ip().to_string(), &name.to_string())
         }));
         (found, asked)

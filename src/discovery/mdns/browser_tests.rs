@@ -80,7 +80,7 @@ fn one_packet_with_everything_is_a_target() {
 fn what_is_missing_is_asked_for_until_it_is_there() {
     let mut browser = browser();
     let service = (format!("{SERVICE}."), TYPE_PTR);
-    assert_eq!(asked(&mut browser, 0), [service.clone()]);
+    assert_eq!(asked(&mut browser, 0), std::slice::from_ref(&service));
     hear(&mut browser, &[pointer(4500)], 0);
     let instance = |kind| (format!("{PUMP}."), kind);
     assert_eq!(asked(&mut browser, 0), [instance(TYPE_TXT), instance(TYPE_SRV)]);
