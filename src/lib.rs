@@ -21,6 +21,7 @@ pub mod codec;
 pub mod config;
 pub mod counters;
 pub mod discovery;
+pub mod http_client;
 pub mod http_server;
 pub mod limits;
 pub mod model;
@@ -28,6 +29,7 @@ pub mod relabel;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;
+pub mod secrets;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod tls;

@@ -113,8 +113,14 @@ pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of a response's status line and headers, targets and receivers alike.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Redirects followed in one scrape, as Go's HTTP client does.
+/// Requests that redirects may make of one, as Go's HTTP client has it.
 pub const REDIRECTS_MAX: usize = 10;
+
+/// Headers that a configuration may add to the requests of one client.
+pub const HTTP_CLIENT_HEADERS_MAX: usize = 64;
+
+/// Bytes of a token server's answer.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a receiver's error text that are read and logged.
 pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;

@@ -4,6 +4,7 @@ mod support;
 
 use narthex::model::is_stale;
 use std::fs;
+use std::sync::{Arc, Mutex};
 use support::targets::*;
 use support::*;
 
@@ -119,4 +120,49 @@ fn scrape_looks_at_each_discovery_once() {
     let output = narthex(&["scrape", "--config", file.to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8(output.stdout).unwrap().contains(" 7"));
+}
+
+#[test]
+fn a_list_behind_a_url_that_changes_fails_and_comes_back_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b, receiver) = (constant(1), constant(2), Receiver::start());
+    let json = |text: String| respond("200 OK", "Content-Type: application/json\r\n", text.as_bytes());
+    let answer = Arc::new(Mutex::new(json(one(&a, r#""site":"north""#))));
+    let (answered, heads) = (answer.clone(), Arc::new(Mutex::new(String::new())));
+    let kept = heads.clone();
+    let list = Server::start(move |_, request| {
+        *kept.lock().unwrap() = request.head.to_ascii_lowercase();
+        answered.lock().unwrap().clone()
+    });
+    let says = |bytes| *answer.lock().unwrap() = bytes;
+    let job = format!("http_sd_configs = [{{ url = '{}', refresh_interval = '200ms' }}]", list.url("/x"));
+    let agent = Agent::start(folder.path(), &config(&receiver, &job));
+    let up = |server: &Server| format!("up{{instance={:?}", server.address.to_string());
+    wait_for(&receiver, &up(&a), "added", is_up);
+    let head = heads.lock().unwrap().clone();
+    for header in ["accept: application/json", "x-prometheus-refresh-interval-seconds: 0.2", "user-agent: narthex/"] {
+        assert!(head.contains(header), "{head}");
+    }
+
+    for bytes in [
+        respond("500 Internal Server Error", "", b"no"),
+        respond("200 OK", "Content-Type: text/plain\r\n", b"[]"),
+        json("{}".into()),
+        vec![],
+    ] {
+        let asked = list.requests();
+        says(bytes);
+        eventually("some more looks", PATIENCE, || (list.requests() > asked + 3).then_some(()));
+    }
+    agent.wait_for_log("its targets stay as they are: server returned HTTP status 500");
+    let before = receiver.series(&up(&a)).len();
+    wait_for(&receiver, &up(&a), "goes on though its list is gone", |samples| samples.len() > before + 5);
+    assert!(is_up(&receiver.series(&up(&a))));
+
+    says(json(one(&b, "")));
+    wait_for(&receiver, &up(&b), "added", is_up);
+    wait_for(&receiver, &up(&a), "ended", has_ended);
+    says(json("[]".into()));
+    wait_for(&receiver, &up(&b), "ended", has_ended);
+    assert!(agent.stop().0.success());
 }

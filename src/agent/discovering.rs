@@ -1,15 +1,21 @@
 //! The discoveries' tasks: each waits for its files, timers and answers, and publishes the groups that these come to.
 
+use super::AgentError;
 use super::discovered::{Discovered, Publisher};
 use super::trouble::Trouble;
 use crate::config::Config;
+use crate::discovery::Group;
 use crate::discovery::dns::{DnsSdOptions, look_up};
 use crate::discovery::file::{FileDiscovery, FileSdOptions, FileWatcher, folder_of, list_files, read_file};
+use crate::discovery::http::HttpDiscovery;
 use crate::discovery::mdns::{Browser, Heard, MdnsSdOptions, MdnsSocket, service_name};
+use crate::http_client::{HttpClient, Resolver};
 use smol::future::or;
 use smol::{LocalExecutor, Task, Timer};
+use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -22,21 +28,42 @@ const FIRST_LISTEN_TIME: Duration = Duration::from_secs(3);
 /// How long after the port could not be had it is tried again.
 const SOCKET_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Starts all discoveries of a configuration. They end when they are dropped.
-pub(super) fn spawn(config: &Config, executor: &LocalExecutor<'static>, discovered: &Rc<Discovered>) -> Vec<Task<()>> {
-    let mut tasks = Vec::new();
-    for (index, job) in config.jobs.iter().enumerate() {
-        for options in &job.discovery.file {
-            tasks.push(executor.spawn(follow_files(options.clone(), discovered.add(index))));
+/// The discoveries of all jobs, until they are started.
+pub(super) struct Discoveries {
+    discovered: Rc<Discovered>,
+    looking: Vec<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Discoveries {
+    /// Looks at nothing yet.
+    pub fn new(config: &Config, resolver: &Resolver) -> Result<Discoveries, AgentError> {
+        let (discovered, mut looking) = (Rc::new(Discovered::new()), Vec::<Pin<Box<dyn Future<Output = ()>>>>::new());
+        for (index, job) in config.jobs.iter().enumerate() {
+            let publisher = || discovered.add(index);
+            for options in &job.discovery.file {
+                looking.push(Box::pin(follow_files(options.clone(), publisher())));
+            }
+            for (options, name) in job.discovery.dns.iter().flat_map(|o| o.names.iter().map(move |name| (o, name))) {
+                looking.push(Box::pin(follow_name(options.clone(), name.clone(), publisher())));
+            }
+            for options in &job.discovery.http {
+                let client = HttpClient::new(&options.http, resolver.clone());
+                let client = client.map_err(|cause| AgentError::Client { job: job.job_name.clone(), cause })?;
+                let discovery = HttpDiscovery::new(options.clone(), client);
+                looking.push(Box::pin(follow_url(discovery, options.refresh_interval, publisher())));
+            }
+            for options in &job.discovery.mdns {
+                looking.push(Box::pin(follow_link(options.clone(), publisher())));
+            }
         }
-        for (options, name) in job.discovery.dns.iter().flat_map(|o| o.names.iter().map(move |name| (o, name))) {
-            tasks.push(executor.spawn(follow_name(options.clone(), name.clone(), discovered.add(index))));
-        }
-        for options in &job.discovery.mdns {
-            tasks.push(executor.spawn(follow_link(options.clone(), discovered.add(index))));
-        }
+        Ok(Discoveries { discovered, looking })
     }
-    tasks
+
+    /// Where their groups are to be found, and the tasks, which end when they are dropped.
+    pub fn spawn(self, executor: &LocalExecutor<'static>) -> (Rc<Discovered>, Vec<Task<()>>) {
+        let tasks = self.looking.into_iter().map(|looking| executor.spawn(looking)).collect();
+        (self.discovered, tasks)
+    }
 }
 
 async fn follow_files(options: FileSdOptions, publisher: Publisher) {
@@ -76,23 +103,50 @@ async fn follow_files(options: FileSdOptions, publisher: Publisher) {
 }
 
 async fn follow_name(options: DnsSdOptions, name: String, publisher: Publisher) {
+    let what = format!("dns_sd: {name}");
+    let look = async || look_up(&options, &name).await.map(|group| vec![group]);
+    look_again(&what, options.refresh_interval, &publisher, look).await;
+}
+
+async fn follow_url(mut discovery: HttpDiscovery, interval: Duration, publisher: Publisher) {
+    let what = format!("http_sd: {}", discovery.shown_url());
+    look_again(&what, interval, &publisher, async || discovery.look().await).await;
+}
+
+/// Looks at each interval, and once now. What can't be had leaves the targets as they are.
+async fn look_again<E: std::fmt::Display>(
+    what: &str,
+    interval: Duration,
+    publisher: &Publisher,
+    mut look: impl AsyncFnMut() -> Result<Vec<Group>, E>,
+) {
     let mut trouble = Trouble::default();
     let (begun, mut next) = (Instant::now(), Instant::now());
     loop {
-        match look_up(&options, &name).await {
-            Ok(group) => {
-                trouble.succeeded(begun.elapsed()).into_iter().for_each(|line| log::warn!("dns_sd: {name}: {line}"));
-                publisher.publish(vec![group]);
+        let line = match look().await {
+            Ok(groups) => {
+                publisher.publish(groups);
+                trouble.succeeded(begun.elapsed())
             }
             Err(problem) => {
-                let line = trouble.failed(begun.elapsed(), &problem);
-                line.into_iter().for_each(|line| log::warn!("dns_sd: {name}: its targets stay: {line}"));
                 publisher.looked();
+                let line = trouble.failed(begun.elapsed(), &problem);
+                line.map(|line| format!("its targets stay as they are: {line}"))
             }
-        }
-        next = following(next, options.refresh_interval);
+        };
+        line.into_iter().for_each(|line| log::warn!("{what}: {line}"));
+        next = following(next, interval);
         Timer::at(next).await;
     }
+}
+
+/// The next time to look: those that went by meanwhile are left out, as with a Go ticker.
+fn following(last: Instant, interval: Duration) -> Instant {
+    let mut next = last + interval;
+    while next <= Instant::now() {
+        next += interval;
+    }
+    next
 }
 
 async fn follow_link(options: MdnsSdOptions, publisher: Publisher) {
@@ -132,15 +186,6 @@ async fn follow_link(options: MdnsSdOptions, publisher: Publisher) {
             Heard::Nothing => {}
         }
     }
-}
-
-/// The next time to look: those that went by meanwhile are left out, as with a Go ticker.
-fn following(last: Instant, interval: Duration) -> Instant {
-    let mut next = last + interval;
-    while next <= Instant::now() {
-        next += interval;
-    }
-    next
 }
 
 async fn settled(watcher: &FileWatcher) -> io::Result<()> {

@@ -4,7 +4,7 @@
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
-//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink, on the pool ─► acknowledgement
+//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -25,11 +25,13 @@ use crate::buffer::{Buffer, BufferOptions, Fill};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::http_client::Resolver;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, RingError, Storage};
+use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
-use discovered::Discovered;
+use discovering::Discoveries;
 use endings::Endings;
 use notify::Notify;
 pub use scraping::scrape_once;
@@ -55,6 +57,7 @@ pub enum AgentError {
     NoBuffer,
     Ring(RingError),
     Labels { job: String, cause: LabelsError },
+    Client { job: String, cause: TlsError },
     Endpoint { name: String, cause: UplinkError },
 }
 
@@ -72,6 +75,7 @@ impl fmt::Display for AgentError {
             }
             AgentError::Ring(error) => error.fmt(f),
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
         }
     }
@@ -88,7 +92,7 @@ impl From<RingError> for AgentError {
 /// An agent whose ring is open and whose targets and endpoints are known.
 pub struct Agent {
     shared: Rc<Shared>,
-    config: Config,
+    discoveries: Discoveries,
     targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
 }
@@ -141,7 +145,9 @@ impl Agent {
         if !config.jobs.iter().any(|job| job.lists_something()) {
             return Err(AgentError::NoTarget);
         }
-        let targets = Targets::new(config, table.clone(), counters.clone());
+        let resolver = Resolver::new();
+        let discoveries = Discoveries::new(config, &resolver)?;
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -160,7 +166,7 @@ impl Agent {
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), config: config.clone(), targets, endpoints })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -169,7 +175,7 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, config, mut targets, endpoints } = self;
+        let Agent { shared, discoveries, mut targets, endpoints } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
         let sending: Vec<_> = endpoints
             .into_iter()
@@ -179,11 +185,10 @@ impl Agent {
             })
             .collect();
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
-        let discovered = Rc::new(Discovered::new());
-        let discoveries = discovering::spawn(&config, executor, &discovered);
+        let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discoveries));
+        drop((stopper, discovering));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
@@ -227,7 +232,9 @@ async fn unless_stopped<T>(stopping: &Receiver<Infallible>, work: impl Future<Ou
 }
 
 fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentError> {
-    let endpoint = |options: &EndpointOptions| match Uplink::new(options) {
+    // Not that of the targets: their names may take all of its lookups for long.
+    let resolver = Resolver::new();
+    let endpoint = |options: &EndpointOptions| match Uplink::new(options, resolver.clone()) {
         Ok(uplink) => Ok((options.clone(), uplink)),
         Err(cause) => Err(AgentError::Endpoint { name: options.name.clone(), cause }),
     };

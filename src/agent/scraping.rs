@@ -1,12 +1,13 @@
 //! A target's task: sleep, scrape, hand over; at the end, staleness markers.
 
-use super::discovered::Discovered;
+use super::discovering::Discoveries;
 use super::numbers::Number;
 use super::targets::Targets;
 use super::trouble::Trouble;
-use super::{AgentError, Shared, discovering, unless_stopped};
+use super::{AgentError, Shared, unless_stopped};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::http_client::Resolver;
 use crate::model::Target;
 use crate::scrape::{Schedule, ScrapeError, ScrapeResult, Scraper};
 use smol::channel::Receiver;
@@ -44,8 +45,8 @@ pub async fn scrape_once(
     config: &Config,
     executor: &LocalExecutor<'static>,
 ) -> Result<Vec<(Rc<Target>, ScrapeResult)>, AgentError> {
-    let discovered = Rc::new(Discovered::new());
-    let discoveries = discovering::spawn(config, executor, &discovered);
+    let resolver = Resolver::new();
+    let (discovered, discovering) = Discoveries::new(config, &resolver)?.spawn(executor);
     let complete = async {
         while !discovered.is_complete() {
             discovered.changed().await;
@@ -56,8 +57,8 @@ pub async fn scrape_once(
         log::warn!("some discovery has not answered within {FIRST_LOOK_TIME_MAX:?}");
     };
     or(complete, late).await;
-    drop(discoveries);
-    let jobs = Targets::new(config, Rc::default(), Rc::default()).jobs(&discovered)?;
+    drop(discovering);
+    let jobs = Targets::new(config, &resolver, Rc::default(), Rc::default())?.jobs(&discovered)?;
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();

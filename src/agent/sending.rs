@@ -8,7 +8,6 @@ use crate::remote_write::v1::{self, Body, Encoder};
 use crate::remote_write::{Action, EndpointOptions, Outcome, Queue, QueueOptions, Uplink, send_at};
 use smol::future::or;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a failed read of the ring waits for the next attempt, whatever is scraped meanwhile.
@@ -20,7 +19,7 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
         queue: Queue::new(&options.name, &options.queue, fastrand::u64(..)),
         encoder: Encoder::new(options.external_labels),
         body: Body::default(),
-        uplink: Arc::new(uplink),
+        uplink,
         reading: Trouble::default(),
         read_not_before: Duration::ZERO,
         shared,
@@ -35,7 +34,7 @@ struct Sender {
     queue: Queue,
     encoder: Encoder,
     body: Body,
-    uplink: Arc<Uplink>,
+    uplink: Uplink,
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
@@ -124,25 +123,19 @@ impl Sender {
         }
     }
 
-    /// One exchange on the pool. `None` if the time to stop came first: the exchange is left to itself.
+    /// One exchange. `None` if the time to stop came first: what was begun is left.
     async fn send(&mut self, retries: u32) -> Option<Outcome> {
-        let (uplink, body) = (self.uplink.clone(), std::mem::take(&mut self.body));
-        let exchange = smol::unblock(move || {
-            let outcome = uplink.send(body.as_bytes(), &v1::HEADERS, retries);
-            (body, outcome)
-        });
-        let (body, outcome) = or(async { Some(exchange.await) }, self.out_of_time()).await?;
-        self.body = body;
-        Some(outcome)
+        let exchange = self.uplink.send(self.body.as_bytes(), &v1::HEADERS, retries);
+        or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
+}
 
-    async fn out_of_time<T>(&self) -> Option<T> {
-        while self.shared.drain_until.get().is_none() {
-            self.shared.senders[self.index].wait().await;
-        }
-        if let Some(until) = self.shared.drain_until.get() {
-            self.shared.sleep_until(until).await;
-        }
-        None
+async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
+    while shared.drain_until.get().is_none() {
+        shared.senders[index].wait().await;
     }
+    if let Some(until) = shared.drain_until.get() {
+        shared.sleep_until(until).await;
+    }
+    None
 }

@@ -15,11 +15,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::discovery::{Group, JobOptions};
+use crate::http_client::{HttpClient, Resolver};
 use crate::limits::TARGETS_MAX;
 use crate::model::{SeriesTable, Target};
 use crate::relabel::{Populated, populate};
-use crate::scrape::{Dialer, Resolver, Scraper, offset_seed};
-use crate::tls::TlsOptions;
+use crate::scrape::{Scraper, offset_seed};
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::Cell;
@@ -46,7 +46,7 @@ pub(super) struct Targets {
 /// The targets of one job.
 struct Pool {
     options: JobOptions,
-    dialer: Rc<Dialer>,
+    client: Rc<HttpClient>,
     running: HashMap<Rc<Target>, Running>,
     exceeded: Rc<Cell<Option<TargetLimit>>>,
     problems: HashSet<String>,
@@ -67,19 +67,26 @@ struct Maker {
 }
 
 impl Targets {
-    pub fn new(config: &Config, table: Rc<SeriesTable>, counters: Rc<Counters>) -> Targets {
-        let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
+    pub fn new(
+        config: &Config,
+        resolver: &Resolver,
+        table: Rc<SeriesTable>,
+        counters: Rc<Counters>,
+    ) -> Result<Targets, AgentError> {
         let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
-        let pool = |options: &JobOptions| Pool {
-            options: options.clone(),
-            dialer: dialer.clone(),
-            running: HashMap::new(),
-            exceeded: Rc::default(),
-            problems: HashSet::new(),
+        let pool = |options: &JobOptions| {
+            let client = HttpClient::new(&options.http, resolver.clone());
+            Ok(Pool {
+                client: client.map_err(|cause| AgentError::Client { job: options.job_name.clone(), cause })?,
+                options: options.clone(),
+                running: HashMap::new(),
+                exceeded: Rc::default(),
+                problems: HashSet::new(),
+            })
         };
-        let pools = config.jobs.iter().map(pool).collect();
+        let pools = config.jobs.iter().map(pool).collect::<Result<_, AgentError>>()?;
         let maker = Maker { table, counters, numbers: Rc::default(), seed };
-        Targets { pools, maker, ending: Vec::new(), left_out: 0 }
+        Ok(Targets { pools, maker, ending: Vec::new(), left_out: 0 })
     }
 
     /// Keeps the tasks in step with what is listed; does not end.
@@ -242,7 +249,7 @@ impl Maker {
     fn job(&self, pool: &Pool, target: Rc<Target>) -> Result<Job, AgentError> {
         let number = self.numbers.clone().take();
         let (table, counters) = (self.table.clone(), self.counters.clone());
-        let scraper = Scraper::new(target.clone(), number.get(), table, counters, pool.dialer.clone());
+        let scraper = Scraper::new(target.clone(), number.get(), table, counters, pool.client.clone());
         let failed = |cause| AgentError::Labels { job: pool.options.job_name.clone(), cause };
         Ok(Job {
             scraper: scraper.map_err(failed)?,

@@ -2,8 +2,8 @@
 
 use super::reader::quoted;
 use crate::model::Scheme;
-use ureq::http::Uri;
-use ureq::http::uri::PathAndQuery;
+use ureq_proto::http::Uri;
+use ureq_proto::http::uri::PathAndQuery;
 
 const TARGET_EXAMPLE: &str = "127.0.0.1:9100";
 
@@ -41,13 +41,11 @@ pub(super) fn check_metrics_path(path: &str) -> Result<(), String> {
     Err(format!("{} {problem}", quoted(path)))
 }
 
-/// The scheme of a receiver's URL; or why it is none and what to write instead, without repeating the URL.
-pub(super) fn check_url(url: &str) -> Result<Scheme, &'static str> {
-    let scheme = match () {
-        _ if url.starts_with("http://") => Scheme::Http,
-        _ if url.starts_with("https://") => Scheme::Https,
-        _ => return Err("does not start with http:// or https://; write one such as \"https://host/api/v1/write\""),
-    };
+/// Why a text is not a receiver's URL and what to write instead, without repeating it.
+pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err("does not start with http:// or https://; write one such as \"https://host/api/v1/write\"");
+    }
     let not_a_url = "is not a URL; write one such as \"https://host/api/v1/write\"";
     let uri: Uri = url.parse().map_err(|_| not_a_url)?;
     match uri.authority() {
@@ -55,7 +53,7 @@ pub(super) fn check_url(url: &str) -> Result<Scheme, &'static str> {
             Err("has a user or password in it; write them in basic_auth")
         }
         _ if url.contains('#') => Err("has a fragment; remove # and what follows it"),
-        _ if has_valid_host(&uri) => Ok(scheme),
+        _ if has_valid_host(&uri) => Ok(()),
         _ => Err(not_a_url),
     }
 }
@@ -91,8 +89,8 @@ mod tests {
 
     #[test]
     fn urls_are_http_with_a_host_and_nobodys_password() {
-        assert_eq!(check_url("http://a"), Ok(Scheme::Http));
-        assert_eq!(check_url("https://a.example:9090/api/v1/write?tenant=1"), Ok(Scheme::Https));
+        assert_eq!(check_url("http://a"), Ok(()));
+        assert_eq!(check_url("https://a.example:9090/api/v1/write?tenant=1"), Ok(()));
         for bad in [
             "",
             "a",

@@ -1,11 +1,15 @@
 //! `file_sd_configs` and its like in `[[scrape_configs]]`.
 
+use super::address::check_url;
+use super::effective_http::HttpClient;
 use super::error::ConfigError;
+use super::http_client::read_http_client;
 use super::keys;
 use super::reader::{Table, Value, quoted};
 use crate::discovery::DiscoveryOptions;
 use crate::discovery::dns::{DnsSdOptions, Name, RecordKind};
 use crate::discovery::file::{FileSdOptions, check_pattern};
+use crate::discovery::http::HttpSdOptions;
 use crate::discovery::mdns::{MdnsSdOptions, SERVICE_TYPE_DEFAULT, service_name};
 use crate::limits::{SD_FILES_MAX, SD_NAMES_MAX};
 use crate::model::format_duration;
@@ -15,20 +19,24 @@ use std::time::Duration;
 
 const NAMES_EXAMPLE: &str = "[\"_prometheus._tcp.example\"]";
 const SERVICES_EXAMPLE: &str = "[\"_prometheus-http._tcp\"]";
+const URL_EXAMPLE: &str = "\"https://targets.example/list\"";
 const SERVERS_EXAMPLE: &str = "[\"192.0.2.1\"]";
 const FILES_EXAMPLE: &str = "[\"targets/*.json\"]";
 
 /// Prometheus's defaults of `refresh_interval`.
 const DNS_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+const HTTP_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 const FILE_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
 
 pub(super) fn read_discovery(table: &Table) -> Result<DiscoveryOptions, ConfigError> {
     let file = table.tables("file_sd_configs", &keys::FILE_SD_CONFIG)?;
     let dns = table.tables("dns_sd_configs", &keys::DNS_SD_CONFIG)?;
+    let http = table.tables("http_sd_configs", &keys::HTTP_SD_CONFIG)?;
     let mdns = table.tables("mdns_sd_configs", &keys::MDNS_SD_CONFIG)?;
     Ok(DiscoveryOptions {
         file: file.iter().map(read_file_sd).collect::<Result<_, _>>()?,
         dns: dns.iter().map(read_dns_sd).collect::<Result<_, _>>()?,
+        http: http.iter().map(read_http_sd).collect::<Result<_, _>>()?,
         mdns: mdns.iter().map(read_mdns_sd).collect::<Result<_, _>>()?,
     })
 }
@@ -71,6 +79,18 @@ fn read_dns_sd(table: &Table) -> Result<DnsSdOptions, ConfigError> {
     Ok(DnsSdOptions { names, kind, port, refresh_interval, nameservers })
 }
 
+fn read_http_sd(table: &Table) -> Result<HttpSdOptions, ConfigError> {
+    let url = table.require("url", URL_EXAMPLE)?;
+    // Not repeated in errors: there may be a password in it.
+    let text = url.secret()?;
+    check_url(text).map_err(|problem| url.error(problem))?;
+    Ok(HttpSdOptions {
+        url: text.into(),
+        refresh_interval: table.get_or("refresh_interval", HTTP_REFRESH_INTERVAL, Value::nonzero_duration)?,
+        http: read_http_client(table)?,
+    })
+}
+
 fn read_mdns_sd(table: &Table) -> Result<MdnsSdOptions, ConfigError> {
     let Some(list) = table.get("service_types") else {
         return Ok(MdnsSdOptions { service_types: vec![SERVICE_TYPE_DEFAULT.into()] });
@@ -104,6 +124,25 @@ fn read_list<'t, T>(
         0 => Err(list.error(format_args!("is empty; write such as {example}"))),
         len if len > most => Err(list.error(format_args!("has {len} entries; write at most {most}"))),
         _ => Ok(items),
+    }
+}
+
+/// As it is in effect.
+#[derive(Serialize)]
+pub(super) struct HttpSd<'c> {
+    url: &'c str,
+    refresh_interval: String,
+    #[serde(flatten)]
+    http: HttpClient<'c>,
+}
+
+impl<'c> From<&'c HttpSdOptions> for HttpSd<'c> {
+    fn from(options: &'c HttpSdOptions) -> Self {
+        HttpSd {
+            url: &options.url,
+            refresh_interval: format_duration(options.refresh_interval),
+            http: HttpClient::from(&options.http),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::address::{check_metrics_path, check_target};
 use super::discovery::read_discovery;
 use super::error::ConfigError;
+use super::http_client::read_http_client;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
 use super::reader::{Table, Value, quoted, quoted_duration};
@@ -73,6 +74,7 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        http: read_http_client(table)?,
         relabel: Default::default(),
         target_limit: table.get_or("target_limit", None, Value::limit)?,
         samples: Default::default(),

@@ -12,8 +12,11 @@ mod address;
 mod buffer;
 mod discovery;
 mod effective;
+mod effective_http;
 mod endpoints;
 mod error;
+mod http_client;
+mod http_secrets;
 mod jobs;
 mod keys;
 mod labels;
@@ -27,7 +30,8 @@ pub use jobs::GlobalOptions;
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::remote_write::{Auth, EndpointOptions, SecretSource};
+use crate::remote_write::EndpointOptions;
+use effective_http::has_inline_secret;
 use reader::{Source, Table};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -89,12 +93,9 @@ impl Config {
     }
 
     fn has_inline_secret(&self) -> bool {
-        self.endpoints.iter().any(|endpoint| match &endpoint.auth {
-            Auth::None => false,
-            Auth::Basic { password: secret, .. } | Auth::Header { credentials: secret, .. } => {
-                matches!(secret, SecretSource::Inline(_))
-            }
-        })
+        let endpoints = self.endpoints.iter().map(|endpoint| &endpoint.http);
+        let lists = self.jobs.iter().flat_map(|job| &job.discovery.http).map(|list| &list.http);
+        self.jobs.iter().map(|job| &job.http).chain(endpoints).chain(lists).any(has_inline_secret)
     }
 }
 

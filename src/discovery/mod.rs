@@ -4,17 +4,19 @@
 //! ```text
 //!  static_configs ──────────────────────────► groups ─► agent: relabelling, targets, tasks
 //!  file     glob, inotify ─► json, yaml ────►
-//!  http     (agent fetches) ─► json ────────►
+//!  http     http_client ─► json ────────────►
 //!  dns      resolv.conf, messages, lookup ──►
 //!  mdns     messages, browser ──────────────►
 //! ```
 //!
-//! Parsers and state machines are pure; what waits is in `file/watch`, `dns/exchange` and `mdns/socket`. Refuses to know
+//! Parsers and state machines are pure; what waits is in `file/watch`, `dns/exchange`, `mdns/socket` and
+//! [`crate::http_client`]. Refuses to know
 //! what becomes of a group and what is read from a target.
 
 pub mod dns;
 pub mod file;
 mod group;
+pub mod http;
 mod json;
 pub mod mdns;
 mod options;

@@ -3,7 +3,9 @@
 use super::dns::DnsSdOptions;
 use super::file::FileSdOptions;
 use super::group::{Group, Pairs};
+use super::http::HttpSdOptions;
 use super::mdns::MdnsSdOptions;
+use crate::http_client::HttpClientOptions;
 use crate::model::{Params, Scheme};
 use crate::relabel::{Rules, SampleRules, TargetDefaults};
 use std::borrow::Cow;
@@ -23,6 +25,8 @@ pub struct JobOptions {
     pub interval: Duration,
     /// At most `interval`.
     pub timeout: Duration,
+    /// How its targets are asked.
+    pub http: HttpClientOptions,
     /// `relabel_configs`: from what is discovered to targets.
     pub relabel: Rules,
     /// More targets than this, and each scrape of the job fails.
@@ -38,12 +42,13 @@ pub struct JobOptions {
 pub struct DiscoveryOptions {
     pub file: Vec<FileSdOptions>,
     pub dns: Vec<DnsSdOptions>,
+    pub http: Vec<HttpSdOptions>,
     pub mdns: Vec<MdnsSdOptions>,
 }
 
 impl DiscoveryOptions {
     pub fn is_empty(&self) -> bool {
-        self.file.is_empty() && self.dns.is_empty() && self.mdns.is_empty()
+        self.file.is_empty() && self.dns.is_empty() && self.http.is_empty() && self.mdns.is_empty()
     }
 }
 

@@ -8,7 +8,7 @@
 //!              │ └─── retry      what an answer means                       pure
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
-//!            v1 ─► uplink        bytes, and the exchange with the receiver  edge, blocks
+//!            v1 ─► uplink        bytes, and the exchange with the receiver  edge
 //! ```
 //!
 //! One endpoint's task, in short:
@@ -17,14 +17,13 @@
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window),
 //!      Send(attempt) => if attempt.retries == 0 { encoder.encode(attempt.batches, attempt.request, &mut body) },
-//!                       outcome = uplink.send(body.as_bytes(), &v1::HEADERS, retries) on the pool,
+//!                       outcome = uplink.send(body.as_bytes(), &v1::HEADERS, retries).await,
 //!                       queue.on_outcome(now, &outcome, counters),
 //!      Wait { until } => wait,
 //!      Finished { next_record } => acknowledge it,
 //!  }
 //! ```
 
-mod auth;
 mod backoff;
 mod batching;
 mod failures;
@@ -39,7 +38,7 @@ mod uplink;
 pub mod v1;
 
 pub use batching::{Block, Request};
-pub use options::{Auth, EndpointOptions, QueueOptions, SecretSource};
+pub use options::{EndpointOptions, QueueOptions};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use retry::{Answer, Failure, FailureKind, Outcome};
 pub use uplink::{Uplink, UplinkError};

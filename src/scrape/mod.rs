@@ -2,20 +2,19 @@
 //!
 //! ```text
 //!  schedule ─ when          fetch ─► parser ─► cache ─► gather ─► cycle ─► ScrapeBatch
-//!  (timers are agent's)     dial     text     series    which     staleness,
+//!  (timers are agent's)              text     series    which     staleness,
 //!                                             in step   samples   report series
 //!                                             with the  count
 //!                                             last page
 //! ```
 //!
-//! [`Scraper`] is the whole; all of it but `dial` and `fetch` is pure. It refuses to know where targets come from and who
+//! [`Scraper`] is the whole; all of it but `fetch` is pure. It refuses to know where targets come from and who
 //! takes the batches. Each format has a parser behind `parser`, chosen by `content_type`; relabelling goes into
 //! `sample_labels`, limits into `gather`.
 
 mod cache;
 mod content_type;
 mod cycle;
-mod dial;
 mod entry;
 mod exemplar;
 mod fetch;
@@ -42,7 +41,6 @@ mod text_tests;
 
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
-pub use dial::{Dialer, Resolver};
 pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
 pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{FetchLimits, Fetcher};
@@ -58,6 +56,7 @@ pub use text_error::TextError;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::http_client::HttpClient;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
 use std::fmt;
 use std::rc::Rc;
@@ -107,15 +106,15 @@ pub struct Scraper {
 
 impl Scraper {
     /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
-    /// share a `dialer`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    /// share a `client`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
     pub fn new(
         target: Rc<Target>,
         number: u32,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
-        dialer: Rc<Dialer>,
+        client: Rc<HttpClient>,
     ) -> Result<Scraper, LabelsError> {
-        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), dialer);
+        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), client);
         Ok(Scraper { cycle: Cycle::new(number, target, table, counters)?, fetcher })
     }
 

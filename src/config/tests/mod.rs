@@ -1,8 +1,10 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
+mod http_client;
 mod mistakes;
 
 use super::*;
+use crate::http_client::HttpClientOptions;
 use crate::model::{Scheme, Secret};
 use crate::remote_write::QueueOptions;
 use proptest::prelude::*;
@@ -47,7 +49,7 @@ fn a_small_file_gets_prometheus_defaults() {
     assert_eq!(job.static_configs[0].labels, [("site".to_string(), "north".to_string())]);
     let [endpoint] = &config.endpoints[..] else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.timeout), ("102bbf40", Duration::from_secs(30)));
-    assert_eq!((&endpoint.auth, &endpoint.queue), (&Auth::None, &QueueOptions::default()));
+    assert_eq!((&endpoint.http, &endpoint.queue), (&HttpClientOptions::default(), &QueueOptions::default()));
     let buffer = config.buffer.unwrap();
     assert_eq!(buffer.path, Path::new("/etc/narthex/ring"));
     assert_eq!((buffer.size_bytes, buffer.segment_size_bytes), (64 << 20, 1 << 20));
@@ -121,7 +123,7 @@ fn the_effective_configuration_gives_the_same_again() {
         assert_eq!(format!("{again:?}"), format!("{config:?}"));
         assert_eq!(again.to_toml(), shown);
         for (a, b) in again.endpoints.iter().zip(&config.endpoints) {
-            assert_eq!(a.auth, b.auth);
+            assert_eq!(a.http, b.http);
         }
     }
 }

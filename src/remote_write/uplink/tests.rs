@@ -1,11 +1,14 @@
 use super::*;
+use crate::http_client::{Auth, HttpClientOptions};
 use crate::limits::RETRY_AFTER_MAX;
 use crate::model::Labels;
-use crate::remote_write::options::{QueueOptions, SecretSource};
+use crate::remote_write::options::QueueOptions;
 use crate::remote_write::retry::{Verdict, classify};
 use crate::remote_write::v1;
+use crate::secrets::SecretSource;
+use crate::tls::TlsOptions;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -18,8 +21,8 @@ fn options(url: String) -> EndpointOptions {
         name: "test".into(),
         url,
         timeout: TIMEOUT,
-        auth: Auth::None,
-        tls: TlsOptions::default(),
+        http: HttpClientOptions::default(),
+        headers: Vec::new(),
         queue: QueueOptions::default(),
         external_labels: Labels::default(),
     }
@@ -59,8 +62,20 @@ fn exchange(connection: &mut (impl Read + Write), answer: &str) -> String {
     head
 }
 
+fn uplink(options: &EndpointOptions) -> Result<Uplink, UplinkError> {
+    Uplink::new(options, Resolver::new())
+}
+
+fn with(auth: Auth, options: EndpointOptions) -> EndpointOptions {
+    EndpointOptions { http: HttpClientOptions { auth, ..options.http }, ..options }
+}
+
+fn over_tls(tls: TlsOptions, options: EndpointOptions) -> EndpointOptions {
+    EndpointOptions { http: HttpClientOptions { tls, ..options.http }, ..options }
+}
+
 fn send(options: &EndpointOptions) -> Outcome {
-    Uplink::new(options).unwrap().send(b"body", &v1::HEADERS, 0)
+    smol::block_on(uplink(options).unwrap().send(b"body", &v1::HEADERS, 0))
 }
 
 fn outcome_of(answer: &'static str) -> Outcome {
@@ -79,19 +94,14 @@ fn failure_of(outcome: Outcome, kind: FailureKind) -> String {
 }
 
 #[test]
-fn an_uplink_can_be_used_from_another_thread() {
-    fn is_shareable<T: Send + Sync>() {}
-    is_shareable::<Uplink>();
-}
-
-#[test]
 fn a_request_has_the_headers_of_remote_write_and_the_connection_is_kept() {
     let refused = "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad";
     let (url, server) =
         receiver(vec!["HTTP/1.1 204 No Content\r\n\r\n", refused, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]);
-    let uplink = Uplink::new(&options(url)).unwrap();
-    let statuses: Vec<u16> =
-        (0..3).map(|retries| uplink.send(b"body", &v1::HEADERS, retries).result.unwrap().status).collect();
+    let mut uplink = uplink(&options(url)).unwrap();
+    let statuses: Vec<u16> = (0..3)
+        .map(|retries| smol::block_on(uplink.send(b"body", &v1::HEADERS, retries)).result.unwrap().status)
+        .collect();
     assert_eq!(statuses, [204, 400, 200]);
     let heads = server.join().unwrap();
     for line in [
@@ -178,13 +188,13 @@ fn credentials_are_sent_and_never_shown() {
     let (url, server) = receiver(vec![echo]);
     let credentials = SecretSource::Inline(Secret::new("topsecret"));
     let auth = Auth::Header { kind: "Bearer".into(), credentials };
-    let outcome = send(&EndpointOptions { auth, ..options(url) });
+    let outcome = send(&with(auth, options(url)));
     assert!(server.join().unwrap()[0].lines().any(|l| l == "authorization: bearer topsecret"));
     assert!(outcome.to_string().ends_with(": Bearer <secret> is unknown"), "{outcome}");
 
     let credentials = SecretSource::File("/nowhere/token".into());
     let auth = Auth::Header { kind: "Bearer".into(), credentials };
-    let outcome = send(&EndpointOptions { auth, ..options("http://127.0.0.1:1/".into()) });
+    let outcome = send(&with(auth, options("http://127.0.0.1:1/".into())));
     assert_eq!((outcome.bytes_sent, classify(&outcome.result)), (0, Verdict::Retry { after: Duration::ZERO }));
     assert!(failure_of(outcome, FailureKind::Secret).contains("/nowhere/token"));
 }
@@ -200,7 +210,7 @@ fn a_long_text_is_cut_at_a_character() {
 #[test]
 fn a_url_must_be_http_with_a_host_and_without_a_user() {
     for url in ["", "receiver/write", "ftp://host/", "/api/v1/write", "https://user:hunter2@host/", "http://"] {
-        let error = Uplink::new(&options(url.into())).err().expect(url).to_string();
+        let error = uplink(&options(url.into())).err().expect(url).to_string();
         assert!(error.contains("https://host/") && !error.contains("hunter2"), "{error}");
     }
 }
@@ -239,9 +249,7 @@ fn send_over_tls(identity: &Identity, tls: TlsOptions) -> Outcome {
         let tls = rustls::ServerConnection::new(config).unwrap();
         exchange(&mut rustls::StreamOwned::<_, TcpStream>::new(tls, connection), "HTTP/1.1 204 No Content\r\n\r\n");
     });
-    let mut options = options(format!("https://localhost:{port}/write?token=hunter2"));
-    options.tls = tls;
-    let outcome = send(&options);
+    let outcome = send(&over_tls(tls, options(format!("https://localhost:{port}/write?token=hunter2"))));
     server.join().unwrap();
     outcome
 }
@@ -250,7 +258,7 @@ fn trusting(ca_pem: &str) -> (tempfile::TempDir, TlsOptions) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
     std::fs::write(&path, ca_pem).unwrap();
-    (dir, TlsOptions { ca_file: Some(path), insecure_skip_verify: false })
+    (dir, TlsOptions { ca: Some(SecretSource::File(path)), ..TlsOptions::default() })
 }
 
 #[test]
@@ -259,7 +267,7 @@ fn a_receiver_is_trusted_by_its_ca_or_without_verification_only() {
     let (_dir, tls) = trusting(&identity.ca_pem);
     assert_eq!(send_over_tls(&identity, tls).result.unwrap().status, 204);
 
-    let insecure = TlsOptions { ca_file: None, insecure_skip_verify: true };
+    let insecure = TlsOptions { insecure_skip_verify: true, ..TlsOptions::default() };
     assert_eq!(send_over_tls(&identity, insecure).result.unwrap().status, 204);
 
     let outcome = send_over_tls(&identity, TlsOptions::default());
@@ -298,12 +306,12 @@ fn https_to_a_receiver_without_tls_is_a_failure_that_says_so() {
 #[test]
 fn a_ca_file_must_be_there_and_hold_certificates() {
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for content in ["", "hello", damaged] {
+    for content in ["hello", damaged] {
         let (_dir, tls) = trusting(content);
-        let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
+        let error = uplink(&over_tls(tls, options("https://localhost/".into()))).err().unwrap();
         assert!(error.to_string().contains("write it anew"), "{error}");
     }
-    let tls = TlsOptions { ca_file: Some("/nowhere/ca.pem".into()), insecure_skip_verify: false };
-    let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
+    let tls = TlsOptions { ca: Some(SecretSource::File("/nowhere/ca.pem".into())), ..TlsOptions::default() };
+    let error = uplink(&over_tls(tls, options("https://localhost/".into()))).err().unwrap();
     assert!(error.to_string().contains("check the path"), "{error}");
 }
