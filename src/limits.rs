@@ -9,6 +9,9 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
 
+/// Bytes of a Unix socket's path, as the kernel has it.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 /// Targets, and groups of them, that one discovery may list; relabelling may drop most of them.
 pub const DISCOVERED_TARGETS_MAX: usize = 4 * TARGETS_MAX;
 

@@ -4,6 +4,8 @@ mod support;
 
 use narthex::model::is_stale;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use support::targets::*;
 use support::*;
@@ -164,5 +166,39 @@ fn a_list_behind_a_url_that_changes_fails_and_comes_back_is_followed() {
     wait_for(&receiver, &up(&a), "ended", has_ended);
     says(json("[]".into()));
     wait_for(&receiver, &up(&b), "ended", has_ended);
+    assert!(agent.stop().0.success());
+}
+
+#[test]
+fn unix_sockets_are_targets() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
+    let socket = folder.path().join("x.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let heads = Arc::new(Mutex::new(String::new()));
+    let kept = heads.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 2048];
+            let received = stream.read(&mut head).unwrap();
+            *kept.lock().unwrap() = String::from_utf8_lossy(&head[..received]).to_ascii_lowercase();
+            stream.write_all(&page("v 5\n")).unwrap();
+        }
+    });
+    let address = format!("unix://{}", socket.display());
+    let labelled = format!(r#"[{{"targets":["h:1"],"labels":{{"__unix_socket__":"{}"}}}}]"#, socket.display());
+    fs::write(folder.path().join("t.json"), labelled).unwrap();
+    let job = format!(
+        "metrics_path = '/own'\nstatic_configs = [{{ targets = ['{address}'] }}]\nfile_sd_configs = [{{ files = ['t.json'] }}]"
+    );
+    let agent = Agent::start(folder.path(), &config(&receiver, &job));
+    wait_for(&receiver, &format!("up{{instance={address:?}"), "up", is_up);
+    wait_for(&receiver, "up{instance=\"h:1\"", "up, by Prometheus's own label", is_up);
+    assert!(
+        heads.lock().unwrap().starts_with("get /own http/1.1\r\nhost: localhost\r\n"),
+        "{:?}",
+        heads.lock().unwrap()
+    );
+    fs::remove_file(&socket).unwrap();
+    agent.wait_for_log(&format!("scrape of http://localhost/own on {}", socket.display()));
     assert!(agent.stop().0.success());
 }

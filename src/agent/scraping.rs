@@ -104,16 +104,16 @@ async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> I
                 job.scraper.fail(timestamp_ms, ScrapeError::TargetLimit { targets, limit })
             }
         };
-        let url = || job.target.url();
+        let target = &job.target;
         let line = match &result.error {
             None => trouble.succeeded(clock.monotonic()),
             Some(error) => {
-                log::debug!("scrape of {}: {error}", url());
+                log::debug!("scrape of {target}: {error}");
                 trouble.failed(clock.monotonic(), error)
             }
         };
         if let Some(line) = line {
-            log::warn!("scrape of {}: {line}", url());
+            log::warn!("scrape of {target}: {line}");
         }
         shared.take([result.batch].into_iter().chain(result.more));
     }

@@ -156,7 +156,7 @@ impl Targets {
                     Ok(job) => pool.start(shared, executor, job, stopping),
                     Err(error) => {
                         self.maker.counters.targets_invalid.add(1);
-                        log::error!("{}: {error}", target.url());
+                        log::error!("{target}: {error}");
                     }
                 }
             }

@@ -5,6 +5,7 @@ use super::error::HttpError;
 use super::exchange::tunnel;
 use super::options::ProxyOptions;
 use super::proxy::{Proxies, ProxyUrl};
+use super::socket::Socket;
 use crate::limits::RESOLVES_AT_ONCE_MAX;
 use crate::model::{Scheme, Secret};
 use crate::tls::{TlsClient, TlsError, TlsFailure, TlsOptions};
@@ -16,10 +17,12 @@ use smol::future::{or, poll_once};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::lock::Semaphore;
 use smol::net::TcpStream;
+use smol::net::unix::UnixStream;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -161,16 +164,26 @@ impl Dialer {
             addresses.map_err(|error| HttpError::Resolve { host: hop.host.clone(), cause: error.to_string() })?;
         let tcp = connect_first(&addresses).await.map_err(|error| HttpError::connect(&hop, &error))?;
         tcp.set_nodelay(true).map_err(|error| HttpError::connect(&hop, &error))?;
-        let mut stream = Stream::Plain(tcp);
+        let mut stream = Stream::Plain(Socket::Tcp(tcp));
         let Some(tls) = &route.tls else { return Ok(stream) };
         if let Some(proxy) = &route.proxy {
             tunnel(&mut stream, proxy, &route.origin, &self.connect_headers).await?;
         }
-        let Stream::Plain(tcp) = stream else { return Ok(stream) };
-        self.handshake(&route.origin, tls.clone(), tcp).await
+        let Stream::Plain(socket) = stream else { return Ok(stream) };
+        self.handshake(&route.origin, tls.clone(), socket).await
     }
 
-    async fn handshake(&self, origin: &Origin, tls: Arc<ClientConfig>, tcp: TcpStream) -> Result<Stream, HttpError> {
+    /// To the server behind a Unix socket, whoever the origin is.
+    pub(super) async fn connect_unix(&self, route: &Route, path: &Path) -> Result<Stream, HttpError> {
+        let unix = UnixStream::connect(path).await;
+        let socket = unix.map(Socket::Unix).map_err(|error| HttpError::connect(&path.display(), &error))?;
+        match &route.tls {
+            None => Ok(Stream::Plain(socket)),
+            Some(tls) => self.handshake(&route.origin, tls.clone(), socket).await,
+        }
+    }
+
+    async fn handshake(&self, origin: &Origin, tls: Arc<ClientConfig>, socket: Socket) -> Result<Stream, HttpError> {
         let failed = |cause| HttpError::Handshake { origin: origin.to_string(), cause };
         let name = match self.tls.server_name() {
             Some(name) => name.clone(),
@@ -178,7 +191,7 @@ impl Dialer {
                 .map_err(|error| failed(TlsFailure::Other(error.to_string())))?,
         };
         let connector = futures_rustls::TlsConnector::from(tls);
-        let stream = connector.connect(name, tcp).await.map_err(|error| failed(TlsFailure::from(&error)))?;
+        let stream = connector.connect(name, socket).await.map_err(|error| failed(TlsFailure::from(&error)))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 }
@@ -238,15 +251,15 @@ async fn first_ok<T>(
 
 /// A connection to a server.
 pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
     /// Bytes read; none at the end of the stream.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(tcp) => tcp.read(buffer).await,
+            Stream::Plain(socket) => socket.read(buffer).await,
             Stream::Tls(tls) => tls.read(buffer).await,
         }
     }
@@ -258,7 +271,7 @@ impl Stream {
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Stream::Plain(tcp) => tcp.write_all(bytes).await,
+            Stream::Plain(socket) => socket.write_all(bytes).await,
             Stream::Tls(tls) => {
                 tls.write_all(bytes).await?;
                 tls.flush().await

@@ -26,6 +26,7 @@ mod options;
 mod proxy;
 mod redirect;
 mod session;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod token;

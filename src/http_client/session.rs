@@ -15,6 +15,7 @@ use super::redirect::{is_foreign, resolve};
 use crate::limits::REDIRECTS_MAX;
 use crate::model::Secret;
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use ureq_proto::http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, USER_AGENT as USER_AGENT_HEADER};
@@ -41,6 +42,8 @@ pub struct Session {
     /// What went along with the last request and nobody else may see.
     secrets: Vec<Secret>,
     body_sent_bytes: Rc<Cell<u64>>,
+    /// Where all connections lead to, whatever the URL.
+    socket: Option<PathBuf>,
 }
 
 struct Kept {
@@ -51,7 +54,13 @@ struct Kept {
 
 impl Session {
     pub fn new(client: Rc<HttpClient>) -> Self {
-        Session { client, kept: None, secrets: Vec::new(), body_sent_bytes: Rc::default() }
+        Session { client, kept: None, secrets: Vec::new(), body_sent_bytes: Rc::default(), socket: None }
+    }
+
+    /// Asks the server behind a Unix socket: of the URL that is asked for, it gets host and path. No proxy is in between.
+    pub fn over_socket(mut self, path: PathBuf) -> Self {
+        self.socket = Some(path);
+        self
     }
 
     /// The credentials that went along with the last request: what an answer may repeat of them is not to be shown.
@@ -110,7 +119,8 @@ impl Session {
     ) -> Result<(Route, Stream, Response<()>, BodyReader), HttpError> {
         let client = self.client.clone();
         let origin = Origin::of(uri).ok_or_else(|| HttpError::Url("it is neither http nor https".into()))?;
-        let route = client.dialer.route(origin)?;
+        let mut route = client.dialer.route(origin)?;
+        route.proxy.take_if(|_| self.socket.is_some());
         let prepared = self.prepare(request, uri, &route, foreign).await?;
         let body_sent = self.body_sent_bytes.clone();
         let outgoing = || Outgoing {
@@ -128,7 +138,10 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        let mut stream = client.dialer.connect(&route).await?;
+        let mut stream = match &self.socket {
+            None => client.dialer.connect(&route).await?,
+            Some(path) => client.dialer.connect_unix(&route, path).await?,
+        };
         let (response, body) = exchange(&mut stream, outgoing()).await?;
         Ok((route, stream, response, body))
     }

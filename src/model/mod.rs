@@ -22,4 +22,4 @@ pub use name_scheme::NameScheme;
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
-pub use target::{Params, Scheme, Target};
+pub use target::{Params, SOCKET_PREFIX, Scheme, Target};

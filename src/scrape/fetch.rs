@@ -8,6 +8,7 @@ use super::fetch_error::FetchError;
 use crate::http_client::{Answer, HttpClient, HttpError, HttpRequest, Session};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_LINE_BYTES_MAX};
 use smol::Timer;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use ureq_proto::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
@@ -52,6 +53,12 @@ pub struct Fetcher {
 impl Fetcher {
     pub fn new(url: String, timeout: Duration, limits: FetchLimits, client: Rc<HttpClient>) -> Self {
         Fetcher { url, timeout, limits, session: Session::new(client), page: Vec::new() }
+    }
+
+    /// Fetches them from whoever listens on a Unix socket.
+    pub fn over_socket(mut self, path: PathBuf) -> Self {
+        self.session = self.session.over_socket(path);
+        self
     }
 
     /// The page's bytes and its format. An empty page is a page, whatever its `Content-Type`.

@@ -115,6 +115,10 @@ impl Scraper {
         client: Rc<HttpClient>,
     ) -> Result<Scraper, LabelsError> {
         let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), client);
+        let fetcher = match target.socket() {
+            Some(path) => fetcher.over_socket(path.into()),
+            None => fetcher,
+        };
         Ok(Scraper { cycle: Cycle::new(number, target, table, counters)?, fetcher })
     }
 
