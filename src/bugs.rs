@@ -76,6 +76,24 @@ bugs! {
     DropCountedOnce,
     /// Samples that can't be read back are passed over without a count.
     UnreadNotCounted,
+    /// A page that is kept as several records loses the last of them.
+    PartForgotten,
+    /// What the write budget gives up is not counted.
+    BudgetLossNotCounted,
+    /// A ring that was carried over takes the other's place before it is synced.
+    CarriedUnsynced,
+    /// Records get other numbers when they are carried over, and acknowledgements keep theirs.
+    CarriedAcksNotTranslated,
+    /// A segment's first frame is put 512 bytes behind its header's start, whatever the program unit.
+    HeaderUnitForgotten,
+    /// A header that can't be read is taken for a blank one.
+    UnreadableTakenForBlank,
+    /// A place in the newest segment that can't be read is taken for its end.
+    UnreadableFrameTakenForEnd,
+    /// Commits go on in a segment that was found damaged.
+    DamagedSegmentContinued,
+    /// What can't be read back is counted again each time it is read.
+    DamageCountedAgain,
 }
 
 #[cfg(not(any(test, feature = "sim")))]

@@ -23,6 +23,8 @@ pub mod counters;
 pub mod discovery;
 pub mod http_client;
 pub mod http_server;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod limits;
 pub mod model;
 pub mod relabel;

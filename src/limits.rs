@@ -167,6 +167,19 @@ pub const SEGMENTS_MAX: u64 = 4096;
 /// Segments, records and samples are counted up to here: more than any device lives to see, and no sum of them overflows.
 pub const COUNT_MAX: u64 = 1 << 62;
 
+/// Record numbers that are passed over where a ring can't be read: more than it can hold, and than an agent counts meanwhile
+/// without writing any of them. A thousand targets scraped every second take five centuries for as many.
+pub const RECORDS_PASSED_OVER: u64 = 1 << 44;
+
+/// One in so many segment headers may be unreadable. Where it is more, the storage as a whole is taken to fail.
+pub const UNREADABLE_SLOTS_DIVISOR: u32 = 4;
+
+/// Headers that are looked for in vain where nothing can be read, before it is not known of which shape a ring is.
+pub const UNREADABLE_HEADERS_MAX: usize = 64;
+
+/// Places in one segment that opening tries to read in vain, each of which may take the storage seconds.
+pub const UNREADABLE_PLACES_MAX: usize = 8;
+
 /// Bytes that are programmed at once on a file or block device, unless it asks for more.
 pub const PROGRAM_UNIT_BYTES: usize = 512;
 /// Most that it may ask for.
@@ -188,6 +201,15 @@ pub const FRAME_RECORDS_MAX: usize = 4096;
 
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Values of a configuration that is imported, those behind YAML's aliases each time anew.
+pub const IMPORT_NODES_MAX: usize = 1 << 17;
+
+/// How deep they may be nested.
+pub const IMPORT_DEPTH_MAX: usize = 32;
+
+/// Keys and items that an import may leave out: each costs a reading of the whole.
+pub const IMPORT_LEFT_OUT_MAX: usize = 1000;
 
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -260,3 +282,5 @@ const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(SERIES_BYTES_MAX < PAGE_LINE_BYTES_MAX);
 const _: () = assert!(WINDOW_BATCHES_MAX <= FRAME_RECORDS_MAX);
 const _: () = assert!(SEGMENTS_MAX * SEGMENT_BYTES_MAX >= RING_BYTES_MAX);
+const _: () = assert!(RECORDS_PASSED_OVER > RING_BYTES_MAX && RECORDS_PASSED_OVER < COUNT_MAX >> 16);
+const _: () = assert!(SEGMENTS_MIN >= UNREADABLE_SLOTS_DIVISOR as u64);

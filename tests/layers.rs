@@ -17,10 +17,11 @@ fn may_import(module: &str) -> Option<Vec<&'static str>> {
         "buffer" => Some(vec!["ring", "codec"]),
         "config" => Some([stages(), vec!["buffer"]].concat()),
         "agent" => Some([stages(), vec!["buffer", "config"]].concat()),
-        "cli" => Some([stages(), vec!["buffer", "config", "agent"]].concat()),
+        "import" => Some(vec!["config"]),
+        "cli" => Some([stages(), vec!["buffer", "config", "import", "agent"]].concat()),
         // The simulated world stands in for what is at the edge, so it implements the stages' traits, and runs the buffer over it.
         "sim" => Some([stages(), vec!["buffer"]].concat()),
-        "lib" | "main" => Some([stages(), vec!["buffer", "config", "agent", "cli"]].concat()),
+        "lib" | "main" => Some([stages(), vec!["buffer", "config", "import", "agent", "cli"]].concat()),
         _ => None,
     }
 }

@@ -20,6 +20,10 @@ impl LoopDevice {
     fn new(folder: &Path, size_bytes: u64, sector_bytes: u32) -> LoopDevice {
         let backing = folder.join(format!("disk-{sector_bytes}"));
         fs::File::create(&backing).unwrap().set_len(size_bytes).unwrap();
+        LoopDevice::over(backing, sector_bytes)
+    }
+
+    fn over(backing: PathBuf, sector_bytes: u32) -> LoopDevice {
         let sector = format!("--sector-size={sector_bytes}");
         let path = run(&["losetup", "--find", "--show", &sector, backing.to_str().unwrap()]);
         LoopDevice { path: path.trim().into(), backing }
@@ -187,22 +191,45 @@ fn a_device_takes_another_segment_size_once_nobody_waits() {
     let device = LoopDevice::new(folder.path(), 1 << 20, 512);
     let (exporter, mut receiver) = (counting_exporter(), Receiver::start());
     let address = receiver.go_away();
-    let with = |sizes: &str| config(&exporter, &address.to_string(), &format!("path = '{}'\n{sizes}", device.name()));
+    let with_path = |device: &LoopDevice, sizes: &str| {
+        config(&exporter, &address.to_string(), &format!("path = '{}'\n{sizes}", device.name()))
+    };
+    let with = |sizes: &str| with_path(&device, sizes);
     let agent = Agent::start(folder.path(), &with(""));
     eventually("twenty scrapes", PATIENCE, || (exporter.requests() > 20).then_some(()));
     assert!(agent.stop().0.success());
 
-    let before = device.bytes();
+    // While samples wait the ring goes on as it is, whatever is configured.
+    let mut scraped = exporter.requests();
     for sizes in ["segment_size = '64KiB'", "size = '512KiB'", "program_unit = '4KiB'"] {
-        let line = refused(folder.path(), &with(sizes));
-        assert!(line.contains("holds samples that were not delivered yet"), "{line}");
-        assert!(line.contains("size = \"1MiB\", segment_size = \"16KiB\" and program_unit = \"512B\""), "{line}");
-        assert_eq!(device.bytes(), before, "{sizes}");
+        let agent = Agent::start(folder.path(), &with(sizes));
+        agent.wait_for_log("which stays as it is until a start finds none");
+        eventually("ten scrapes", PATIENCE, || (exporter.requests() > scraped + 10).then_some(()));
+        scraped = exporter.requests();
+        let log = agent.log();
+        assert!(log.contains("ring of 1MiB in segments of 16KiB and units of 512B, which stays"), "{log}");
+        assert_eq!(log.matches("which stays as it is").count(), 1, "{log}");
+        assert!(agent.stop().0.success());
+        let headers = device.bytes().chunks(16 * 1024).filter(|slot| slot.starts_with(b"NARTHEX\n")).count();
+        assert!(headers > 0, "{sizes}");
     }
 
-    let agent = Agent::start(folder.path(), &with(""));
+    // On a device that takes it no more, it is left alone.
+    let backing = device.backing.clone();
+    drop(device);
+    let before = fs::read(&backing).unwrap();
+    let device = LoopDevice::over(backing.clone(), 4096);
+    let line = refused(folder.path(), &with_path(&device, ""));
+    assert!(line.contains("holds samples that were not delivered yet") && line.contains("\"512B\""), "{line}");
+    assert_eq!(device.bytes(), before);
+    drop(device);
+    let device = LoopDevice::over(backing, 512);
+    let with = |sizes: &str| with_path(&device, sizes);
+
+    let agent = Agent::start(folder.path(), &with("segment_size = '64KiB'"));
     receiver.back_at(address);
-    eventually("what waited", PATIENCE, || (arrived(&receiver).len() > 25).then_some(()));
+    eventually("what waited", PATIENCE, || (arrived(&receiver).len() > 55).then_some(()));
+    assert!(agent.log().contains("which stays as it is"));
     assert!(agent.stop().0.success());
 
     for sizes in ["segment_size = '64KiB'", "size = '512KiB'", "program_unit = '4KiB'"] {
@@ -214,8 +241,8 @@ fn a_device_takes_another_segment_size_once_nobody_waits() {
     }
     let arrived = arrived(&receiver);
     let missing: Vec<usize> = (0..*arrived.last().unwrap()).filter(|n| !arrived.contains(n)).collect();
-    // A scrape that a stop interrupts has no samples; there were five.
-    assert!(missing.len() <= 5, "{missing:?}");
+    // A scrape that a stop interrupts has no samples; there were eight.
+    assert!(missing.len() <= 8, "{missing:?}");
 }
 
 /// Nothing waits in the ring, so whatever a kill leaves of it is taken up again.

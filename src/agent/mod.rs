@@ -28,7 +28,7 @@ use crate::counters::Counters;
 use crate::http_client::Resolver;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
-use crate::ring::{Found, RingError, Storage};
+use crate::ring::{Found, Layout, RingError, Storage};
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
@@ -154,7 +154,7 @@ impl Agent {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
         describe(found, &recovery, &options.path);
-        let wear = WearMeter::start(&options.path, ring_shape(options), ratings(options), counters.clone());
+        let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
         let shared = Shared {
             clock: SystemClock::new(),
@@ -241,8 +241,7 @@ fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentErr
     config.endpoints.iter().map(endpoint).collect()
 }
 
-fn ring_shape(options: &BufferOptions) -> RingShape {
-    let layout = options.layout();
+fn ring_shape(layout: Layout) -> RingShape {
     RingShape {
         segment_size_bytes: u64::from(layout.segment_size_bytes),
         segment_count: u64::from(layout.segment_count),

@@ -27,16 +27,23 @@ pub(super) struct Job {
     pub scraper: Scraper,
     /// See [`Schedule::new`].
     pub seed: u64,
-    /// While the target's job has more targets than it may, all of them fail.
-    pub exceeded: Rc<Cell<Option<TargetLimit>>>,
+    pub count: Rc<TargetCount>,
     pub _number: Number,
 }
 
-/// By how much a `target_limit` is exceeded.
-#[derive(Clone, Copy)]
-pub(super) struct TargetLimit {
-    pub targets: usize,
-    pub limit: usize,
+/// How many targets a scrape configuration has, and how many it may have: one too many, and none of them is scraped.
+pub(super) struct TargetCount {
+    pub targets: Cell<usize>,
+    pub limit: Option<usize>,
+}
+
+impl Job {
+    async fn scrape(&mut self, clock: &dyn Clock, timestamp_ms: i64) -> ScrapeResult {
+        match ScrapeError::of_target_count(self.count.targets.get(), self.count.limit) {
+            None => self.scraper.scrape(clock, timestamp_ms).await,
+            Some(reason) => self.scraper.refuse(reason, timestamp_ms),
+        }
+    }
 }
 
 /// Scrapes each target of a configuration once, all at the same time, after one look at each discovery; in the order of the
@@ -62,7 +69,7 @@ pub async fn scrape_once(
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();
-            let result = job.scraper.scrape(&clock, clock.wall_ms()).await;
+            let result = job.scrape(&clock, clock.wall_ms()).await;
             (job.target, result)
         })
     });
@@ -98,12 +105,7 @@ async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> I
     loop {
         shared.sleep_until(schedule.due(clock.monotonic())).await;
         let timestamp_ms = schedule.start(clock.wall_ms());
-        let result = match job.exceeded.get() {
-            None => job.scraper.scrape(clock, timestamp_ms).await,
-            Some(TargetLimit { targets, limit }) => {
-                job.scraper.fail(timestamp_ms, ScrapeError::TargetLimit { targets, limit })
-            }
-        };
+        let result = job.scrape(clock, timestamp_ms).await;
         let target = &job.target;
         let line = match &result.error {
             None => trouble.succeeded(clock.monotonic()),

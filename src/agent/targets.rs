@@ -9,7 +9,7 @@
 
 use super::discovered::Discovered;
 use super::numbers::Numbers;
-use super::scraping::{self, Job, TargetLimit};
+use super::scraping::{self, Job, TargetCount};
 use super::{AgentError, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -48,7 +48,7 @@ struct Pool {
     options: JobOptions,
     client: Rc<HttpClient>,
     running: HashMap<Rc<Target>, Running>,
-    exceeded: Rc<Cell<Option<TargetLimit>>>,
+    count: Rc<TargetCount>,
     problems: HashSet<String>,
 }
 
@@ -80,7 +80,7 @@ impl Targets {
                 client: client.map_err(|cause| AgentError::Client { job: options.job_name.clone(), cause })?,
                 options: options.clone(),
                 running: HashMap::new(),
-                exceeded: Rc::default(),
+                count: Rc::new(TargetCount { targets: Cell::new(0), limit: options.target_limit }),
                 problems: HashSet::new(),
             })
         };
@@ -118,6 +118,7 @@ impl Targets {
         let mut jobs = Vec::new();
         for (index, pool) in self.pools.iter_mut().enumerate() {
             let listed = pool.list(&discovered.groups(index), &self.maker.counters);
+            pool.count.targets.set(listed.len());
             for target in listed.into_iter().take(TARGETS_MAX - jobs.len()) {
                 jobs.push(self.maker.job(pool, target)?);
             }
@@ -235,10 +236,9 @@ impl Pool {
     }
 
     fn check_limit(&self) {
-        let targets = self.running.len();
-        let limit = self.options.target_limit.filter(|limit| targets > *limit);
-        let exceeded = limit.map(|limit| TargetLimit { targets, limit });
-        if let (Some(limit), None) = (limit, self.exceeded.replace(exceeded)) {
+        let (targets, limit) = (self.running.len(), self.count.limit.unwrap_or(usize::MAX));
+        let before = self.count.targets.replace(targets);
+        if targets > limit && before <= limit {
             let job = &self.options.job_name;
             log::error!("job {job:?}: {targets} targets exceed the target_limit of {limit}; all fail");
         }
@@ -248,14 +248,14 @@ impl Pool {
 impl Maker {
     fn job(&self, pool: &Pool, target: Rc<Target>) -> Result<Job, AgentError> {
         let number = self.numbers.clone().take();
-        let (table, counters) = (self.table.clone(), self.counters.clone());
-        let scraper = Scraper::new(target.clone(), number.get(), table, counters, pool.client.clone());
+        let (rules, table, counters) = (pool.options.samples.clone(), self.table.clone(), self.counters.clone());
+        let scraper = Scraper::new(target.clone(), number.get(), rules, table, counters, pool.client.clone());
         let failed = |cause| AgentError::Labels { job: pool.options.job_name.clone(), cause };
         Ok(Job {
             scraper: scraper.map_err(failed)?,
             target,
             seed: self.seed,
-            exceeded: pool.exceeded.clone(),
+            count: pool.count.clone(),
             _number: number,
         })
     }

@@ -22,8 +22,9 @@ pub(super) struct Backlog {
     codec: SegmentCodec,
     /// Decoded records that were not handed out yet.
     decoded: VecDeque<(u64, Rc<ScrapeBatch>)>,
-    /// Samples of all frames of this segment that were read so far.
+    /// Samples of all frames of this segment that were read so far, and the record that they end before.
     samples_read: u64,
+    read_until: u64,
     failures: u8,
     bytes: Vec<u8>,
     batches: Vec<ScrapeBatch>,
@@ -37,6 +38,7 @@ impl Backlog {
             codec: SegmentCodec::new(),
             decoded: VecDeque::new(),
             samples_read: 0,
+            read_until: 0,
             failures: 0,
             bytes: Vec::new(),
             batches: Vec::new(),
@@ -70,7 +72,7 @@ impl<M: Medium> Buffer<M> {
     }
 
     fn fill_from(
-        &self,
+        &mut self,
         backlog: &mut Backlog,
         endpoint: usize,
         window: &mut Window,
@@ -96,7 +98,7 @@ impl<M: Medium> Buffer<M> {
     }
 
     /// One step: a frame, or on to the next segment. False at the end of the ring.
-    fn read_further(&self, backlog: &mut Backlog, endpoint: usize) -> Result<bool, RingError> {
+    fn read_further(&mut self, backlog: &mut Backlog, endpoint: usize) -> Result<bool, RingError> {
         let read = match self.ring.read(backlog.at, &mut backlog.bytes) {
             Ok(read) => read,
             Err(error) if self.is_worth_another_read(backlog) => return Err(error),
@@ -118,7 +120,7 @@ impl<M: Medium> Buffer<M> {
             },
             end => end,
         };
-        self.count_unread(backlog, endpoint);
+        self.leave_segment(backlog, endpoint);
         match read {
             Read::EndOfSegment { next } => {
                 backlog.enter_segment(next);
@@ -150,16 +152,33 @@ impl<M: Medium> Buffer<M> {
         let batches = backlog.batches.drain(..).map(Rc::new);
         backlog.decoded.extend((meta.first_record..meta.end_record()).zip(batches));
         backlog.samples_read += meta.samples();
+        backlog.read_until = meta.end_record();
         Ok(())
     }
 
-    /// At the end of a segment: samples that were written to it and could not be read back.
-    fn count_unread(&self, backlog: &mut Backlog, endpoint: usize) {
+    /// At the end of a segment, or where it can't be read any further. What was written to it and could not be read back is
+    /// counted once; what memory still has of it may yet be delivered from there. Nothing is added to a damaged segment, as
+    /// nobody would come to read it.
+    fn leave_segment(&mut self, backlog: &Backlog, endpoint: usize) {
+        if self.ring.is_written(backlog.at) {
+            self.ring.seal(backlog.at.segment_seq);
+        }
         let Some(segment) = self.ring.segment_at(backlog.at) else { return };
         let unread = self.ring.samples_in(segment).saturating_sub(backlog.samples_read);
-        backlog.samples_read += unread;
-        if !planted(Bug::UnreadNotCounted) {
-            self.losses.count(endpoint, DropCause::RingDamaged, unread);
+        if unread == 0 {
+            return;
         }
+        let in_memory = self.samples_in_memory(backlog.read_until, self.ring.end_of(segment));
+        let oldest = self.ring.segments().next().map_or(0, |oldest| oldest.seq);
+        let counted = self.cursors[endpoint].settle(segment.seq, unread, in_memory, oldest);
+        if !planted(Bug::UnreadNotCounted) {
+            self.losses.count(endpoint, DropCause::RingDamaged, counted);
+        }
+    }
+
+    /// Samples of these records that memory holds.
+    pub(super) fn samples_in_memory(&self, from: u64, until: u64) -> u64 {
+        let records = self.stage.from(from).take_while(|(record, _)| *record < until);
+        records.map(|(_, batch)| batch.len() as u64).sum()
     }
 }

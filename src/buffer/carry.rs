@@ -3,7 +3,8 @@
 
 use super::commit::{Encoded, encode};
 use super::cursor::{self, Cursor};
-use super::split::Splitter;
+use super::split::{Splitter, admits};
+use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
@@ -126,7 +127,13 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
 
     /// Writes as many as one frame takes.
     fn write(&mut self, parts: &[Part]) -> Result<usize, RingError> {
-        let batches: Vec<_> = parts.iter().take(FRAME_RECORDS_MAX).map(|part| part.batch.clone()).collect();
+        let (mut batches, mut label_bytes) = (Vec::new(), 0);
+        for part in parts.iter().take(FRAME_RECORDS_MAX) {
+            if !admits(&batches, &mut label_bytes, &part.batch) {
+                break;
+            }
+            batches.push(part.batch.clone());
+        }
         let encoded = encode(&self.new, Frame::default(), self.codec.take(), self.next_record, &batches, Acks::new());
         let Some(Encoded { frame, placement, codec }) = encoded else {
             self.drop_samples(&self.lacked(&parts[..1]), DropCause::TooLarge);
@@ -178,6 +185,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     /// An endpoint that lacks no record before this one lacks none before its new number.
     fn translate_acks(&mut self, record: u64, number: u64) {
         for ack in self.acks_ahead.clone().iter().filter(|ack| ack.next_record <= record) {
+            let number = if planted(Bug::CarriedAcksNotTranslated) { ack.next_record } else { number };
             self.put_ack(ack.endpoint, number);
         }
         self.acks_ahead.retain(|ack| ack.next_record > record);

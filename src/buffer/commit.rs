@@ -1,13 +1,13 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
 use super::budget::FlashUse;
-use super::split::label_bytes;
+use super::split::admits;
 use super::stage::Stage;
 use super::{Buffer, cursor};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::{ENDPOINTS_MAX, FRAME_LABEL_BYTES_MAX, FRAME_RECORDS_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -155,13 +155,10 @@ impl<M: Medium> Buffer<M> {
 
     /// Batches for the next frame: no more than may come back from one, in number and in bytes of labels.
     pub(super) fn gather(&self, from: u64, batches: &mut Vec<Rc<ScrapeBatch>>) {
-        let mut bytes = 0;
+        let mut label_bytes = 0;
         batches.clear();
         for (_, batch) in self.stage.from(from).take(self.frame_records) {
-            // Lists come in turn, so that one seen before is not far back.
-            let is_known = batches.iter().rev().any(|known| Rc::ptr_eq(&known.series, &batch.series));
-            bytes += if is_known { 0 } else { label_bytes(&batch.series) };
-            if bytes > FRAME_LABEL_BYTES_MAX && !batches.is_empty() {
+            if !admits(batches, &mut label_bytes, batch) {
                 return;
             }
             batches.push(batch.clone());
@@ -178,24 +175,38 @@ impl<M: Medium> Buffer<M> {
         }
     }
 
-    /// State of the newest segment, read back from flash where it is not at hand. `None`: it can't be continued.
+    /// State of the newest segment, read back from flash where it is not at hand. `None`: it can't be continued, and a new
+    /// one begins. Storage that can't be read at all is an error, since it may come back.
     fn take_codec(&mut self) -> Result<Option<SegmentCodec>, RingError> {
         if let Some(codec) = self.codec.take() {
             return Ok(Some(codec));
         }
         let Some(mut at) = self.ring.newest() else { return Ok(None) };
         let (mut codec, mut bytes, mut batches) = (SegmentCodec::new(), Vec::new(), Vec::new());
-        while let Read::Frame { meta, payload_at, next } = self.ring.read(at, &mut bytes)? {
+        loop {
+            let (meta, payload_at, next) = match self.ring.read(at, &mut bytes) {
+                Ok(Read::Frame { meta, payload_at, next }) => (meta, payload_at, next),
+                Ok(Read::EndOfSegment { .. } | Read::EndOfRing) => break,
+                Err(error) if !self.ring.can_be_read_elsewhere(at) => return Err(error),
+                Err(error) => {
+                    log::error!("the newest segment of the ring is not continued: {error}");
+                    break;
+                }
+            };
             batches.clear();
             if !meta.sample_counts.is_empty()
                 && let Err(error) = codec.decode(&bytes[payload_at..], &self.table, &mut batches)
             {
-                log::warn!("the newest segment of the ring is not continued: {error}");
-                return Ok(None);
+                log::error!("the newest segment of the ring is not continued: {error}");
+                break;
             }
             at = next;
         }
-        Ok(Some(codec))
+        let is_damaged = self.ring.is_written(at);
+        if is_damaged {
+            self.ring.seal(at.segment_seq);
+        }
+        Ok(Some(codec).filter(|_| !is_damaged))
     }
 
     fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
@@ -240,12 +251,12 @@ impl<M: Medium> Buffer<M> {
             }
             at = next;
         }
-        let in_memory = self.stage.from(read_until).take_while(|(record, _)| *record < end_record);
-        let in_memory: u64 = in_memory.map(|(_, batch)| batch.len() as u64).sum();
+        let in_memory = self.samples_in_memory(read_until, end_record);
         let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
         for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
             let was_read_past = cursor.next_record.max(cursor.handed_out) >= end_record;
-            loss.unreadable = if was_read_past { 0 } else { unreadable };
+            let settled = cursor.settled(segment.seq).unwrap_or(0);
+            loss.unreadable = if was_read_past { 0 } else { unreadable.saturating_sub(settled) };
         }
         losses
     }

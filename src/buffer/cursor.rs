@@ -4,6 +4,7 @@ use super::backlog::Backlog;
 use crate::bugs::{Bug, planted};
 use crate::limits::ENDPOINTS_MAX;
 use crate::ring::{Ack, Acks, Medium, Ring};
+use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub(super) struct Cursor {
@@ -15,12 +16,35 @@ pub(super) struct Cursor {
     pub handed_out: u64,
     /// Its place in the ring, while it reads from there.
     pub backlog: Option<Box<Backlog>>,
+    /// Samples of damaged segments that could not be read back, by segment: counted as lost, or in memory when it came there.
+    settled: BTreeMap<u64, u64>,
 }
 
 impl Cursor {
     /// Whether the endpoint neither has this record nor will get it from its sender.
     pub fn lacks(&self, record: u64) -> bool {
         record >= self.next_record.max(self.handed_out)
+    }
+
+    /// The endpoint has come to where a segment can't be read any further. Of the samples behind, those that are to be counted:
+    /// records are handed out again until they are acknowledged, and a segment is read again with them.
+    pub fn settle(&mut self, segment_seq: u64, unread: u64, in_memory: u64, oldest_seq: u64) -> u64 {
+        self.settled.retain(|seq, _| *seq >= oldest_seq);
+        if planted(Bug::DamageCountedAgain) {
+            return unread.saturating_sub(in_memory);
+        }
+        match self.settled.insert(segment_seq, unread) {
+            None => unread.saturating_sub(in_memory),
+            Some(settled) => {
+                self.settled.insert(segment_seq, unread.max(settled));
+                unread.saturating_sub(settled)
+            }
+        }
+    }
+
+    /// Samples of this segment of which the endpoint's loss was settled. `None`: all that was read of it was whole.
+    pub fn settled(&self, segment_seq: u64) -> Option<u64> {
+        self.settled.get(&segment_seq).copied()
     }
 }
 

@@ -35,6 +35,8 @@ pub use budget::WriteBudget;
 use cursor::Cursor;
 pub use cursor::endpoint_id;
 use losses::Losses;
+#[cfg(test)]
+pub(crate) use resize::carried;
 use split::Splitter;
 use stage::{Stage, Staged};
 use std::path::PathBuf;
@@ -162,6 +164,11 @@ impl<M: Medium> Buffer<M> {
         Ok((buffer, recovery))
     }
 
+    /// How the ring's segments lie, which may not be what the options ask for.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is given up.
     pub fn limit_writes(&mut self, budget: WriteBudget, interval_max: Duration) {
         self.budget = Some(Bucket::new(budget, interval_max));
@@ -175,6 +182,9 @@ impl<M: Medium> Buffer<M> {
         self.counters.samples_accepted.add(batch.len() as u64);
         let room_bytes = self.ring.frame_room_bytes();
         let parts = self.splitter.split(batch, room_bytes);
+        if planted(Bug::PartForgotten) && parts.len() > 1 {
+            parts.pop();
+        }
         for part in parts.drain(..) {
             self.stage.push(Rc::new(part), now);
         }
@@ -211,13 +221,26 @@ impl<M: Medium> Buffer<M> {
             _ => None,
         };
         self.committed_until = self.committed_until.max(record + 1);
-        if let Some(cause) = lost_by {
-            self.drop_record(record, batch.len() as u64, cause);
+        match lost_by {
+            Some(cause) => self.drop_record(record, batch.len() as u64, cause),
+            None => self.drop_behind_damage(record, batch.len() as u64),
         }
         true
     }
 
+    /// A record that leaves memory is lost for those who have found its segment damaged before it.
+    fn drop_behind_damage(&self, record: u64, samples: u64) {
+        let Some(segment) = self.ring.segments().rev().find(|segment| segment.first_record <= record) else { return };
+        let came_to_damage = |cursor: &Cursor| cursor.lacks(record) && cursor.settled(segment.seq).is_some();
+        for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| came_to_damage(cursor)) {
+            self.losses.count(index, DropCause::RingDamaged, samples);
+        }
+    }
+
     fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
+        if planted(Bug::BudgetLossNotCounted) && cause == DropCause::WriteBudget {
+            return;
+        }
         for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| cursor.lacks(record)) {
             self.losses.count(index, cause, samples);
         }

@@ -5,49 +5,55 @@
 //! ```
 //!
 //! In a file the new ring is made beside the old one, synced once, and takes its name: until then the old one is as it was,
-//! whatever happens. A device has no room beside: there the ring must be one that nobody waits for.
+//! whatever happens. A device has no room beside: while samples wait, its ring goes on in the shape that it has.
 
 use super::carry::{Carrier, waiting_from};
 use super::{Buffer, BufferOptions};
+use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
 use crate::model::{SeriesTable, format_size};
 use crate::ring::{
-    Acks, DeviceMedium, FileMedium, Found, Frame, Geometry, Medium, Placement, Recovery, Ring, RingError, Shape,
-    Storage,
+    Acks, DeviceMedium, FileMedium, Found, Frame, Geometry, Layout, Medium, Placement, Recovery, Ring, RingError,
+    Shape, Storage,
 };
 use std::io;
 use std::rc::Rc;
 
 impl Buffer<Storage> {
-    /// Opens the ring that the options name; makes it if there is none, and carries it over if it has another shape.
+    /// Opens the ring that the options name; makes it if there is none, and carries it over if it has another shape. On a device
+    /// it may keep that shape: [`Buffer::layout`] tells.
     pub fn open_ring(
         options: &BufferOptions,
         endpoints: &[&str],
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<(Self, Found, Recovery), RingError> {
-        let (shape, path) = (options.shape(), options.path.display());
+        let shape = options.shape();
         let (storage, found) = Storage::open(&options.path, &shape)?;
-        if found == Found::Other {
-            log::info!("{path}: the ring of {} becomes one of {}", sizes(&storage.shape()), sizes(&shape));
-        }
         let storage = match storage {
             Storage::File(old) if found == Found::Other => {
+                tell_change(options, &old.shape());
                 Storage::File(carry_over(old, &shape, endpoints, &counters)?)
             }
-            Storage::Device(old) if found == Found::Other => Storage::Device(claim(give_up(old, options)?, &counters)?),
+            Storage::Device(old) if found == Found::Other => Storage::Device(claim(change(old, options)?, &counters)?),
             Storage::Device(device) => Storage::Device(claim(device, &counters)?),
             file => file,
         };
-        let interval = options.commit_interval;
-        let (buffer, recovery) = Buffer::open(storage, shape.layout, interval, endpoints, table, counters)?;
+        let (layout, interval) = (storage.shape().layout, options.commit_interval);
+        let (buffer, recovery) = Buffer::open(storage, layout, interval, endpoints, table, counters)?;
         Ok((buffer, found, recovery))
     }
 }
 
 fn sizes(shape: &Shape) -> String {
     let (size, segment) = (shape.layout.size_bytes(), u64::from(shape.layout.segment_size_bytes));
-    format!("{} in segments of {}", format_size(size), format_size(segment))
+    let unit = u64::from(shape.program_unit_bytes);
+    format!("{} in segments of {} and units of {}", format_size(size), format_size(segment), format_size(unit))
+}
+
+fn tell_change(options: &BufferOptions, held: &Shape) {
+    let (path, wanted) = (options.path.display(), options.shape());
+    log::info!("{path}: the ring of {} becomes one of {}", sizes(held), sizes(&wanted));
 }
 
 fn carry_over(
@@ -56,13 +62,10 @@ fn carry_over(
     endpoints: &[&str],
     counters: &Counters,
 ) -> Result<FileMedium, RingError> {
-    let new = old.beside(*shape)?;
-    let layout = old.shape().layout;
-    let (old, _) = Ring::open(old, layout, Rc::default())?;
+    let (new, layout) = (old.beside(*shape)?, old.shape().layout);
     let written = Rc::<Counters>::default();
-    let (new, _) = Ring::open(Unsynced(new), shape.layout, written.clone())?;
-    let (new, samples) = Carrier::new(&old, new, endpoints, counters).carry()?;
-    let new = new.into_medium().0.take_place_of(old.into_medium())?;
+    let (old, new, samples) = carried((old, layout), (new, shape.layout), endpoints, counters, &written)?;
+    let new = new.take_place_of(old)?;
     counters.flash_bytes_written.add(written.flash_bytes_written.get());
     counters.flash_programs.add(written.flash_programs.get());
     counters.flash_syncs.add(1);
@@ -70,11 +73,37 @@ fn carry_over(
     Ok(new)
 }
 
-/// Blanks a device whose ring nobody waits for.
-fn give_up(old: DeviceMedium, options: &BufferOptions) -> Result<DeviceMedium, RingError> {
+/// Carries one ring over into another, which is blank and synced as a whole in the end: the media, and how many samples were
+/// written. What is given up is counted in `counters`, what writing takes in `written`.
+pub(crate) fn carried<Old: Medium, New: Medium>(
+    (old, old_layout): (Old, Layout),
+    (new, layout): (New, Layout),
+    endpoints: &[&str],
+    counters: &Counters,
+    written: &Rc<Counters>,
+) -> Result<(Old, New, u64), RingError> {
+    let (old, _) = Ring::open(old, old_layout, Rc::default())?;
+    let (new, _) = Ring::open(Unsynced(new), layout, written.clone())?;
+    let (new, samples) = Carrier::new(&old, new, endpoints, counters).carry()?;
+    let mut new = new.into_medium().0;
+    if !planted(Bug::CarriedUnsynced) {
+        new.sync().map_err(|cause| RingError::Device { doing: "syncing the new ring", cause })?;
+    }
+    Ok((old.into_medium(), new, samples))
+}
+
+/// Blanks a device whose ring nobody waits for. Any other is left in the shape that it has.
+fn change(old: DeviceMedium, options: &BufferOptions) -> Result<DeviceMedium, RingError> {
     let held = old.shape();
     let (ring, _) = Ring::open(old, held.layout, Rc::default())?;
-    if waiting_from(&ring) < ring.next_record() {
+    let is_waiting = waiting_from(&ring) < ring.next_record();
+    let newest = ring.segments().next_back().map(|segment| segment.seq);
+    let old = ring.into_medium();
+    if !is_waiting {
+        tell_change(options, &held);
+        return old.reshape(newest, &options.shape());
+    }
+    if !old.suits_its_ring() {
         return Err(RingError::Waiting {
             path: options.path.clone(),
             size_bytes: held.layout.size_bytes(),
@@ -82,8 +111,13 @@ fn give_up(old: DeviceMedium, options: &BufferOptions) -> Result<DeviceMedium, R
             program_unit_bytes: held.program_unit_bytes,
         });
     }
-    let newest = ring.segments().next_back().map(|segment| segment.seq);
-    ring.into_medium().reshape(newest, &options.shape())
+    log::warn!(
+        "{}: samples wait in the ring of {}, which stays as it is until a start finds none; then it becomes one of {}",
+        options.path.display(),
+        sizes(&held),
+        sizes(&options.shape())
+    );
+    Ok(old)
 }
 
 /// Says on a blank device that a ring is there.

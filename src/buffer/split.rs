@@ -96,8 +96,19 @@ fn extras_room(batch: &ScrapeBatch, room_bytes: usize) -> Option<usize> {
 }
 
 /// What a list's labels take once they are read back.
-pub(super) fn label_bytes(list: &[Series]) -> usize {
+fn label_bytes(list: &[Series]) -> usize {
     list.iter().map(|series| series.packed().len()).sum()
+}
+
+/// Whether a frame of these batches has room for the labels of one more: a reader takes only so many. `bytes` is what those
+/// of the frame take so far. The first batch always has room.
+pub(super) fn admits(batches: &[Rc<ScrapeBatch>], bytes: &mut usize, next: &ScrapeBatch) -> bool {
+    // Lists come in turn, so that one seen before is not far back.
+    if batches.iter().rev().any(|known| Rc::ptr_eq(&known.series, &next.series)) {
+        return true;
+    }
+    *bytes += label_bytes(&next.series);
+    *bytes <= FRAME_LABEL_BYTES_MAX || batches.is_empty()
 }
 
 fn part_of(batch: &ScrapeBatch, range: Range<usize>, series: Rc<[Series]>) -> ScrapeBatch {

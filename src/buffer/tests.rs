@@ -409,3 +409,50 @@ fn series_that_come_back_from_flash_are_the_same_as_those_scraped_now() {
     assert_eq!(window.batches[0].series[3], device.list[3]);
     assert_eq!(device.table.len(), 5);
 }
+
+/// Of the newest segment, the frame behind the first one.
+const SECOND_FRAME: usize = 16 * 1024 + 512 + 2560;
+
+/// The newest segment was found damaged by a reader, and commits went on into it: nobody came to read them. Each further look
+/// at the damage was counted as a loss once more.
+#[test]
+fn a_segment_that_is_found_damaged_is_not_continued_and_its_loss_is_counted_once() {
+    for is_unreadable in [false, true] {
+        let mut device = Device::new(&["a", "b"], 30);
+        let write = |device: &mut Device, scrapes: u32| {
+            for _ in 0..scrapes {
+                device.now += COMMIT;
+                device.scrape();
+                device.buffer.commit(device.now).unwrap();
+            }
+        };
+        write(&mut device, 12);
+        match is_unreadable {
+            true => device.flash.make_unreadable(SECOND_FRAME),
+            false => device.flash.damage(SECOND_FRAME, b"damage"),
+        }
+        let dropped = |device: &Device, endpoint| device.counters.endpoint(endpoint).dropped(DropCause::RingDamaged);
+        let scrapes = |window: &Window| window.batches.iter().map(|batch| batch.timestamp_ms).collect::<Vec<_>>();
+        // A place that can't be read is tried some times; what is not acknowledged is handed out again.
+        let drain = |device: &mut Device, endpoint, found: &mut Vec<i64>| {
+            for _ in 0..20 {
+                let Ok(Some(first)) = device.buffer.window(endpoint) else { continue };
+                _ = device.buffer.window(endpoint);
+                found.extend(scrapes(&first));
+                device.buffer.ack(endpoint, first.next_record, device.now);
+            }
+        };
+        let mut found = [Vec::new(), Vec::new()];
+        drain(&mut device, 0, &mut found[0]);
+        assert_eq!((&found[0][..5], found[0].last()), (&[0, 1, 2, 3, 4][..], Some(&11)), "the last is in memory");
+        assert_eq!(dropped(&device, 0), (12 - found[0].len() as u64) * 30);
+        write(&mut device, 6);
+        for endpoint in 0..2 {
+            let found = &mut found[endpoint];
+            drain(&mut device, endpoint, found);
+            let lost: Vec<i64> = (0..18).filter(|scrape| !found.contains(scrape)).collect();
+            assert!(found.is_sorted() && lost.iter().all(|scrape| *scrape < 12), "{found:?}");
+            assert_eq!(dropped(&device, endpoint), lost.len() as u64 * 30, "{lost:?} are lost for {endpoint}");
+        }
+    }
+}

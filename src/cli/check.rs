@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_valid_file_is_shown_with_its_defaults() {
-        let effective = "[global]\nscrape_interval = \"15s\"\nscrape_timeout = \"10s\"\n";
+        let effective =
+            "[global]\nscrape_interval = \"15s\"\nscrape_timeout = \"10s\"\nmetric_name_validation_scheme = \"utf8\"\n";
         assert_eq!(check_text("global.scrape_interval = '15s'"), (Ok(()), effective.into()));
     }
 

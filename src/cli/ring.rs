@@ -65,7 +65,7 @@ pub fn ring(command: &RingCommand) -> ExitCode {
 fn open(file: &Path, out: &mut impl Write) -> Result<Option<View>, ToolError> {
     for _ in 1..OPEN_ATTEMPTS {
         match open_once(file)? {
-            Some(view) if walk::was_overtaken(&view.ring)? => {}
+            Some(view) if walk::was_overtaken(&view.ring) => {}
             found => return tell_of_blank(found, file, out),
         }
     }

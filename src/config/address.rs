@@ -4,12 +4,11 @@ use super::reader::quoted;
 use crate::limits::SOCKET_PATH_BYTES_MAX;
 use crate::model::{SOCKET_PREFIX, Scheme};
 use ureq_proto::http::Uri;
-use ureq_proto::http::uri::PathAndQuery;
 
 const TARGET_EXAMPLE: &str = "127.0.0.1:9100";
 
 /// Why a target is not `host` or `host:port`; what to write instead. Never repeats a `user:password@`.
-pub(super) fn check_target(address: &str, scheme: Scheme, metrics_path: &str) -> Result<(), String> {
+pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> {
     if let Some(path) = address.strip_prefix(SOCKET_PREFIX) {
         return check_socket(path);
     }
@@ -26,8 +25,8 @@ pub(super) fn check_target(address: &str, scheme: Scheme, metrics_path: &str) ->
         let host = quoted(if host.is_empty() { TARGET_EXAMPLE } else { host });
         return Err(format!("{shown} has a path; write {host} here, and metrics_path in its [[scrape_configs]]"));
     }
-    let url = format!("{}://{address}{metrics_path}", scheme.name());
-    let whole = |uri: &Uri| uri.authority().is_some_and(|a| a.as_str() == address) && uri.path() == metrics_path;
+    let url = format!("{}://{address}/", scheme.name());
+    let whole = |uri: &Uri| uri.authority().is_some_and(|a| a.as_str() == address) && uri.path() == "/";
     match url.parse::<Uri>() {
         Ok(uri) if has_valid_host(&uri) && whole(&uri) => Ok(()),
         _ => Err(format!("{shown} is not an address; write one such as {TARGET_EXAMPLE:?} or \"[::1]:9100\"")),
@@ -48,11 +47,10 @@ fn check_socket(path: &str) -> Result<(), String> {
 
 /// Why a text is not a `metrics_path`; what to write instead.
 pub(super) fn check_metrics_path(path: &str) -> Result<(), String> {
-    let problem = match PathAndQuery::try_from(path) {
+    let problem = match () {
         _ if !path.starts_with('/') => "does not start with /; write a path such as \"/metrics\"",
-        _ if path.contains('?') => "has a query, and params is not supported; write the path alone",
-        Ok(parsed) if parsed.as_str() == path => return Ok(()),
-        _ => "has characters that a path may not have; write them percent-encoded, such as %20",
+        _ if path.contains('?') => "has a query; write the path alone, and params = { name = [\"value\"] }",
+        _ => return Ok(()),
     };
     Err(format!("{} {problem}", quoted(path)))
 }
@@ -101,14 +99,13 @@ mod tests {
             "[fe80::1]",
             "a_b.c-d:65535",
         ] {
-            assert_eq!(check_target(good, Scheme::Http, "/metrics"), Ok(()), "{good}");
+            assert_eq!(check_target(good, Scheme::Http), Ok(()), "{good}");
         }
         for bad in [
             "", "unix://x", "unix://", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x",
             "a:1#x", "ü:1", "[::1", "a\n",
         ] {
-            assert!(check_target(bad, Scheme::Http, "/metrics").is_err(), "{bad}");
-            assert!(check_target(bad, Scheme::Http, "/").is_err(), "{bad}");
+            assert!(check_target(bad, Scheme::Http).is_err(), "{bad}");
         }
     }
 

@@ -5,9 +5,11 @@ use super::discovery::{DnsSd, FileSd, HttpSd, MdnsSd};
 use super::effective_http::HttpClient;
 use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::relabel::ShownRule;
+use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
-use crate::model::{format_duration, format_size};
+use crate::model::{Params, format_duration, format_size};
 use crate::remote_write::EndpointOptions;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,8 +31,24 @@ pub(super) struct Effective<'c> {
 struct Global<'c> {
     scrape_interval: String,
     scrape_timeout: String,
+    #[serde(flatten)]
+    samples: Samples,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_labels: BTreeMap<&'c str, String>,
+}
+
+/// Limits that are none are left out.
+#[derive(Serialize)]
+struct Samples {
+    metric_name_validation_scheme: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_name_length_limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_value_length_limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_limit: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -39,9 +57,12 @@ struct ScrapeConfig<'c> {
     scrape_interval: String,
     scrape_timeout: String,
     metrics_path: &'c str,
-    scheme: &'c str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    target_limit: Option<usize>,
+    params: Option<&'c Params>,
+    scheme: &'c str,
+    honor_labels: bool,
+    #[serde(flatten)]
+    samples: Samples,
     #[serde(flatten)]
     http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,6 +75,10 @@ struct ScrapeConfig<'c> {
     http_sd_configs: Vec<HttpSd<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mdns_sd_configs: Vec<MdnsSd<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    relabel_configs: Vec<ShownRule<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metric_relabel_configs: Vec<ShownRule<'c>>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +95,8 @@ struct RemoteWrite<'c> {
     remote_timeout: String,
     protobuf_message: &'c str,
     queue_config: Queue,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    write_relabel_configs: Vec<ShownRule<'c>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
     #[serde(flatten)]
@@ -108,6 +135,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
                 scrape_interval: format_duration(config.global.scrape_interval),
                 scrape_timeout: format_duration(config.global.scrape_timeout),
                 external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
+                samples: Samples::from(&config.global.samples),
             },
             scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
@@ -123,14 +151,34 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             scrape_interval: format_duration(job.interval),
             scrape_timeout: format_duration(job.timeout),
             metrics_path: &job.metrics_path,
+            params: (!job.params.is_empty()).then_some(&job.params),
             scheme: job.scheme.name(),
-            target_limit: job.target_limit,
+            honor_labels: job.samples.honor_labels,
+            samples: Samples::from(&SampleDefaults {
+                scheme: job.samples.scheme,
+                label_limits: job.samples.limits,
+                target_limit: job.target_limit,
+            }),
             http: HttpClient::from(&job.http),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
             dns_sd_configs: job.discovery.dns.iter().map(DnsSd::from).collect(),
             http_sd_configs: job.discovery.http.iter().map(HttpSd::from).collect(),
             mdns_sd_configs: job.discovery.mdns.iter().map(MdnsSd::from).collect(),
+            relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
+            metric_relabel_configs: job.samples.rules.iter().map(ShownRule::from).collect(),
+        }
+    }
+}
+
+impl From<&SampleDefaults> for Samples {
+    fn from(samples: &SampleDefaults) -> Self {
+        Samples {
+            metric_name_validation_scheme: samples.scheme.name(),
+            label_limit: samples.label_limits.count,
+            label_name_length_limit: samples.label_limits.name_bytes,
+            label_value_length_limit: samples.label_limits.value_bytes,
+            target_limit: samples.target_limit,
         }
     }
 }
@@ -155,6 +203,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
                 min_backoff: format_duration(endpoint.queue.min_backoff),
                 max_backoff: format_duration(endpoint.queue.max_backoff),
             },
+            write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
             headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             http: HttpClient::from(&endpoint.http),
         }

@@ -3,10 +3,11 @@
 use super::address::check_url;
 use super::error::ConfigError;
 use super::http_client::{read_http_client, read_plain_headers};
+use super::jobs::GlobalOptions;
 use super::keys;
 use super::reader::{Table, Value, quoted, quoted_duration};
+use super::relabel::read_rules;
 use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
-use crate::model::Labels;
 use crate::remote_write::{EndpointOptions, QueueOptions};
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 /// `protobuf_message` of Remote-Write 1.0.
 pub(super) const WRITE_V1: &str = "prometheus.WriteRequest";
 
-pub(super) fn read_endpoints(document: &Table, external_labels: &Labels) -> Result<Vec<EndpointOptions>, ConfigError> {
+pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
     for table in document.tables("remote_write", &keys::REMOTE_WRITE)? {
         if endpoints.len() == ENDPOINTS_MAX {
             return Err(table.error_here(format_args!("is one too many; write at most {ENDPOINTS_MAX}")));
         }
-        let endpoint = read_endpoint(&table, external_labels)?;
+        let endpoint = read_endpoint(&table, global)?;
         if endpoints.iter().any(|other| other.name == endpoint.name) {
             let problem = match table.get("name") {
                 Some(_) => format!("{} is the name of an endpoint above too; write another", quoted(&endpoint.name)),
@@ -37,7 +38,7 @@ pub(super) fn read_endpoints(document: &Table, external_labels: &Labels) -> Resu
     Ok(endpoints)
 }
 
-fn read_endpoint(table: &Table, external_labels: &Labels) -> Result<EndpointOptions, ConfigError> {
+fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOptions, ConfigError> {
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
     check_url(url).map_err(|problem| url_value.error(problem))?;
@@ -49,7 +50,8 @@ fn read_endpoint(table: &Table, external_labels: &Labels) -> Result<EndpointOpti
         http: read_http_client(table)?,
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
-        external_labels: external_labels.clone(),
+        external_labels: global.external_labels.clone(),
+        write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
     })
 }
 

@@ -163,7 +163,7 @@ fn read_proxy(table: &Table) -> Result<ProxyOptions, ConfigError> {
             return Err(table.error("no_proxy", problem));
         }
         (None, true) => ProxyChoice::Environment,
-        (None, false) if !no_proxy.is_empty() => {
+        (None, false) if !no_proxy.is_empty() && table.get("proxy_url").is_none() => {
             return Err(table.error("no_proxy", "is of no use without proxy_url; write that, too, or remove it"));
         }
         (None, false) => ProxyChoice::None,

@@ -7,10 +7,14 @@ use super::http_client::read_http_client;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
 use super::reader::{Table, Value, quoted, quoted_duration};
+use super::relabel::read_rules;
+use super::samples::{SampleDefaults, read_params, read_sample_defaults, read_sample_rules};
 use crate::discovery::{JobOptions, StaticConfig};
 use crate::limits::TARGETS_MAX;
-use crate::model::{Labels, LabelsError, Scheme};
+use crate::model::{Labels, Params, Scheme};
+use crate::relabel::{PopulateError, populate};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 const TARGET_EXAMPLE: &str = "\"127.0.0.1:9100\"";
@@ -23,6 +27,7 @@ pub struct GlobalOptions {
     /// At most `scrape_interval`.
     pub scrape_timeout: Duration,
     pub external_labels: Labels,
+    pub samples: SampleDefaults,
 }
 
 impl Default for GlobalOptions {
@@ -32,6 +37,7 @@ impl Default for GlobalOptions {
             scrape_interval: Duration::from_secs(60),
             scrape_timeout: Duration::from_secs(10),
             external_labels: Labels::default(),
+            samples: SampleDefaults::default(),
         }
     }
 }
@@ -40,8 +46,14 @@ pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError
     let defaults = GlobalOptions::default();
     let Some(table) = document.table("global", &keys::GLOBAL)? else { return Ok(defaults) };
     let (scrape_interval, scrape_timeout) = read_timing(&table, &defaults)?;
+    let samples = read_sample_defaults(&table, &defaults.samples)?;
     let external_labels = table.get_or("external_labels", defaults.external_labels, read_external_labels)?;
-    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels })
+    if let Some((name, _)) = external_labels.iter().find(|(name, _)| !samples.scheme.allows_label(name)) {
+        let problem =
+            format_args!("{} is not a label's name in the scheme legacy; write letters, digits and _", quoted(name));
+        return Err(table.error("external_labels", problem));
+    }
+    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, samples })
 }
 
 pub(super) fn read_jobs(document: &Table, global: &GlobalOptions) -> Result<Vec<JobOptions>, ConfigError> {
@@ -67,17 +79,18 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         return Err(name.error("is empty; write a name such as \"node\""));
     }
     let (interval, timeout) = read_timing(table, global)?;
+    let samples = read_sample_defaults(table, &global.samples)?;
     let mut job = JobOptions {
         job_name: job_name.into(),
         metrics_path: read_metrics_path(table)?,
-        params: Default::default(),
+        params: table.get_or("params", Params::new(), read_params)?,
         scheme: read_scheme(table)?,
         interval,
         timeout,
         http: read_http_client(table)?,
-        relabel: Default::default(),
-        target_limit: table.get_or("target_limit", None, Value::limit)?,
-        samples: Default::default(),
+        relabel: read_rules(table, "relabel_configs", samples.scheme)?,
+        target_limit: samples.target_limit,
+        samples: Rc::new(read_sample_rules(table, &samples)?),
         static_configs: Vec::new(),
         discovery: read_discovery(table)?,
     };
@@ -85,23 +98,23 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
     for static_config in table.tables("static_configs", &keys::STATIC_CONFIG)? {
         // One at a time, so that an error stands at the line of the one that has it.
         job.static_configs = vec![read_static_config(&static_config, &job, targets)?];
-        check_labels(&job)
-            .map_err(|error| static_config.error("labels", format_args!("{error}; write fewer or shorter ones")))?;
+        check_targets(&job).map_err(|error| match error {
+            PopulateError::Labels(_) => {
+                static_config.error("labels", format_args!("{error}; write fewer or shorter ones"))
+            }
+            _ => static_config.error("targets", error),
+        })?;
         static_configs.append(&mut job.static_configs);
     }
     job.static_configs = static_configs;
     Ok(job)
 }
 
-/// Whether the job's labels fit a target.
-fn check_labels(job: &JobOptions) -> Result<(), LabelsError> {
-    for group in job.static_groups() {
-        for mut labels in group.discovered() {
-            labels.set("job", &job.job_name);
-            labels.build()?;
-        }
-    }
-    Ok(())
+/// Whether what the job lists itself comes to targets.
+fn check_targets(job: &JobOptions) -> Result<(), PopulateError> {
+    let defaults = job.target_defaults();
+    let groups = job.static_groups();
+    groups.iter().flat_map(|group| group.discovered()).try_for_each(|labels| populate(labels, &defaults).map(drop))
 }
 
 /// Interval and timeout. A timeout that is written must fit the interval; one that is inherited is cut to it.
@@ -138,7 +151,10 @@ fn read_static_config(table: &Table, job: &JobOptions, count: &mut usize) -> Res
     let mut targets = Vec::new();
     for value in table.require("targets", TARGETS_EXAMPLE)?.list(TARGETS_EXAMPLE)? {
         let address = value.text(TARGET_EXAMPLE)?;
-        check_target(address, job.scheme, &job.metrics_path).map_err(|problem| value.error(problem))?;
+        // What relabelling makes of it is seen when it is scraped, as in Prometheus.
+        if job.relabel.is_empty() {
+            check_target(address, job.scheme).map_err(|problem| value.error(problem))?;
+        }
         *count += 1;
         if *count > TARGETS_MAX {
             return Err(value.error(format_args!("is target {count}; list at most {TARGETS_MAX} in all jobs together")));

@@ -8,20 +8,14 @@ const REMEDY: &str = "write { site = \"north\" }";
 
 /// The labels of a table, in order of their names. An empty value is no label, as in Prometheus.
 ///
-/// Names may be any text, as Prometheus 3 has it. Those that start with `__` are only there for relabelling to use, and
-/// would be dropped after it: refused rather than lost.
+/// Names may be any text, as Prometheus 3 has it. Those that start with `__` are for relabelling, and tell where and how often
+/// to scrape.
 pub(super) fn read_target_labels(labels_value: &Value) -> Result<Vec<(String, String)>, ConfigError> {
     let mut labels = Vec::new();
     for (name, value) in labels_value.table(REMEDY)?.entries() {
         let text = read_label(name, &value)?;
-        if let Some(internal) = name.strip_prefix("__") {
-            return Err(value.error(match internal.trim_end_matches('_') {
-                key @ ("metrics_path" | "scheme" | "scrape_interval" | "scrape_timeout") => {
-                    format!("is not supported; write {key} in its [[scrape_configs]]")
-                }
-                "address" => "is not supported; write the address in targets".into(),
-                _ => "labels that start with __ never reach a sample; write the name without it".into(),
-            }));
+        if name == "__address__" {
+            return Err(value.error("is not supported; write the address in targets"));
         }
         if !text.is_empty() {
             labels.push((name.into(), text.into()));

@@ -21,11 +21,14 @@ mod jobs;
 mod keys;
 mod labels;
 mod reader;
+mod relabel;
+mod samples;
 #[cfg(test)]
 mod tests;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
+pub use samples::SampleDefaults;
 
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
@@ -71,8 +74,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 
 /// Reads a text as if it stood in the file of that name, which need not exist. Relative paths start from that file's directory.
 pub fn parse(text: &str, path_for_messages: &Path) -> Result<Config, ConfigError> {
+    parse_in(text, path_for_messages, &variable)
+}
+
+/// The same, in an environment with these variables.
+pub fn parse_in(
+    text: &str,
+    path_for_messages: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
     let directory = directory_of(path_for_messages);
-    read(&Source { text, file: path_for_messages, directory, environment: &variable })
+    read(&Source { text, file: path_for_messages, directory, environment })
 }
 
 /// Whether a file that holds a secret may be written by its owner only: who can write to it can have the secret sent elsewhere.
@@ -110,7 +122,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
     let global = jobs::read_global(&document)?;
     Ok(Config {
         jobs: jobs::read_jobs(&document, &global)?,
-        endpoints: endpoints::read_endpoints(&document, &global.external_labels)?,
+        endpoints: endpoints::read_endpoints(&document, &global)?,
         buffer: buffer::read_buffer(&document)?,
         global,
     })

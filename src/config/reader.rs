@@ -58,9 +58,12 @@ impl<'t> Table<'t> {
         let first = self.entries.keys().filter(|key| !keys.knows(key.get_ref())).min_by_key(|key| key.span().start);
         match first {
             None => Ok(()),
-            Some(key) => {
-                Err(self.source.error(key.span().start, self.key_of(key.get_ref()), keys.complaint(key.get_ref())))
-            }
+            Some(key) => Err(ConfigError::UnknownKey {
+                file: self.source.file.into(),
+                line: self.source.line(key.span().start),
+                key: self.key_of(key.get_ref()),
+                problem: keys.complaint(key.get_ref()),
+            }),
         }
     }
 
@@ -199,20 +202,20 @@ impl<'t> Value<'t> {
 
     /// A whole number of at least one and at most `most`.
     pub(super) fn count(&self, most: usize) -> Result<usize, ConfigError> {
-        let DeValue::Integer(integer) = self.value else {
-            return Err(self.wrong_type(format_args!("write a whole number from 1 to {most}")));
-        };
-        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| usize::try_from(n).ok()) {
-            Some(number) if (1..=most).contains(&number) => Ok(number),
-            _ => Err(self.error(format_args!("is {}; write a number from 1 to {most}", shown(&integer.to_string())))),
-        }
+        // What is at most a `usize` is one.
+        self.number(1, most as u64).map(|number| number as usize)
     }
 
-    /// A whole number; 0 stands for no limit, as in Prometheus.
-    pub(super) fn limit(&self) -> Result<Option<usize>, ConfigError> {
-        match self.value {
-            DeValue::Integer(integer) if integer.as_str() == "0" => Ok(None),
-            _ => self.count(i32::MAX as usize).map(Some),
+    pub(super) fn number(&self, least: u64, most: u64) -> Result<u64, ConfigError> {
+        let DeValue::Integer(integer) = self.value else {
+            return Err(self.wrong_type(format_args!("write a whole number from {least} to {most}")));
+        };
+        match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| u64::try_from(n).ok()) {
+            Some(number) if (least..=most).contains(&number) => Ok(number),
+            _ => {
+                let found = shown(&integer.to_string());
+                Err(self.error(format_args!("is {found}; write a number from {least} to {most}")))
+            }
         }
     }
 

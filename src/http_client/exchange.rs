@@ -37,39 +37,47 @@ pub(super) async fn exchange(
     stream: &mut Stream,
     outgoing: Outgoing<'_>,
 ) -> Result<(Response<()>, BodyReader), HttpError> {
-    let call = send(stream, outgoing).await?;
+    let (call, cut_short) = send(stream, outgoing).await?;
     let mut buffer = vec![0; READ_BYTES];
-    let (call, response, input) = receive_head(stream, call, &mut buffer).await?;
+    let (call, response, input) = match (receive_head(stream, call, &mut buffer).await, &cut_short) {
+        (Err(_), Some(error)) => return Err(error.clone()),
+        (received, _) => received?,
+    };
     let state = match call.proceed() {
         Some(RecvResponseResult::RecvBody(call)) => BodyState::More(Box::new(call)),
         Some(RecvResponseResult::Redirect(call)) => BodyState::Ended { must_close: call.must_close_connection() },
         Some(RecvResponseResult::Cleanup(call)) => BodyState::Ended { must_close: call.must_close_connection() },
         None => return Err(HttpError::Truncated),
     };
-    Ok((response, BodyReader { state, input, buffer }))
+    Ok((response, BodyReader { state, input, buffer, was_cut_short: cut_short.is_some() }))
 }
 
-async fn send(stream: &mut Stream, outgoing: Outgoing<'_>) -> Result<Call<RecvResponse>, HttpError> {
+/// A body that the server doesn't take to its end is an error only if no answer comes either: one that finds it too large
+/// says so and closes.
+async fn send(
+    stream: &mut Stream,
+    outgoing: Outgoing<'_>,
+) -> Result<(Call<RecvResponse>, Option<HttpError>), HttpError> {
     let Outgoing { request, body, absolute, sent } = outgoing;
     let (call, head) = head_of(request, absolute)?;
-    let broke = |error| HttpError::io("sending the request", &error);
     // Nothing came back yet, so that a connection which was closed while it was idle shows here.
     stream.write_all(&head).await.map_err(|_| HttpError::Unanswered)?;
+    let unsendable = || HttpError::Protocol("the request can't be sent".into());
     let mut call = match call.proceed()? {
-        Some(SendRequestResult::RecvResponse(call)) => return Ok(call),
+        Some(SendRequestResult::RecvResponse(call)) => return Ok((call, None)),
         Some(SendRequestResult::SendBody(call)) => call,
-        _ => return Err(HttpError::Protocol("the request can't be sent".into())),
+        _ => return Err(unsendable()),
     };
-    let body = body.unwrap_or_default();
+    let (body, mut cut_short) = (body.unwrap_or_default(), None);
     for piece in body.chunks(WRITE_BYTES) {
-        stream.write_all(piece).await.map_err(broke)?;
-        call.consume_direct_write(piece.len())?;
+        if let Err(error) = stream.write_all(piece).await {
+            cut_short = Some(HttpError::io("sending the request", &error));
+            break;
+        }
         sent.set(sent.get() + piece.len() as u64);
     }
-    if body.is_empty() {
-        call.write(&[], &mut [])?;
-    }
-    call.proceed().ok_or_else(|| HttpError::Protocol("the request can't be sent".into()))
+    call.consume_direct_write(body.len())?;
+    Ok((call.proceed().ok_or_else(unsendable)?, cut_short))
 }
 
 /// The bytes of a request's head.
@@ -136,6 +144,8 @@ pub(super) struct BodyReader {
     input: Vec<u8>,
     /// On the heap, since every target's task would hold it otherwise.
     buffer: Vec<u8>,
+    /// The request did not go out whole.
+    was_cut_short: bool,
 }
 
 enum BodyState {
@@ -186,7 +196,7 @@ impl BodyReader {
 
     /// Whether the connection can take another request: the body has ended, and nothing came behind it.
     pub(super) fn leaves_connection(&self) -> bool {
-        matches!(self.state, BodyState::Ended { must_close: false }) && self.input.is_empty()
+        matches!(self.state, BodyState::Ended { must_close: false }) && self.input.is_empty() && !self.was_cut_short
     }
 }
 

@@ -216,19 +216,19 @@ impl Exception {
         if let Some((base, prefix_bits)) = entry.split_once('/')
             && let (Ok(base), Ok(prefix_bits)) = (base.parse::<IpAddr>(), prefix_bits.parse::<u32>())
         {
-            let bits_max = if base.is_ipv4() { 32 } else { 128 };
-            return (prefix_bits <= bits_max).then_some(Exception::Network { base, prefix_bits });
+            return Exception::network(base, prefix_bits);
         }
-        let (host, port) = match entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, port)) => (host, port.strip_prefix(':')),
+        let (host, port) = match entry.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+            Some((host, port)) => (host, Some(port)),
             // More than one colon is an IPv6 address.
             None => match entry.split_once(':') {
                 Some((host, port)) if !port.contains(':') => (host, Some(port)),
                 _ => (entry, None),
             },
         };
-        // A port that is none is one that nobody has.
-        let port = port.filter(|port| !port.is_empty()).map(|port| port.parse().unwrap_or(0));
+        // One that is not written as ports are is one that nobody has.
+        let written = |port: &str| port.parse::<u16>().ok().filter(|number| number.to_string() == port);
+        let port = port.filter(|port| !port.is_empty()).map(|port| written(port).unwrap_or(0));
         if let Ok(address) = host.parse::<IpAddr>() {
             return Some(Exception::Address { address: address.to_canonical(), port });
         }
@@ -241,8 +241,24 @@ impl Exception {
     }
 }
 
+impl Exception {
+    /// An IPv4 network may be written in IPv6, too.
+    fn network(base: IpAddr, prefix_bits: u32) -> Option<Exception> {
+        match (base, base.to_canonical()) {
+            (IpAddr::V4(_), base) if prefix_bits <= 32 => Some(Exception::Network { base, prefix_bits }),
+            (IpAddr::V6(_), base @ IpAddr::V4(_)) if (96..=128).contains(&prefix_bits) => {
+                Some(Exception::Network { base, prefix_bits: prefix_bits - 96 })
+            }
+            (IpAddr::V6(_), IpAddr::V6(base)) if prefix_bits <= 128 => {
+                Some(Exception::Network { base: base.into(), prefix_bits })
+            }
+            _ => None,
+        }
+    }
+}
+
 fn is_within(address: IpAddr, base: IpAddr, prefix_bits: u32) -> bool {
-    match (address, base.to_canonical()) {
+    match (address, base) {
         (IpAddr::V4(address), IpAddr::V4(base)) => {
             let mask = u32::MAX.checked_shl(32 - prefix_bits.min(32)).unwrap_or(0);
             address.to_bits() & mask == base.to_bits() & mask
@@ -314,6 +330,10 @@ mod tests {
             ("10.1.2.3", "http://10.1.2.3:99", true),
             ("10.1.2.3:98", "http://10.1.2.3:99", false),
             ("[2001:db8::1]:80", "http://[2001:db8::1]", true),
+            ("[2001:db8::1]", "http://[2001:db8::1]", false),
+            ("::ffff:10.0.0.0/104", "http://10.1.2.3", true),
+            ("10.0.0.0/8", "http://[::ffff:10.1.2.3]", true),
+            ("foo.com:080", "http://foo.com", false),
             ("2001:db8::1", "http://[2001:db8::1]:9", true),
             ("2001:db8::/32", "http://[2001:db8:1::1]", true),
             (":80,,", "http://a", false),

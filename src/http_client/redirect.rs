@@ -5,24 +5,33 @@ use ureq_proto::http::Uri;
 /// What `location` means in an answer of `base` (RFC 3986, section 5); `None` if that is no http or https URL.
 pub(super) fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next().unwrap_or_default();
-    let (scheme, authority) = (base.scheme_str()?, base.authority()?.as_str());
-    let text = if has_scheme(location) {
-        location.to_owned()
-    } else if let Some(rest) = location.strip_prefix("//") {
-        format!("{scheme}://{rest}")
+    let (before_query, query) = location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)));
+    let (start, path) = if has_scheme(before_query) {
+        let (scheme, rest) = before_query.split_once("://")?;
+        split_authority(&format!("{scheme}:"), rest)
+    } else if before_query.starts_with("//") && !before_query.starts_with("///") {
+        split_authority(&format!("{}:", base.scheme_str()?), &before_query[2..])
     } else {
-        let (path, query) = location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)));
-        let path = match path {
-            "" => base.path().to_owned(),
-            path if path.starts_with('/') => without_dots(path),
-            path => without_dots(&format!("{}/{path}", base.path().rsplit_once('/').map_or("", |(folder, _)| folder))),
-        };
-        let query = if location.is_empty() { base.query() } else { query };
-        format!("{scheme}://{authority}{path}{}{}", if query.is_some() { "?" } else { "" }, query.unwrap_or_default())
+        let start = format!("{}://{}", base.scheme_str()?, base.authority()?);
+        (start, Some(resolve_path(base.path(), before_query)))
     };
-    let uri: Uri = text.parse().ok()?;
+    let path = path.unwrap_or_else(|| "/".into());
+    let query = if location.is_empty() { base.query() } else { query };
+    let uri: Uri = match query {
+        Some(query) => format!("{start}{path}?{query}"),
+        None => start + &path,
+    }
+    .parse()
+    .ok()?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     (is_http && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+}
+
+/// What stands up to the end of the authority, and the path if there is one.
+fn split_authority(scheme: &str, rest: &str) -> (String, Option<String>) {
+    let end = rest.find('/').unwrap_or(rest.len());
+    let path = (end < rest.len()).then(|| resolve_path("", &rest[end..]));
+    (format!("{scheme}//{}", &rest[..end]), path)
 }
 
 /// Whether credentials may not go to `host`, when the first request went to `first`: it is neither that host nor under it.
@@ -42,20 +51,34 @@ fn has_scheme(location: &str) -> bool {
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
-/// RFC 3986, section 5.2.4, for a path that starts with a slash.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut ends_in_folder = false;
-    for segment in path.split('/').skip(1) {
-        ends_in_folder = matches!(segment, "." | "..");
+/// Go's `resolvePath`: RFC 3986, sections 5.2.3 and 5.2.4, with Go's view of empty segments.
+fn resolve_path(base: &str, reference: &str) -> String {
+    let full = match reference {
+        "" => base.to_owned(),
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        relative => format!("{}{relative}", &base[..base.rfind('/').map_or(0, |slash| slash + 1)]),
+    };
+    let (mut path, mut is_first) = (String::new(), true);
+    for segment in full.split('/') {
         match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            segment => kept.push(segment),
+            "." => is_first = false,
+            ".." => {
+                path.truncate(path.rfind('/').unwrap_or(0));
+                is_first = path.is_empty();
+            }
+            segment => {
+                if !is_first {
+                    path.push('/');
+                }
+                path += segment;
+                is_first = false;
+            }
         }
     }
-    let end = if ends_in_folder && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{end}", kept.join("/"))
+    if full.ends_with("/.") || full.ends_with("/..") || full == "." || full == ".." {
+        path.push('/');
+    }
+    if path.starts_with('/') { path } else { format!("/{path}") }
 }
 
 #[cfg(test)]
@@ -68,6 +91,9 @@ mod tests {
             ("https://b/x", Some("https://b/x")),
             ("HTTP://b/x", Some("http://b/x")),
             ("//b:2/y?q=1", Some("http://b:2/y?q=1")),
+            ("//b/../y/.", Some("http://b/y/")),
+            ("///y", Some("http://a:1///y")),
+            ("/..//y", Some("http://a:1/y")),
             ("/c", Some("http://a:1/c")),
             ("/c/../d/./e", Some("http://a:1/d/e")),
             ("c", Some("http://a:1/m/c")),

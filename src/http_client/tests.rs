@@ -210,6 +210,33 @@ fn a_post_is_sent_again_where_its_redirect_asks_for_it_and_never_becomes_a_get()
     }
 }
 
+/// A receiver that finds a request too large says so before it has read all of it, and closes: what it says is what makes
+/// the request smaller.
+#[test]
+fn an_answer_that_comes_before_the_request_went_out_is_heard() {
+    let port = listen(|mut connection| {
+        let mut byte = [0; 64];
+        connection.read_exact(&mut byte).unwrap();
+        connection.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig").unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        // Reads on for a while, as servers do so that the answer is not lost.
+        drop(std::io::copy(&mut connection.take(1 << 20), &mut std::io::sink()));
+    });
+    let mut session = session(&HttpClientOptions::default());
+    let body = vec![b'x'; 16 << 20];
+    let answer = ask(&mut session, &format!("http://127.0.0.1:{port}/"), Some(&body));
+    assert_eq!(answer, Ok((413, "big".into())));
+    assert!(session.body_sent_bytes() < body.len() as u64);
+}
+
+#[test]
+fn an_empty_body_can_be_posted() {
+    let (port, seen) = serve(|_| ok(""));
+    let answer = ask(&mut session(&HttpClientOptions::default()), &format!("http://127.0.0.1:{port}/"), Some(b""));
+    assert_eq!(answer, Ok((200, String::new())));
+    assert_eq!(values(&seen.lock().unwrap()[0], "content-length"), ["0"]);
+}
+
 /// A proxy that connects, or asks by itself; it notes the heads that it is sent.
 fn proxy(refuses: Option<&'static str>) -> (u16, Seen) {
     let seen = Seen::default();

@@ -20,7 +20,7 @@ mod target;
 pub use regex::RegexError;
 pub use rule::{Action, Rule, RuleOptions};
 pub use rule_error::RuleError;
-pub use samples::{LabelLimits, SampleRules};
+pub use samples::{LabelLimitError, LabelLimits, SampleRules};
 pub use target::{PopulateError, Populated, TargetDefaults, populate};
 
 use crate::model::{LabelsBuilder, LabelsError};

@@ -2,6 +2,7 @@
 
 use crate::http_client::HttpClientOptions;
 use crate::model::Labels;
+use crate::relabel::Rules;
 use std::time::Duration;
 
 /// One `[[remote_write]]`.
@@ -19,6 +20,8 @@ pub struct EndpointOptions {
     pub queue: QueueOptions,
     /// `[global] external_labels`: added to each series that has no label of that name.
     pub external_labels: Labels,
+    /// `write_relabel_configs`, after external labels.
+    pub write_relabel: Rules,
 }
 
 /// `queue_config`, with Prometheus's names and defaults.

@@ -134,6 +134,12 @@ impl DeviceMedium {
         self.shape
     }
 
+    /// Whether the device still takes a ring of the shape that it holds: it has the room, and writes units as small.
+    pub fn suits_its_ring(&self) -> bool {
+        self.shape.layout.size_bytes() <= self.length_bytes
+            && Place::of(&self.path).program_unit_bytes <= self.shape.program_unit_bytes
+    }
+
     /// Makes an empty ring of another shape of one whose samples nobody waits for. `newest` is the segment that says so: it
     /// goes last, so that a cut in between leaves a ring of which the same can be said.
     pub fn reshape(mut self, newest: Option<u64>, shape: &Shape) -> Result<DeviceMedium, RingError> {

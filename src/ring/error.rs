@@ -23,7 +23,7 @@ pub enum RingError {
     DeviceInUse { path: PathBuf },
     /// The device holds something that is not a ring.
     DeviceHolds { path: PathBuf, found: &'static str, at: u64 },
-    /// A device's ring has another shape, and samples in it are still waited for.
+    /// A device's ring has another shape, in which the device can't be used any more, and samples in it are still waited for.
     Waiting { path: PathBuf, size_bytes: u64, segment_size_bytes: u64, program_unit_bytes: u32 },
     /// Another process holds the ring.
     InUse { path: PathBuf },
@@ -76,7 +76,7 @@ impl fmt::Display for RingError {
             ),
             RingError::Waiting { path, size_bytes, segment_size_bytes, program_unit_bytes } => write!(
                 f,
-                "the ring on {} holds samples that were not delivered yet, and can't be given another size until they are; it was left untouched: configure size = \"{}\", segment_size = \"{}\" and program_unit = \"{}\" until then, or give them up with narthex ring format --force",
+                "the ring on {} holds samples that were not delivered yet, and the device no longer takes its size \"{}\", segment_size \"{}\" and program_unit \"{}\"; it was left untouched: use the device as it was until they are delivered, or give them up with narthex ring format --force",
                 path.display(),
                 format_size(*size_bytes),
                 format_size(*segment_size_bytes),

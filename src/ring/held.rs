@@ -5,7 +5,9 @@ use super::header::{FORMAT_VERSION, HEADER_BYTES, HeaderUnit, SegmentHeader};
 use super::medium::Medium;
 use super::recovery::Layout;
 use super::shape::Shape;
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_MAX, SEGMENTS_MIN};
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_MAX, SEGMENTS_MIN, UNREADABLE_HEADERS_MAX};
+use std::io;
+use std::ops::Range;
 
 /// Segments, and so their headers, start at multiples of this.
 const STEP_BYTES: usize = SEGMENT_BYTES_MIN as usize;
@@ -27,22 +29,37 @@ pub(super) enum Held {
 /// The shape of the ring, if a header is where the wanted shape, or a ring that just fills the length, would have one.
 ///
 /// Reads some units for each segment. Where this finds nothing there is no ring of the wanted shape.
+///
+/// A place that can't be read is passed over, and so is no proof that there is nothing.
 pub(super) fn find(medium: &dyn Medium, wanted: &Layout, length_bytes: u64) -> Result<Option<Shape>, RingError> {
     let slots = |layout: Layout, count: u64| (0..count).map(move |seq| layout.slot_offset(seq));
-    for at in slots(*wanted, u64::from(wanted.segment_count)) {
-        if let Some(shape) = shape_at(medium, at)? {
-            return Ok(Some(shape));
-        }
-    }
     // A ring in its first lap has nothing in slot 0, but in those that follow.
-    for layout in layouts_of(length_bytes) {
-        for at in slots(layout, SEGMENTS_MIN) {
-            if let Some(shape) = shape_at(medium, at)? {
-                return Ok(Some(shape));
-            }
+    let other_layouts = layouts_of(length_bytes).flat_map(|layout| slots(layout, SEGMENTS_MIN));
+    let mut patience = Patience::default();
+    for at in slots(*wanted, u64::from(wanted.segment_count)).chain(other_layouts) {
+        match shape_at(medium, at) {
+            Ok(None) => {}
+            Err(RingError::Device { cause, .. }) => patience.lose(cause)?,
+            found => return found,
         }
     }
     Ok(None)
+}
+
+/// With a medium on which each place that can't be read may take seconds.
+#[derive(Default)]
+struct Patience {
+    failures: usize,
+}
+
+impl Patience {
+    fn lose(&mut self, cause: io::Error) -> Result<(), RingError> {
+        self.failures += 1;
+        match self.failures > UNREADABLE_HEADERS_MAX {
+            true => Err(RingError::device("looking for a ring")(cause)),
+            false => Ok(()),
+        }
+    }
 }
 
 /// So far from the start [`probe`] looks: the first four segments of any ring are within.
@@ -57,13 +74,22 @@ pub fn probe(medium: &dyn Medium) -> Result<Option<Shape>, RingError> {
     }
 }
 
-/// Looks at every byte of a range that starts at a multiple of the smallest segment.
+/// Looks at every byte of a range that starts at a multiple of the smallest segment. Where a part of it can't be read, a ring is
+/// still found by its headers, but nothing else is said of it.
 pub(super) fn search(medium: &dyn Medium, from: u64, to: u64) -> Result<Held, RingError> {
     let mut chunk = vec![0; CHUNK_BYTES];
-    let (mut at, mut other) = (from, None);
+    let (mut at, mut other, mut unread, mut patience) = (from, None, None, Patience::default());
     while at < to {
         let len = (to - at).min(CHUNK_BYTES as u64) as usize;
-        medium.read(at, &mut chunk[..len]).map_err(RingError::device("looking for a ring"))?;
+        if let Err(cause) = medium.read(at, &mut chunk[..len]) {
+            patience.lose(cause.kind().into())?;
+            unread = unread.or(Some(cause));
+            if let Some(shape) = shape_among(medium, at..at + len as u64, &mut patience)? {
+                return Ok(Held::Ring(shape));
+            }
+            at += len as u64;
+            continue;
+        }
         for (step, bytes) in (0u64..).zip(chunk[..len].chunks(STEP_BYTES)) {
             let step_at = at + step * STEP_BYTES as u64;
             if is_blank(bytes) {
@@ -76,7 +102,22 @@ pub(super) fn search(medium: &dyn Medium, from: u64, to: u64) -> Result<Held, Ri
         }
         at += len as u64;
     }
-    Ok(other.map_or(Held::Blank, |at| Held::Other { at }))
+    match unread {
+        Some(cause) => Err(RingError::device("looking for a ring")(cause)),
+        None => Ok(other.map_or(Held::Blank, |at| Held::Other { at })),
+    }
+}
+
+/// The shape by the first header in a range that can't be read in one go.
+fn shape_among(medium: &dyn Medium, range: Range<u64>, patience: &mut Patience) -> Result<Option<Shape>, RingError> {
+    for at in range.step_by(STEP_BYTES) {
+        match shape_at(medium, at) {
+            Ok(None) => {}
+            Err(RingError::Device { cause, .. }) => patience.lose(cause)?,
+            found => return found,
+        }
+    }
+    Ok(None)
 }
 
 /// Zeros or ones throughout: never written, or erased.

@@ -59,6 +59,8 @@ pub struct Ring<M> {
     /// The newest segment takes no further frame: the space after its last one can't be programmed again, or a newer
     /// segment was begun, failed, and may be on the medium all the same.
     is_closed: bool,
+    /// Segments behind the newest one that may be there, but can't be read. Their numbers are taken.
+    passed_over: u64,
     acks: Acks,
     next_record: u64,
     samples_total: u64,
@@ -82,6 +84,7 @@ impl<M: Medium> Ring<M> {
             segments,
             write_offset: recovery.write_offset,
             is_closed: !recovery.tail_is_programmable,
+            passed_over: recovery.passed_over,
             acks: recovery.acks.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
@@ -138,12 +141,12 @@ impl<M: Medium> Ring<M> {
     /// Number of the next segment to be started. One that holds no frame, because its first append was interrupted, is
     /// started again: else each boot of a device whose power fails at its first append would give up one more segment.
     fn next_seq(&self) -> u64 {
-        let Some(newest) = self.segments.back() else { return 1 };
+        let Some(newest) = self.segments.back() else { return 1 + self.passed_over };
         if self.is_newest_empty() && !planted(Bug::EmptySegmentPassedOver) {
             return newest.seq;
         }
         let is_lap_over = (newest.seq + 1).is_multiple_of(u64::from(self.layout.segment_count));
-        if planted(Bug::ReusedSegmentNumber) && is_lap_over { newest.seq } else { newest.seq + 1 }
+        if planted(Bug::ReusedSegmentNumber) && is_lap_over { newest.seq } else { newest.seq + 1 + self.passed_over }
     }
 
     fn is_newest_empty(&self) -> bool {
@@ -200,18 +203,27 @@ impl<M: Medium> Ring<M> {
             self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
         }
         self.is_closed = !planted(Bug::BegunSegmentForgotten);
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&header.encode());
-        let unit = self.program_unit_bytes;
-        self.scratch.resize(unit as usize, 0);
-        frame.encode(header.segment_seq, unit, unit, &mut self.scratch);
-        let slot = self.layout.slot_offset(header.segment_seq);
+        let (unit, slot) = (self.program_unit_bytes, self.layout.slot_offset(header.segment_seq));
         self.medium
             .erase(slot, u64::from(self.layout.segment_size_bytes))
             .map_err(RingError::device("erasing a segment"))?;
         self.counters.flash_erases.add(1);
-        self.program(slot)?;
-        self.is_closed = false;
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&header.encode());
+        self.scratch.resize(unit as usize, 0);
+        let mut at = slot;
+        if self.segments.is_empty() {
+            // The first header of all goes alone. What a cut leaves of it is then known by the blank room behind.
+            self.program(at)?;
+            self.scratch.clear();
+            at += u64::from(unit);
+        }
+        if planted(Bug::HeaderUnitForgotten) {
+            self.scratch.truncate(HEADER_BYTES);
+        }
+        frame.encode(header.segment_seq, unit, unit, &mut self.scratch);
+        self.program(at)?;
+        (self.is_closed, self.passed_over) = (false, 0);
         self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
         self.write_offset = unit;
@@ -235,6 +247,12 @@ impl<M: Medium> Ring<M> {
         self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
         self.samples_total += frame.meta.samples();
         recovery::merge_acks(&mut self.acks, &frame.meta.acks);
+    }
+
+    /// Takes no further frame into this segment: whoever read it found that it can't be read to its end.
+    pub fn seal(&mut self, segment_seq: u64) {
+        let is_newest = self.segments.back().is_some_and(|newest| newest.seq == segment_seq);
+        self.is_closed |= is_newest && !planted(Bug::DamagedSegmentContinued);
     }
 
     /// Samples written to this segment, whether they can still be read or not.

@@ -32,10 +32,12 @@ mod held;
 mod inspect;
 mod log;
 mod medium;
+mod newest;
 mod reader;
 mod recovery;
 mod shape;
 mod signature;
+mod slots;
 mod storage;
 #[cfg(test)]
 mod tests;

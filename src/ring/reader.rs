@@ -21,11 +21,6 @@ impl FramePosition {
     pub fn start_of(segment: SegmentInfo) -> FramePosition {
         FramePosition { segment_seq: segment.seq, offset: HEADER_BYTES as u32 }
     }
-
-    /// How far into its segment it is.
-    pub fn offset_bytes(self) -> u32 {
-        self.offset
-    }
 }
 
 /// What is at a place.
@@ -68,6 +63,11 @@ impl<M: Medium> Ring<M> {
         self.segments.iter().find(|segment| segment.seq == at.segment_seq).copied()
     }
 
+    /// How far into its segment a place is, in bytes.
+    pub fn offset_of(&self, at: FramePosition) -> u32 {
+        at.offset.max(self.program_unit_bytes)
+    }
+
     /// Reads the frame at a place into `bytes`.
     ///
     /// An append that failed can have left a whole frame at a segment's end, whose records went to the next segment then.
@@ -75,7 +75,7 @@ impl<M: Medium> Ring<M> {
     pub fn read(&self, at: FramePosition, bytes: &mut Vec<u8>) -> Result<Read, RingError> {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == at.segment_seq);
         let end = if is_newest { self.write_offset } else { self.layout.segment_size_bytes };
-        let offset = at.offset.max(self.program_unit_bytes);
+        let offset = self.offset_of(at);
         if self.segment_at(at).is_some() && offset < end {
             let read = recovery::read_frame(&self.medium, self.layout, at.segment_seq, offset, bytes)?;
             if let Some((meta, payload_at)) = read
@@ -95,6 +95,12 @@ impl<M: Medium> Ring<M> {
         let following = self.segments.iter().find(|segment| segment.seq > at.segment_seq);
         let ends_too_late = following.is_some_and(|following| meta.end_record() > following.first_record);
         (!starts_too_early || planted(Bug::UnsaltedCrc)) && !ends_too_late || planted(Bug::GhostFrameRead)
+    }
+
+    /// Whether frames were written to the newest segment at this place or behind it: that none can be read there is damage.
+    pub fn is_written(&self, at: FramePosition) -> bool {
+        let newest = self.segments.back().filter(|newest| newest.seq == at.segment_seq);
+        newest.is_some() && self.offset_of(at) < self.write_offset
     }
 
     /// What follows the segment that this place is in.

@@ -5,24 +5,46 @@
 //!  ──────────────────────────────────────────  ─────────────────────────────────────────────
 //!  one of a newer format                       refused, untouched
 //!  one of another geometry                     refused, untouched
-//!  all blank, and so is the start              empty
-//!  none valid, one torn                        empty: the first append was interrupted
-//!  all blank but the first segment's           the same
-//!  none valid, something else                  refused, untouched
+//!  more than a quarter unreadable              storage that fails: refused, untouched
 //!  some valid, in their own slots              these, by segment_seq; the highest is the newest
 //!  ... with gaps, damage or blanks between     the same; what is missing is counted by sample totals
 //!  ... more than a lap behind the newest       not a segment of this ring any more
+//!  ... unreadable right behind the newest      may be newer: passed over, and so are record numbers (1)
+//!  ... damaged right behind the newest         written anew, with numbers above those of whole frames there
+//!  ... unreadable elsewhere                    as if damaged
+//!  none valid:
+//!   all blank, and so is the start             empty
+//!   the same, but one torn                     empty: the first append was interrupted
+//!   the same, but the first is anything, with  the same: the first header of all is written and synced alone
+//!     nothing behind it in its slot
+//!   the same, but one unreadable               empty; if it is the first, it is passed over (1)
+//!   one unreadable, one other not blank        storage that fails: refused, untouched
+//!   anything else                              refused, untouched
+//!
+//!  newest segment                              the next frame
+//!  ──────────────────────────────────────────  ─────────────────────────────────────────────
+//!  a place that holds no frame, none behind    goes there; on flash that can't be overwritten, only if
+//!                                                all behind it is erased and can be read
+//!  ... a whole frame behind it                 goes to a new segment; the frames behind count as written
+//!  a place that can't be read, frame or not    goes to a new segment; whole frames behind it count as
+//!                                                written, and record numbers are passed over (1)
 //! ```
 //!
-//! In the newest segment frames are read up to the first that fails its checksum: there the next one goes. If a whole
-//! frame of this segment stands behind that place, then what is there is damage and no end: nothing is written to the
-//! segment any more (the frame behind would seem to follow what was written), and the samples behind count as written.
+//! (1) What can't be read may hold records. How many is not known, so the next number is further on than any ring counts in
+//! centuries (`RECORDS_PASSED_OVER`), and the next segment takes a number behind all that may be there. Whether the place
+//! can be read again later or not, no number is then used twice, and the order of records is that of segments. Their
+//! acknowledgements are lost with them for as long: that costs repeats. The rule holds for one such place at a time.
+//!
+//! If a whole frame of the newest segment stands behind a place that holds none, then what is there is damage and no end:
+//! nothing is written to the segment any more (the frame behind would seem to follow what was written).
 
 use super::error::RingError;
 use super::frame::{self, FRAME_HEADER_BYTES};
-use super::header::{Acks, FORMAT_VERSION, HEADER_BYTES, HeaderUnit, SegmentHeader};
+use super::header::Acks;
 use super::log::SegmentInfo;
 use super::medium::Medium;
+use super::newest::{is_tail_erased, read_behind, read_newest};
+use super::slots::Slots;
 use crate::bugs::{Bug, planted};
 
 /// How segments lie on the medium.
@@ -61,22 +83,27 @@ pub struct Recovery {
     pub samples_total: u64,
     /// The newest acknowledgement of each endpoint.
     pub acks: Acks,
-    /// Slots whose header is damaged or out of place.
+    /// Slots whose header is damaged, out of place or unreadable, and the newest segment if some of it can't be read.
     pub damaged_slots: u32,
+    /// Slots behind the newest segment's that may hold newer ones, as far as can be read. The next segment goes behind them.
+    pub passed_over: u64,
 }
 
 pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, RingError> {
-    let (mut headers, damaged_slots) = read_headers(medium, layout)?;
-    headers.sort_unstable_by_key(|header| header.segment_seq);
+    let mut slots = Slots::read(medium, layout)?;
+    slots.headers.sort_unstable_by_key(|header| header.segment_seq);
     if planted(Bug::OldLapTakenForNew) {
-        headers.sort_unstable_by_key(|header| header.segment_seq % u64::from(layout.segment_count));
+        slots.headers.sort_unstable_by_key(|header| header.segment_seq % u64::from(layout.segment_count));
     }
-    let Some(newest) = headers.last().cloned() else {
+    let damaged_slots = slots.flaws.len() as u32;
+    let Some(newest) = slots.headers.last().cloned() else {
         let program_unit_bytes = medium.geometry().program_unit_bytes;
-        return Ok(Recovery { program_unit_bytes, ..Recovery::default() });
+        let mut recovery = Recovery { program_unit_bytes, damaged_slots, ..Recovery::default() };
+        recovery.pass_over_hidden(medium, layout, &slots, 0);
+        return Ok(recovery);
     };
-    headers.retain(|h| newest.segment_seq - h.segment_seq < u64::from(layout.segment_count));
-    let segments = headers.iter().map(SegmentInfo::from_header).collect();
+    slots.headers.retain(|h| newest.segment_seq - h.segment_seq < u64::from(layout.segment_count));
+    let segments = slots.headers.iter().map(SegmentInfo::from_header).collect();
     let mut recovery = Recovery {
         segments,
         program_unit_bytes: newest.program_unit_bytes,
@@ -86,136 +113,34 @@ pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, R
         samples_total: newest.samples_before,
         acks: newest.acks.clone(),
         damaged_slots,
+        passed_over: 0,
     };
-    read_newest(medium, layout, newest.segment_seq, &mut recovery)?;
+    read_newest(medium, layout, newest.segment_seq, &mut recovery);
+    recovery.pass_over_hidden(medium, layout, &slots, newest.segment_seq);
     recovery.tail_is_programmable = medium.overwrites()
         || planted(Bug::DirtyTailReused)
-        || is_tail_erased(medium, layout, newest.segment_seq, recovery.write_offset)?;
+        || is_tail_erased(medium, layout, newest.segment_seq, recovery.write_offset);
     Ok(recovery)
 }
 
-fn read_headers(medium: &dyn Medium, layout: Layout) -> Result<(Vec<SegmentHeader>, u32), RingError> {
-    let (mut headers, mut damaged_slots, mut foreign_slots) = (Vec::new(), 0, Vec::new());
-    for slot in 0..u64::from(layout.segment_count) {
-        let mut unit = [0; HEADER_BYTES];
-        medium.read(layout.slot_offset(slot), &mut unit).map_err(RingError::device("reading a segment header"))?;
-        match SegmentHeader::decode(&unit) {
-            HeaderUnit::Valid(header) => {
-                check_layout(&header, layout, medium.geometry().program_unit_bytes)?;
-                if header.segment_seq % u64::from(layout.segment_count) == slot {
-                    headers.push(header);
-                } else {
-                    damaged_slots += 1;
-                }
-            }
-            HeaderUnit::Newer(version) => return Err(RingError::NewerFormat { version, supported: FORMAT_VERSION }),
-            HeaderUnit::Damaged => damaged_slots += 1,
-            HeaderUnit::Foreign => foreign_slots.push(slot),
-            HeaderUnit::Blank => {}
+impl Recovery {
+    /// Leaves slots alone that may hold segments newer than the newest one, and uses none of their numbers.
+    fn pass_over_hidden(&mut self, medium: &dyn Medium, layout: Layout, slots: &Slots, newest: u64) {
+        let unit = self.program_unit_bytes;
+        self.passed_over = slots.hidden_after(newest, layout);
+        for seq in newest + 1..=newest + self.passed_over {
+            let behind = read_behind(medium, layout, seq, unit, self, 0);
+            self.take_behind(behind);
+        }
+        if self.passed_over > 0 {
+            self.seal(layout);
+            self.pass_over_records();
+        } else if slots.flaw_of(newest + 1, layout).is_some() {
+            // If this header was torn, nothing behind it was confirmed. If it decayed, its frames are not to come back as
+            // those of the segment that takes its place and number.
+            self.next_record = read_behind(medium, layout, newest + 1, unit, self, 0).next_record;
         }
     }
-    if headers.is_empty() {
-        let is_ours = foreign_slots.is_empty() || foreign_slots == [FIRST_SLOT] && damaged_slots == 0;
-        if !is_ours || damaged_slots == 0 && !starts_blank(medium)? {
-            return Err(RingError::Foreign { found: "no segment header anywhere, but other data" });
-        }
-        if damaged_slots > 1 {
-            return Err(RingError::Foreign { found: "every segment header is damaged" });
-        }
-    }
-    Ok((headers, damaged_slots + foreign_slots.len() as u32))
-}
-
-/// Where the first segment of all goes. While nothing else was ever written, whatever is there is what is left of it.
-const FIRST_SLOT: u64 = 1;
-
-/// Enough of the start to tell an unused file from most that are not rings.
-fn starts_blank(medium: &dyn Medium) -> Result<bool, RingError> {
-    let mut start = [0; 4096];
-    medium.read(0, &mut start).map_err(RingError::device("reading the start of the ring"))?;
-    Ok(start.iter().all(|byte| *byte == 0) || start.iter().all(|byte| *byte == 0xff))
-}
-
-fn check_layout(header: &SegmentHeader, layout: Layout, medium_unit_bytes: u32) -> Result<(), RingError> {
-    let found = Layout { segment_size_bytes: header.segment_size_bytes, segment_count: header.segment_count };
-    // What the medium can't write at once the ring may not be made of.
-    if found == layout && header.program_unit_bytes >= medium_unit_bytes {
-        return Ok(());
-    }
-    Err(RingError::OtherGeometry {
-        size_bytes: found.size_bytes(),
-        segment_size_bytes: u64::from(found.segment_size_bytes),
-    })
-}
-
-fn read_newest(
-    medium: &dyn Medium,
-    layout: Layout,
-    segment_seq: u64,
-    recovery: &mut Recovery,
-) -> Result<(), RingError> {
-    let mut bytes = Vec::new();
-    while let Some((meta, _)) = read_frame(medium, layout, segment_seq, recovery.write_offset, &mut bytes)? {
-        // Left by an append that was interrupted before this segment was begun anew: these records are elsewhere.
-        if meta.first_record < recovery.next_record && !planted(Bug::UnsaltedCrc) {
-            break;
-        }
-        let end = recovery.write_offset + frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
-        if planted(Bug::RecoveryStopsEarly) && read_frame(medium, layout, segment_seq, end, &mut bytes)?.is_none() {
-            return Ok(());
-        }
-        recovery.write_offset = end;
-        recovery.next_record = meta.end_record() - u64::from(planted(Bug::ReusedRecordNumber));
-        recovery.samples_total += meta.samples();
-        if !planted(Bug::AcksInFramesIgnored) {
-            merge_acks(&mut recovery.acks, &meta.acks);
-        }
-    }
-    read_beyond_damage(medium, layout, segment_seq, recovery, bytes)
-}
-
-/// Takes into account what stands behind the first place in the newest segment that holds no frame.
-fn read_beyond_damage(
-    medium: &dyn Medium,
-    layout: Layout,
-    segment_seq: u64,
-    recovery: &mut Recovery,
-    mut bytes: Vec<u8>,
-) -> Result<(), RingError> {
-    let mut offset = recovery.write_offset;
-    while layout.segment_size_bytes - offset >= recovery.program_unit_bytes {
-        let mut head = [0; FRAME_HEADER_BYTES];
-        let at = layout.slot_offset(segment_seq) + u64::from(offset);
-        medium.read(at, &mut head).map_err(RingError::device("reading a frame"))?;
-        // What an earlier lap left has smaller numbers, and need not be read to its end.
-        let frame = match frame::can_start(&head, recovery.next_record) {
-            true => read_frame(medium, layout, segment_seq, offset, &mut bytes)?,
-            false => None,
-        };
-        let Some((meta, _)) = frame else {
-            offset += recovery.program_unit_bytes;
-            continue;
-        };
-        recovery.write_offset = layout.segment_size_bytes;
-        recovery.next_record = meta.end_record();
-        recovery.samples_total += meta.samples();
-        merge_acks(&mut recovery.acks, &meta.acks);
-        offset += frame::padded(bytes.len(), recovery.program_unit_bytes) as u32;
-    }
-    Ok(())
-}
-
-/// An interrupted append can have reached any of the units it was to write, so that all of them are looked at.
-fn is_tail_erased(medium: &dyn Medium, layout: Layout, segment_seq: u64, write_offset: u32) -> Result<bool, RingError> {
-    let slot = layout.slot_offset(segment_seq);
-    let mut unit = [0; HEADER_BYTES];
-    for offset in (write_offset..layout.segment_size_bytes).step_by(HEADER_BYTES) {
-        medium.read(slot + u64::from(offset), &mut unit).map_err(RingError::device("reading the newest segment"))?;
-        if unit.iter().any(|byte| *byte != 0xff) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Takes over what `newer` says of endpoints; those it does not name stay as they are, and none goes back.

@@ -6,7 +6,8 @@
 //!  this page     a{x="1"}   n          b   c          from `n` on lines are looked up by their text; a new list
 //! ```
 //!
-//! A list starts with the target's report series, which are there on each scrape. Knows which texts are which series;
+//! A list starts with the target's report series, which are there on each scrape. Texts whose series relabelling drops are
+//! lines without a place in the list, so that they cost no more than others the next time. Knows which texts are which series;
 //! refuses to know values, times and staleness.
 
 use super::series_text::SeriesText;
@@ -24,7 +25,10 @@ pub struct Cache {
     report_len: usize,
 }
 
-/// Lines of a page: the text of the series, and its position in the list.
+/// The position of a line whose series is dropped.
+const DROPPED: u32 = u32::MAX;
+
+/// Lines of a page: the text of the series, and its position in the list, or [`DROPPED`].
 #[derive(Default)]
 struct Lines {
     text: Vec<u8>,
@@ -77,6 +81,11 @@ impl Cache {
         &self.list
     }
 
+    /// `None` if it is dropped.
+    fn series_at(&self, line: usize) -> Option<Series> {
+        self.list.get(self.lines.positions[line] as usize).cloned()
+    }
+
     pub fn walk(&self) -> Walk<'_> {
         Walk { cache: self, next_line: 0, changed: None }
     }
@@ -113,19 +122,20 @@ impl<'c> Walk<'c> {
     }
 
     /// Takes the page's next series. `as_expected` tells that its text is [`Walk::expected`]; `positions_taken` are the
-    /// positions given out so far, report series included; `make` is called for a series that was never seen.
+    /// positions given out so far, report series included; `make` is called for a series that was never seen, and makes
+    /// `None` of one that is dropped.
     pub fn take<E>(
         &mut self,
         text: &SeriesText<'_>,
         as_expected: bool,
         positions_taken: usize,
-        make: impl FnOnce() -> Result<Series, E>,
-    ) -> Result<Place, E> {
+        make: impl FnOnce() -> Result<Option<Series>, E>,
+    ) -> Result<Option<Place>, E> {
         let as_expected = as_expected || self.expected() == Some(text.raw);
         if as_expected && self.changed.is_none() {
             let position = self.cache.lines.positions[self.next_line];
             self.next_line += 1;
-            return Ok(Place { position, known: true });
+            return Ok((position != DROPPED).then_some(Place { position, known: true }));
         }
         let (cache, next_line) = (self.cache, self.next_line);
         let changed = self.changed.get_or_insert_with(|| Changed::after(cache, next_line, positions_taken));
@@ -133,12 +143,13 @@ impl<'c> Walk<'c> {
         let (series, known) = match (line, cache.strays.get(text.raw)) {
             (Some(line), _) => {
                 self.next_line = line + 1;
-                (cache.list[cache.lines.positions[line] as usize].clone(), true)
+                (cache.series_at(line), true)
             }
-            (None, Some(stray)) => (stray.clone(), true),
+            (None, Some(stray)) => (Some(stray.clone()), true),
             (None, None) => (make()?, false),
         };
-        Ok(Place { position: changed.push(text.raw, series, !known), known })
+        let position = changed.push(text.raw, series, !known);
+        Ok((position != DROPPED).then_some(Place { position, known }))
     }
 
     /// The series at a place that was given out.
@@ -177,7 +188,11 @@ impl<'c> Changed<'c> {
         Changed { lines: cache.lines.up_to(line), list, positions, known, added: Vec::new() }
     }
 
-    fn push(&mut self, text: &[u8], series: Series, is_new: bool) -> u32 {
+    fn push(&mut self, text: &[u8], series: Option<Series>, is_new: bool) -> u32 {
+        let Some(series) = series else {
+            self.lines.push(text, DROPPED);
+            return DROPPED;
+        };
         let position = *self.positions.entry(series).or_insert_with_key(|series| {
             self.list.push(series.clone());
             self.list.len() as u32 - 1
@@ -230,6 +245,7 @@ mod tests {
     use std::convert::Infallible;
 
     /// Walks a page of bare names. The answer: which lines came as expected, and which series had to be made.
+    /// Names that start with `-` are dropped.
     fn walk(cache: &mut Cache, table: &SeriesTable, page: &[&str]) -> (Vec<bool>, Vec<String>) {
         let (mut as_expected, mut made) = (Vec::new(), Vec::new());
         let mut walk = cache.walk();
@@ -239,10 +255,12 @@ mod tests {
             as_expected.push(walk.expected() == Some(text.raw));
             let make = || {
                 made.push(name.to_string());
-                Ok::<_, Infallible>(table.intern(&LabelsBuilder::from_iter([("__name__", *name)]).build().unwrap()))
+                let labels = LabelsBuilder::from_iter([("__name__", *name)]).build().unwrap();
+                Ok::<_, Infallible>((!name.starts_with('-')).then(|| table.intern(&labels)))
             };
             let place = walk.take(&text, false, taken, make).unwrap();
-            taken = taken.max(place.position as usize + 1);
+            assert_eq!(place.is_none(), name.starts_with('-'));
+            taken = taken.max(place.map_or(0, |place| place.position as usize + 1));
         }
         let changed = walk.finish(taken);
         cache.replace(changed);
@@ -260,5 +278,21 @@ mod tests {
         assert_eq!(walk(&mut cache, &table, &["a", "x", "b", "c"]), (vec![true, false, true, true], vec!["x".into()]));
         assert_eq!(walk(&mut cache, &table, &["x", "b", "c"]), (vec![false, true, true], vec![]));
         assert_eq!(cache.list().iter().map(|series| series.to_string()).collect::<Vec<_>>(), ["x", "b", "c"]);
+    }
+    #[test]
+    fn what_is_dropped_is_remembered_too() {
+        let (table, mut cache) = (SeriesTable::new(), Cache::new(Rc::new([])));
+        assert_eq!(walk(&mut cache, &table, &["-x", "a", "-y", "b"]).1, ["-x", "a", "-y", "b"]);
+        let list = cache.list().clone();
+        assert_eq!(walk(&mut cache, &table, &["-x", "a", "-y", "b"]), (vec![true; 4], vec![]));
+        assert!(Rc::ptr_eq(&list, cache.list()));
+        assert_eq!(
+            walk(&mut cache, &table, &["a", "-x", "-z", "b"]),
+            (vec![false, false, false, false], vec!["-z".into()])
+        );
+        assert_eq!(cache.list().iter().map(|series| series.to_string()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(walk(&mut cache, &table, &["-x", "-z"]), (vec![false, true], vec![]));
+        assert_eq!(walk(&mut cache, &table, &["-x", "-z"]), (vec![true, true], vec![]));
+        assert!(cache.list().is_empty());
     }
 }

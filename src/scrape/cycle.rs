@@ -24,6 +24,7 @@ use super::sample_labels::{report_labels, sample_labels};
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
 use crate::model::{LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
+use crate::relabel::SampleRules;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -50,6 +51,7 @@ pub struct CycleResult {
 pub struct Cycle {
     number: u32,
     target: Rc<Target>,
+    rules: Rc<SampleRules>,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
     cache: Cache,
@@ -68,6 +70,7 @@ impl Cycle {
     pub fn new(
         number: u32,
         target: Rc<Target>,
+        rules: Rc<SampleRules>,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<Cycle, LabelsError> {
@@ -76,6 +79,7 @@ impl Cycle {
         Ok(Cycle {
             number,
             target,
+            rules,
             table,
             counters,
             cache: Cache::new(report.clone()),
@@ -145,15 +149,19 @@ impl Cycle {
     }
 
     fn gather(&self, mut parser: Parser<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
+        let mut dropped = 0;
         while let Some(entry) = parser.next(walk.expected())? {
             let Entry::Sample(sample) = entry else { continue };
             gathered.counts.scraped += 1;
             let taken = gathered.values.len();
-            if taken - self.report.len() == SERIES_PER_PAGE_MAX {
+            if taken - self.report.len() + dropped == SERIES_PER_PAGE_MAX {
                 return Err(PageError::TooManySeries);
             }
             let make = || self.make_series(&sample);
-            let place = walk.take(&sample.series, sample.expected, taken, make)?;
+            let Some(place) = walk.take(&sample.series, sample.expected, taken, make)? else {
+                dropped += 1;
+                continue;
+            };
             match sample.timestamp_ms {
                 None => gathered.add(place, sample.value),
                 Some(at_ms) => {
@@ -165,10 +173,11 @@ impl Cycle {
         Ok(())
     }
 
-    fn make_series(&self, sample: &Sample<'_>) -> Result<Series, PageError> {
-        let labels = sample_labels(&sample.series, &self.target.labels)
+    /// `None` if relabelling drops it.
+    fn make_series(&self, sample: &Sample<'_>) -> Result<Option<Series>, PageError> {
+        let labels = sample_labels(&sample.series, &self.target.labels, &self.rules)
             .map_err(|cause| PageError::labels(sample.series.raw, cause))?;
-        Ok(self.table.intern(&labels))
+        Ok(labels.map(|labels| self.table.intern(&labels)))
     }
 
     /// Series of the last page that this one no longer follows. Those that it lists all the same, with a time of their

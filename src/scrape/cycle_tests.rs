@@ -3,7 +3,10 @@
 use super::{Cycle, CycleResult, Format, PageError, SampleLabelsError};
 use crate::counters::Counters;
 use crate::limits::{LABEL_VALUE_BYTES_MAX, PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
-use crate::model::{LabelsBuilder, LabelsError, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale};
+use crate::model::{
+    LabelsBuilder, LabelsError, NameScheme, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale,
+};
+use crate::relabel::{Action, LabelLimits, Rule, RuleOptions, SampleRules};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +22,10 @@ struct Scrapes {
 
 impl Scrapes {
     fn new() -> Self {
+        Self::with_rules(SampleRules::default())
+    }
+
+    fn with_rules(rules: SampleRules) -> Self {
         let labels = [("job", "node"), ("instance", "h:1")].into_iter().collect::<LabelsBuilder>().build().unwrap();
         let target = Target {
             scheme: Scheme::Http,
@@ -30,7 +37,8 @@ impl Scrapes {
             timeout: Duration::from_secs(10),
         };
         let counters = Rc::new(Counters::default());
-        let cycle = Cycle::new(7, Rc::new(target), Rc::new(SeriesTable::new()), counters.clone()).unwrap();
+        let cycle =
+            Cycle::new(7, Rc::new(target), Rc::new(rules), Rc::new(SeriesTable::new()), counters.clone()).unwrap();
         Scrapes { cycle, counters, timestamp_ms: 100_000 - INTERVAL_MS }
     }
 
@@ -381,4 +389,33 @@ mod against_a_plain_model {
             }
         }
     }
+}
+
+/// A series that relabelling drops is scraped, and neither stored, nor added, nor ever gone; of two that it makes one, the
+/// first counts. A limit fails the page.
+#[test]
+fn dropped_series_count_as_scraped_and_limits_fail_the_page() {
+    let drop = RuleOptions {
+        action: Action::Drop,
+        source_labels: Some(vec!["__name__".into()]),
+        regex: Some("go_.*".into()),
+        ..RuleOptions::default()
+    };
+    let merge = RuleOptions { action: Action::LabelDrop, regex: Some("core".into()), ..RuleOptions::default() };
+    let rules = [drop, merge].map(|options| Rule::new(options, NameScheme::Utf8).unwrap());
+    let limits = LabelLimits { count: Some(4), ..LabelLimits::default() };
+    let rules = SampleRules { rules: rules.into_iter().collect(), limits, ..SampleRules::default() };
+    let mut scrapes = Scrapes::with_rules(rules);
+    let page = "go_a 1\na 2\ngo_b 3\nb{core=\"0\"} 4\nb{core=\"1\"} 5\n";
+    assert_eq!(scrapes.page(page), (vec!["a 2".into(), "b 4".into()], [1.0, 0.5, 5.0, 3.0, 2.0]));
+    assert_eq!(scrapes.page(page), (vec!["a 2".into(), "b 4".into()], [1.0, 0.5, 5.0, 3.0, 0.0]));
+    assert_eq!(scrapes.page("go_b 3\na 2\n"), (vec!["a 2".into(), "b stale".into()], [1.0, 0.5, 2.0, 1.0, 0.0]));
+    assert_eq!(scrapes.page("go_b 3\n"), (vec!["a stale".into()], [1.0, 0.5, 1.0, 0.0, 0.0]));
+    assert_eq!(scrapes.page("go_b 3\na 2\n"), (vec!["a 2".into()], [1.0, 0.5, 2.0, 1.0, 1.0]));
+
+    let result = scrapes.complete(Some("go_b 3\nn 1\na{x=\"1\",y=\"2\"} 2\nm 1\n"));
+    let error = result.error.unwrap().to_string();
+    assert!(error.contains("label_limit exceeded (metric: a, number of labels: 5, limit: 4)"), "{error}");
+    assert_eq!(samples(&result.batch), ["a stale"]);
+    assert_eq!(report(&result.batch), [0.0, 0.5, 3.0, 1.0, 1.0]);
 }

@@ -5,7 +5,7 @@ use crate::clock::SystemClock;
 use crate::counters::Counters;
 use crate::http_client::{HttpClient, HttpClientOptions, HttpError, Resolver};
 use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
-use crate::model::{LabelsBuilder, Scheme, SeriesTable, Target};
+use crate::model::{LabelsBuilder, Scheme, Target};
 use crate::secrets::SecretSource;
 use crate::tls::TlsOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -340,7 +340,7 @@ fn a_scraper_joins_it_all() {
     let counters = Rc::new(Counters::default());
     let scraper = |target: Target| {
         let client = client(TlsOptions::default());
-        Scraper::new(Rc::new(target), 3, Rc::new(SeriesTable::new()), counters.clone(), client).unwrap()
+        Scraper::new(Rc::new(target), 3, Rc::default(), Rc::default(), counters.clone(), client).unwrap()
     };
     let clock = SystemClock::new();
     let result = smol::block_on(scraper(target.clone()).scrape(&clock, 1000));
@@ -349,9 +349,15 @@ fn a_scraper_joins_it_all() {
     assert_eq!(result.batch.values[0], 1.0);
     assert!(result.duration > Duration::ZERO && result.duration.as_secs_f64() == result.batch.values[1]);
 
-    let refused = Target { address: "a b".into(), ..target };
+    let refused = Target { address: "a b".into(), ..target.clone() };
     let result = smol::block_on(scraper(refused).scrape(&clock, 2000));
     assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Http(HttpError::Url(_))))));
     assert_eq!(result.batch.values[0], 0.0);
     assert_eq!((counters.scrapes.get(), counters.scrapes_failed.get()), (2, 1));
+
+    let too_many = ScrapeError::of_target_count(3, Some(2)).unwrap();
+    assert!(too_many.to_string().starts_with("target_limit exceeded (number of targets: 3, limit: 2)"));
+    assert_eq!((ScrapeError::of_target_count(2, Some(2)), ScrapeError::of_target_count(9, None)), (None, None));
+    let result = scraper(target).refuse(too_many.clone(), 3000);
+    assert_eq!((result.error, &result.batch.values[..]), (Some(too_many), &[0.0; 5][..]));
 }

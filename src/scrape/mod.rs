@@ -58,6 +58,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::http_client::HttpClient;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
+use crate::relabel::SampleRules;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub enum ScrapeError {
     Fetch(FetchError),
     /// It could not be taken.
     Page(PageError),
-    /// The job has more targets than its `target_limit`: none of them is asked.
+    /// The job has more targets than it may, so that none of them is scraped.
     TargetLimit { targets: usize, limit: usize },
 }
 
@@ -79,13 +80,21 @@ impl fmt::Display for ScrapeError {
             ScrapeError::Fetch(error) => error.fmt(f),
             ScrapeError::Page(error) => error.fmt(f),
             ScrapeError::TargetLimit { targets, limit } => {
-                write!(f, "target_limit exceeded (number of targets: {targets}, limit: {limit})")
+                write!(f, "target_limit exceeded (number of targets: {targets}, limit: {limit}); ")?;
+                f.write_str("raise it, or drop targets with relabel_configs")
             }
         }
     }
 }
 
 impl std::error::Error for ScrapeError {}
+
+impl ScrapeError {
+    /// Whether a job that has so many targets may scrape them; see [`Scraper::refuse`].
+    pub fn of_target_count(targets: usize, limit: Option<usize>) -> Option<ScrapeError> {
+        limit.filter(|limit| targets > *limit).map(|limit| ScrapeError::TargetLimit { targets, limit })
+    }
+}
 
 /// What one scrape yields, failed or not.
 #[derive(Debug)]
@@ -106,10 +115,11 @@ pub struct Scraper {
 
 impl Scraper {
     /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
-    /// share a `client`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    /// share a `client` and `rules`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
     pub fn new(
         target: Rc<Target>,
         number: u32,
+        rules: Rc<SampleRules>,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
         client: Rc<HttpClient>,
@@ -119,7 +129,7 @@ impl Scraper {
             Some(path) => fetcher.over_socket(path.into()),
             None => fetcher,
         };
-        Ok(Scraper { cycle: Cycle::new(number, target, table, counters)?, fetcher })
+        Ok(Scraper { cycle: Cycle::new(number, target, rules, table, counters)?, fetcher })
     }
 
     /// One scrape, whose samples get `timestamp_ms` unless the page says otherwise. Takes no longer than the target's
@@ -136,15 +146,15 @@ impl Scraper {
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
     }
 
-    /// A scrape that fails without the target being asked, for a reason of the job's.
-    pub fn fail(&mut self, timestamp_ms: i64, error: ScrapeError) -> ScrapeResult {
-        let CycleResult { batch, more, .. } = self.cycle.complete(None, timestamp_ms, Duration::ZERO);
-        ScrapeResult { batch, more, error: Some(error), duration: Duration::ZERO }
-    }
-
     /// Whether there is anything to end.
     pub fn has_scraped(&self) -> bool {
         self.cycle.has_scraped()
+    }
+
+    /// A scrape that failed before it began, for this reason.
+    pub fn refuse(&mut self, reason: ScrapeError, timestamp_ms: i64) -> ScrapeResult {
+        let CycleResult { batch, more, .. } = self.cycle.complete(None, timestamp_ms, Duration::ZERO);
+        ScrapeResult { batch, more, error: Some(reason), duration: Duration::ZERO }
     }
 
     /// Staleness markers for all series of the target, for when it is scraped no more. `None` if there was no scrape.

@@ -8,7 +8,7 @@ use crate::bugs::{Bug, planted};
 use crate::limits::PROGRAM_UNIT_BYTES;
 use crate::ring::{Geometry, Medium};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
@@ -33,6 +33,9 @@ pub struct SimFlash(Rc<RefCell<State>>);
 
 struct State {
     kind: FlashKind,
+    program_unit_bytes: usize,
+    /// Units of 512 bytes that can't be read until they are written again.
+    unreadable: BTreeSet<usize>,
     visible: Vec<u8>,
     pending: Pending,
     /// NOR: units that can't be programmed before they are erased.
@@ -50,7 +53,14 @@ struct State {
 struct Failing {
     calls_left: u32,
     cause: io::ErrorKind,
-    reads_too: bool,
+    fails: Fails,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fails {
+    Writes,
+    Everything,
+    OneRead,
 }
 
 impl SimFlash {
@@ -72,6 +82,8 @@ impl SimFlash {
         };
         SimFlash(Rc::new(RefCell::new(State {
             kind,
+            program_unit_bytes: PROGRAM_UNIT_BYTES,
+            unreadable: BTreeSet::new(),
             visible: image,
             pending: Pending::default(),
             programmed,
@@ -91,12 +103,41 @@ impl SimFlash {
 
     /// As [`fail_after`](Self::fail_after), with this error.
     pub fn fail_after_with(&self, calls: u32, cause: io::ErrorKind) {
-        self.0.borrow_mut().failing = Some(Failing { calls_left: calls, cause, reads_too: false });
+        self.fail(calls, cause, Fails::Writes);
     }
 
     /// Lets this many calls of any sort succeed, and every one after them fail.
     pub fn fail_reads_after(&self, calls: u32) {
-        self.0.borrow_mut().failing = Some(Failing { calls_left: calls, cause: io::ErrorKind::Other, reads_too: true });
+        self.fail(calls, io::ErrorKind::Other, Fails::Everything);
+    }
+
+    /// Lets this many reads succeed, and the one after them fail.
+    pub fn fail_one_read_after(&self, reads: u32) {
+        self.fail(reads, io::ErrorKind::Other, Fails::OneRead);
+    }
+
+    fn fail(&self, calls_left: u32, cause: io::ErrorKind, fails: Fails) {
+        self.0.borrow_mut().failing = Some(Failing { calls_left, cause, fails });
+    }
+
+    /// Whether the call that was to fail has come.
+    pub fn has_failed(&self) -> bool {
+        self.0.borrow().failing.is_none()
+    }
+
+    /// What is programmed at once is a multiple of this.
+    pub fn set_program_unit(&self, program_unit_bytes: u32) {
+        self.0.borrow_mut().program_unit_bytes = program_unit_bytes as usize;
+    }
+
+    /// The unit of 512 bytes at this offset can't be read until it is written again.
+    pub fn make_unreadable(&self, offset: usize) {
+        self.0.borrow_mut().unreadable.insert(offset / PROGRAM_UNIT_BYTES);
+    }
+
+    /// Everything can be read again.
+    pub fn make_readable(&self) {
+        self.0.borrow_mut().unreadable.clear();
     }
 
     pub fn mend(&self) {
@@ -121,7 +162,11 @@ impl SimFlash {
     /// Other flash that was worn as much as this, and holds this image.
     pub fn fork(&self, image: Vec<u8>) -> SimFlash {
         let fork = Self::with_image(self.kind(), image);
-        fork.0.borrow_mut().erases = self.0.borrow().erases.clone();
+        {
+            let (mut state, parent) = (fork.0.borrow_mut(), self.0.borrow());
+            state.erases = parent.erases.clone();
+            state.program_unit_bytes = parent.program_unit_bytes;
+        }
         fork
     }
 
@@ -178,8 +223,13 @@ impl SimFlash {
 impl State {
     fn spend_call(&mut self, is_read: bool) -> io::Result<()> {
         match &mut self.failing {
-            Some(failing) if is_read && !failing.reads_too => Ok(()),
-            Some(failing) if failing.calls_left == 0 => Err(failing.cause.into()),
+            Some(failing) if is_read && failing.fails == Fails::Writes => Ok(()),
+            Some(failing) if !is_read && failing.fails == Fails::OneRead => Ok(()),
+            Some(failing) if failing.calls_left == 0 => {
+                let cause = failing.cause;
+                self.failing = self.failing.take().filter(|failing| failing.fails != Fails::OneRead);
+                Err(cause.into())
+            }
             Some(failing) => {
                 failing.calls_left -= 1;
                 Ok(())
@@ -198,6 +248,7 @@ impl State {
     fn write(&mut self, offset: usize, bytes: &[u8], is_erase: bool) {
         self.pending.note(&self.visible, offset, bytes.len());
         self.visible[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.unreadable.retain(|unit| !(offset..offset + bytes.len()).contains(&(unit * PROGRAM_UNIT_BYTES)));
         if let Some(journal) = &mut self.journal {
             journal.ops.push(Op::Write { offset, bytes: bytes.to_vec(), is_erase });
         }
@@ -211,8 +262,8 @@ impl State {
 
 impl Medium for SimFlash {
     fn geometry(&self) -> Geometry {
-        let unit = PROGRAM_UNIT_BYTES as u32;
-        let size_bytes = self.0.borrow().visible.len() as u64;
+        let state = self.0.borrow();
+        let (size_bytes, unit) = (state.visible.len() as u64, state.program_unit_bytes as u32);
         Geometry { size_bytes, program_unit_bytes: unit, erase_block_bytes: unit }
     }
 
@@ -223,6 +274,10 @@ impl Medium for SimFlash {
     fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
         state.spend_call(true)?;
+        let units = offset as usize / PROGRAM_UNIT_BYTES..(offset as usize + into.len()).div_ceil(PROGRAM_UNIT_BYTES);
+        if state.unreadable.range(units).next().is_some() {
+            return Err(io::Error::other("unreadable"));
+        }
         let bytes = state.visible.get(offset as usize..offset as usize + into.len());
         into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         state.reads_bytes += into.len() as u64;
@@ -230,17 +285,19 @@ impl Medium for SimFlash {
     }
 
     fn program(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if planted(Bug::HeaderWrittenLate) && bytes.len() > PROGRAM_UNIT_BYTES && bytes.starts_with(b"NARTHEX") {
-            let (header, frame) = bytes.split_at(PROGRAM_UNIT_BYTES);
-            self.program(offset + PROGRAM_UNIT_BYTES as u64, frame)?;
+        let unit = self.geometry().program_unit_bytes as usize;
+        if planted(Bug::HeaderWrittenLate) && bytes.len() > unit && bytes.starts_with(b"NARTHEX") {
+            let (header, frame) = bytes.split_at(unit);
+            self.program(offset + unit as u64, frame)?;
             self.sync()?;
             self.0.borrow_mut().is_sync_due = false;
             return self.program(offset, header);
         }
         let state = &mut *self.0.borrow_mut();
         let offset = offset as usize;
-        assert!(offset.is_multiple_of(PROGRAM_UNIT_BYTES), "contract: a program starts in the middle of a unit");
-        assert!(bytes.len().is_multiple_of(PROGRAM_UNIT_BYTES), "contract: a program ends in the middle of a unit");
+        let unit = state.program_unit_bytes;
+        assert!(offset.is_multiple_of(unit), "contract: a program starts in the middle of a unit");
+        assert!(bytes.len().is_multiple_of(unit), "contract: a program ends in the middle of a unit");
         assert!(offset + bytes.len() <= state.visible.len(), "contract: a program goes beyond the medium");
         if state.kind == FlashKind::Nor {
             let units = offset / PROGRAM_UNIT_BYTES..(offset + bytes.len()) / PROGRAM_UNIT_BYTES;

@@ -90,7 +90,8 @@ fn what_was_not_needed_is_there_for_an_outage_after_quiet_hours() {
     }
     let programs = device.counters.flash_programs.get();
     offline(&mut device, HOUR / 2);
-    assert_eq!(device.counters.flash_programs.get() - programs, 40, "one every third scrape: those of thirty seconds");
+    let programs = device.counters.flash_programs.get() - programs;
+    assert_eq!(programs, 41, "one every third scrape: those of thirty seconds; and the ring's first header");
 }
 
 #[test]

@@ -27,6 +27,14 @@ pub fn verify(file: &Path, out: &mut impl Write) -> Result<(), ToolError> {
         writeln!(out, "the file is cut short: {} of the ring are missing", format_size(view.missing_bytes))?;
     }
     verify_headers(ring, &mut found, out)?;
+    for seq in (newest_of(ring) + 1..).take(view.recovery.passed_over as usize) {
+        found.is_damaged = true;
+        let slot = ring.slot_of(seq);
+        writeln!(
+            out,
+            "slot {slot} has no header that can be read: if it is newer than the others, what it holds is lost"
+        )?;
+    }
     for segment in ring.segments() {
         verify_segment(ring, segment, &mut found, out)?;
     }
@@ -42,7 +50,7 @@ fn verify_headers<M: Medium>(ring: &Ring<M>, found: &mut Findings, out: &mut imp
     let oldest = ring.segments().next().map_or(0, |oldest| oldest.seq);
     for seq in missing(ring) {
         let slot = ring.slot_of(seq);
-        match settled_slot(ring, seq)? {
+        match settled_slot(ring, seq) {
             // The agent went on meanwhile.
             SlotContent::Segment { seq: now } if now > seq => continue,
             SlotContent::Blank if seq < oldest => continue,
@@ -84,7 +92,7 @@ fn verify_segment<M: Medium>(
         End::Damaged(Damage { at, samples_lost, cause }) => {
             found.is_damaged = true;
             found.samples_lost += samples_lost;
-            let (seq, slot, from) = (segment.seq, ring.slot_of(segment.seq), at.offset_bytes());
+            let (seq, slot, from) = (segment.seq, ring.slot_of(segment.seq), ring.offset_of(at));
             writeln!(
                 out,
                 "segment {seq} (slot {slot}) can't be read from byte {from} on, of {}: {cause}; {samples_lost} samples lost",

@@ -52,16 +52,16 @@ fn keys_that_are_not_read_are_refused() {
         ),
         ("rule_files = []", "n.toml:1: rule_files: is not supported by Narthex; remove it"),
         (
-            "[[scrape_configs]]\njob_name = 'a'\nhonor_labels = false",
-            "n.toml:3: scrape_configs.honor_labels: is not supported by Narthex; remove it",
+            "[[scrape_configs]]\njob_name = 'a'\nscrape_native_histograms = false",
+            "n.toml:3: scrape_configs.scrape_native_histograms: is not supported by Narthex; remove it",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.consul_sd_configs]]",
             "n.toml:3: scrape_configs.consul_sd_configs: is not supported by Narthex; remove it",
         ),
         (
-            "[[remote_write]]\nurl = 'http://a'\n[[remote_write.write_relabel_configs]]",
-            "n.toml:3: remote_write.write_relabel_configs: is not supported by Narthex; remove it",
+            "[[remote_write]]\nurl = 'http://a'\n[remote_write.metadata_config]",
+            "n.toml:3: remote_write.metadata_config: is not supported by Narthex; remove it",
         ),
         (
             "[[remote_write]]\nurl = 'https://a'\ntls_config.cert_ref = 'x'",
@@ -172,18 +172,8 @@ fn jobs_that_can_not_be_are_refused() {
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\nmetrics_path = '/probe?target=x'",
-            "n.toml:3: scrape_configs.metrics_path: \"/probe?target=x\" has a query, and params is not supported; \
-             write the path alone",
-        ),
-        (
-            "[[scrape_configs]]\njob_name = 'a'\nmetrics_path = '/a b'",
-            "n.toml:3: scrape_configs.metrics_path: \"/a b\" has characters that a path may not have; write them \
-             percent-encoded, such as %20",
-        ),
-        (
-            "[[scrape_configs]]\njob_name = 'a'\nmetrics_path = '/a#b'",
-            "n.toml:3: scrape_configs.metrics_path: \"/a#b\" has characters that a path may not have; write them \
-             percent-encoded, such as %20",
+            "n.toml:3: scrape_configs.metrics_path: \"/probe?target=x\" has a query; write the path alone, \
+             and params = { name = [\"value\"] }",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\nstatic_configs = [{}]",
@@ -230,19 +220,14 @@ fn targets_that_can_not_be_scraped_are_refused() {
         ("targets = ['a', 1]", 4, "targets: is the integer 1; write a string such as \"127.0.0.1:9100\""),
         (&too_many(TARGETS_MAX + 1), 1029, "targets: is target 1025; list at most 1024 in all jobs together"),
         (
-            "targets = ['a']\nlabels.__metrics_path__ = '/x'",
-            5,
-            "labels.__metrics_path__: is not supported; write metrics_path in its [[scrape_configs]]",
+            "targets = ['a']\nlabels.__scheme__ = 'ftp'",
+            4,
+            "targets: \"ftp\" in __scheme__ is not a scheme; write \"http\" or \"https\"",
         ),
         (
             "targets = ['a']\nlabels.__address__ = 'b'",
             5,
             "labels.__address__: is not supported; write the address in targets",
-        ),
-        (
-            "targets = ['a']\nlabels.__x = 'b'",
-            5,
-            "labels.__x: labels that start with __ never reach a sample; write the name without it",
         ),
         ("targets = ['a']\nlabels.'' = 'b'", 5, "labels.\"\": a label needs a name; write one such as site"),
         (&long_label, 5, "labels: label \"x\" is 16385 bytes long, past the limit; write fewer or shorter ones"),

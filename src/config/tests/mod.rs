@@ -2,6 +2,7 @@
 
 mod http_client;
 mod mistakes;
+mod relabelling;
 
 use super::*;
 use crate::http_client::HttpClientOptions;

@@ -25,6 +25,7 @@ fn options(url: String) -> EndpointOptions {
         headers: Vec::new(),
         queue: QueueOptions::default(),
         external_labels: Labels::default(),
+        write_relabel: Default::default(),
     }
 }
 

@@ -119,8 +119,26 @@ impl Model {
         })
     }
 
-    /// The commit returned `Ok`; whether it wrote anything.
-    pub fn committed(&mut self, has_written: bool) {
+    /// What a commit gave up for this endpoint to keep to the write budget: the oldest scrapes that are on no flash.
+    pub fn held_back(&mut self, endpoint: usize, samples: u64) -> Result<(), Violation> {
+        let owed = &mut self.endpoints[endpoint];
+        let at = owed.scrapes.iter().position(|scrape| *scrape >= self.durable_until);
+        let at = at.unwrap_or(owed.scrapes.len()).max(owed.held);
+        let mut left = samples;
+        while left > 0
+            && let Some(scrape) = owed.scrapes.get(at).copied()
+            && left >= samples_of(scrape)
+        {
+            left -= samples_of(scrape);
+            owed.scrapes.remove(at);
+        }
+        ensure(left == 0, "3 synced", || {
+            format!("{samples} samples were held back for endpoint {endpoint}: {left} too many")
+        })
+    }
+
+    /// The commit returned `Ok`; whether it wrote anything, and whether nothing is left in memory only.
+    pub fn committed(&mut self, has_written: bool, is_all: bool) {
         for owed in &mut self.endpoints {
             owed.gone_if_restarted.extend(
                 self.doubtful.iter().filter(|scrape| owed.scrapes.iter().take(owed.held).any(|h| h == *scrape)),
@@ -128,8 +146,10 @@ impl Model {
         }
         self.doubtful.clear();
         if has_written {
-            self.durable_until = self.scrapes;
             self.acks_synced();
+        }
+        if has_written && is_all {
+            self.durable_until = self.scrapes;
         }
     }
 

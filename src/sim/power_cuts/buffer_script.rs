@@ -2,7 +2,7 @@
 
 use super::buffer_model::{Found, Model, samples_of};
 use super::{Tally, Violation, ensure};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, WriteBudget};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::model::{LabelsBuilder, ScrapeBatch, Series, SeriesTable};
@@ -15,16 +15,22 @@ use std::time::Duration;
 
 /// Commits whose every cut is tried, in one script.
 const THOROUGH_COMMITS: usize = 4;
+/// How long a scrape waits for a commit where the write budget has no room.
+const BUDGET_INTERVAL_MAX: Duration = Duration::from_secs(60);
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Violation> {
     let mut random = fastrand::Rng::with_seed(seed);
     let kind = if seed.is_multiple_of(2) { FlashKind::Block } else { FlashKind::Nor };
-    let layout = Layout { segment_size_bytes: 4096, segment_count: random.u32(4..6) };
+    let (segment_size_bytes, unit_bytes) = random.choice([(4096, 512), (4096, 512), (4096, 1024)]).expect("some");
+    let layout = Layout { segment_size_bytes, segment_count: random.u32(4..6) };
     let flash = SimFlash::blank(kind, layout.size_bytes() as usize);
+    flash.set_program_unit(unit_bytes);
     let mut world = World {
         layout,
         commit_interval: Duration::from_secs(random.choice([0, 2, 10]).expect("some")),
+        // A commit is charged about 5 KiB, which these have room for every one to three minutes.
+        budget: random.choice([None, None, None, Some("128KiB/hour"), Some("384KiB/hour")]).expect("some"),
         endpoints: &NAMES[..random.usize(1..=NAMES.len())],
         table: Rc::default(),
         lists: HashMap::new(),
@@ -60,6 +66,7 @@ pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Vio
 struct World {
     layout: Layout,
     commit_interval: Duration,
+    budget: Option<&'static str>,
     endpoints: &'static [&'static str],
     table: Rc<SeriesTable>,
     lists: HashMap<(u64, u64), Rc<[Series]>>,
@@ -76,7 +83,10 @@ impl World {
         let (counters, table) = (Rc::<Counters>::default(), self.table.clone());
         let (layout, interval) = (self.layout, self.commit_interval);
         let opened = Buffer::open(flash.clone(), layout, interval, self.endpoints, table, counters.clone())?;
-        let (buffer, recovery) = opened;
+        let (mut buffer, recovery) = opened;
+        if let Some(budget) = self.budget {
+            buffer.limit_writes(WriteBudget::parse(budget).expect("valid"), BUDGET_INTERVAL_MAX);
+        }
         let oldest_segment = recovery.segments.first().map(|segment| segment.seq);
         Ok(Opened { buffer, counters, oldest_segment })
     }
@@ -135,9 +145,8 @@ impl World {
     }
 
     /// Scrapes in the segment that the next one takes the place of.
-    fn oldest_segment(&self, image: Vec<u8>, kind: FlashKind) -> Result<(Option<u64>, Vec<u64>), RingError> {
-        let flash = SimFlash::with_image(kind, image);
-        let (ring, _) = Ring::open(flash, self.layout, Rc::<Counters>::default())?;
+    fn oldest_segment(&self, flash: &SimFlash) -> Result<(Option<u64>, Vec<u64>), RingError> {
+        let (ring, _) = Ring::open(flash.clone(), self.layout, Rc::<Counters>::default())?;
         let Some(oldest) = ring.next_evicted() else { return Ok((None, Vec::new())) };
         let (mut at, mut bytes) = (FramePosition::start_of(oldest), Vec::new());
         let (mut codec, mut batches) = (SegmentCodec::new(), Vec::new());
@@ -234,16 +243,15 @@ impl Script<'_> {
 
     fn commit(&mut self, is_last: bool) -> Result<(), Violation> {
         let is_thorough = self.thorough_left > 0;
-        let image = self.flash.image();
-        let kind = self.flash.kind();
-        let oldest = self.world.oldest_segment(image, kind).map_err(|error| Violation::new("1 opens", error))?;
+        let oldest = self.world.oldest_segment(&self.flash).map_err(|error| Violation::new("1 opens", error))?;
         self.model.committing(oldest.0, &oldest.1);
-        let fails = !is_last && self.random.u8(..if is_thorough { 4 } else { 16 }) == 0;
+        let may_fail = !is_last && self.world.budget.is_none();
+        let fails = may_fail && self.random.u8(..if is_thorough { 4 } else { 16 }) == 0;
         if fails {
             let cause = self.random.choice([ErrorKind::Other, ErrorKind::StorageFull]).expect("some");
             self.flash.fail_after_with(self.random.u32(..4), cause);
         }
-        let before: Vec<[u64; 2]> = (0..self.is_up.len()).map(|endpoint| self.dropped(endpoint)).collect();
+        let before: Vec<[u64; 3]> = (0..self.is_up.len()).map(|endpoint| self.dropped(endpoint)).collect();
         self.flash.start_journal();
         let committed = if is_last { self.buffer.close() } else { self.buffer.commit(self.now) };
         self.flash.mend();
@@ -251,6 +259,7 @@ impl Script<'_> {
         for (endpoint, before) in before.iter().enumerate() {
             let after = self.dropped(endpoint);
             self.model.counted(endpoint, after[0] - before[0], after[1] - before[1])?;
+            self.model.held_back(endpoint, after[2] - before[2])?;
         }
         let (has_written, has_synced) = (!journal.is_empty(), journal.has_synced_write());
         let mut survivor = None;
@@ -261,7 +270,7 @@ impl Script<'_> {
         match (survivor, committed) {
             (Some(image), _) => self.restart(Some(image)),
             (None, Ok(())) => {
-                self.model.committed(has_written);
+                self.model.committed(has_written, self.buffer.fill().stage_samples == 0);
                 let durable = self.flash.durable_image();
                 self.check(&durable).map_err(|violation| violation.at("just after the commit returned"))
             }
@@ -315,7 +324,7 @@ impl Script<'_> {
     /// Every invariant, for what a cut left.
     fn check(&mut self, image: &[u8]) -> Result<(), Violation> {
         let opens = |error| Violation::new("1 opens", error);
-        let flash = SimFlash::with_image(self.flash.kind(), image.to_vec());
+        let flash = self.flash.fork(image.to_vec());
         let mut opened = self.world.open(&flash).map_err(opens)?;
         let found = self.world.drain(&mut opened)?;
         self.model.compare(&found)?;
@@ -336,8 +345,9 @@ impl Script<'_> {
         Ok(())
     }
 
-    /// Samples given up for room so far, and those that could not be read back.
-    fn dropped(&self, endpoint: usize) -> [u64; 2] {
-        [DropCause::RingFull, DropCause::RingDamaged].map(|cause| self.counters.endpoint(endpoint).dropped(cause))
+    /// Samples given up for room so far, those that could not be read back, and those that the write budget held back.
+    fn dropped(&self, endpoint: usize) -> [u64; 3] {
+        let causes = [DropCause::RingFull, DropCause::RingDamaged, DropCause::WriteBudget];
+        causes.map(|cause| self.counters.endpoint(endpoint).dropped(cause))
     }
 }

@@ -10,9 +10,12 @@
 //! `cargo test` runs a fixed set; `cargo power-cuts` runs more than a million cuts. Both print how many. A violation names
 //! the invariant (ARCHITECTURE.md has them by number), the seed, and the command that runs this script again.
 
+mod bad_places;
 mod boot_loop;
 mod buffer_model;
 mod buffer_script;
+mod pages;
+mod resizing;
 mod ring_model;
 mod ring_script;
 
@@ -77,6 +80,8 @@ impl fmt::Display for Tally {
 /// Scripts of the run with a million cuts.
 const RING_SEEDS: u64 = 150;
 const BUFFER_SEEDS: u64 = 60;
+const RESIZING_SEEDS: u64 = 12;
+const BAD_PLACE_SEEDS: u64 = 120;
 /// Scripts of each kind in which a deliberate bug has to show.
 const BUG_SEEDS: u64 = 40;
 
@@ -129,19 +134,32 @@ fn buffers_survive() {
 }
 
 #[test]
+fn bad_places_cost_what_is_there() {
+    run_all("bad_places_cost_what_is_there", bad_places::run, 0..8, QUICK);
+}
+
+#[test]
+fn rings_are_carried_over_whole() {
+    run_all("rings_are_carried_over_whole", resizing::run, 0..6, QUICK);
+}
+
+#[test]
 #[ignore = "minutes: cargo power-cuts"]
 fn a_million_power_cuts() {
     let started = Instant::now();
     let rings = run_all("rings_survive", ring_script::run, 0..RING_SEEDS, EVERY_BYTE);
     let after_rings = started.elapsed();
     let buffers = run_all("buffers_survive", buffer_script::run, 0..BUFFER_SEEDS, EVERY_BYTE);
-    let cuts = rings.total() + buffers.total();
+    let carried = run_all("rings_are_carried_over_whole", resizing::run, 0..RESIZING_SEEDS, EVERY_BYTE);
+    run_all("bad_places_cost_what_is_there", bad_places::run, 0..BAD_PLACE_SEEDS, EVERY_BYTE);
+    let cuts = rings.total() + buffers.total() + carried.total();
     println!(
-        "{cuts} cut points in {:.0} s: {} of rings in {:.0} s, {} of buffers",
+        "{cuts} cut points in {:.0} s: {} of rings in {:.0} s, {} of buffers, {} of rings that are carried over",
         started.elapsed().as_secs_f64(),
         rings.total(),
         after_rings.as_secs_f64(),
-        buffers.total()
+        buffers.total(),
+        carried.total()
     );
     assert!(cuts >= 1_000_000, "{cuts} cut points are too few");
 }
@@ -177,8 +195,13 @@ fn every_deliberate_bug_is_caught() {
 fn first_catch() -> Option<(&'static str, u64, Violation, u64)> {
     let tally = Tally::default();
     for seed in 0..BUG_SEEDS {
-        let scripts =
-            [("boot loops", boot_loop::run as Script), ("rings", ring_script::run), ("buffers", buffer_script::run)];
+        let scripts = [
+            ("boot loops", boot_loop::run as Script),
+            ("rings", ring_script::run),
+            ("buffers", buffer_script::run),
+            ("bad places", bad_places::run),
+            ("carried rings", resizing::run),
+        ];
         for (name, script) in scripts {
             if let Err(violation) = run(script, seed, QUICK, &tally) {
                 return Some((name, seed, violation, tally.total()));

@@ -3,8 +3,7 @@
 use super::ring_model::{ENDPOINTS, Found, Model, without_acks};
 use super::{Tally, Violation, ensure};
 use crate::counters::Counters;
-use crate::limits::PROGRAM_UNIT_BYTES;
-use crate::ring::{Appended, Frame, FrameMeta, Layout, Placement, Recovery, Ring, RingError};
+use crate::ring::{Appended, Frame, FrameMeta, Layout, Medium, Placement, Recovery, Ring, RingError};
 use crate::sim::{Cut, CutKind, FlashKind, SimFlash, Thoroughness};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -15,9 +14,11 @@ const THOROUGH_STEPS: usize = 8;
 pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Violation> {
     let mut random = fastrand::Rng::with_seed(seed);
     let kind = if seed.is_multiple_of(2) { FlashKind::Block } else { FlashKind::Nor };
-    let segment_size_bytes = random.choice([4096, 4096, 8192]).expect("some");
+    let shapes = [(4096, 512), (4096, 512), (8192, 512), (4096, 1024), (8192, 2048)];
+    let (segment_size_bytes, unit_bytes) = random.choice(shapes).expect("some");
     let layout = Layout { segment_size_bytes, segment_count: random.u32(4..7) };
     let flash = SimFlash::blank(kind, layout.size_bytes() as usize);
+    flash.set_program_unit(unit_bytes);
     let (ring, _) = open(&flash, layout).map_err(|error| Violation::new("1 opens", error))?;
     let model = Model::new(layout);
     let mut script = Script { flash, layout, ring, model, random, how, tally, erased_slot: None, is_second: false };
@@ -117,7 +118,8 @@ impl Script<'_> {
         };
         let bytes = match random.u8(..8) {
             _ if records == 0 => 0,
-            0 => self.layout.segment_size_bytes as usize - 4 * PROGRAM_UNIT_BYTES,
+            // All but the header's unit, the one for acknowledgements, and one that what goes before takes a part of.
+            0 => self.layout.segment_size_bytes as usize - 3 * self.flash.geometry().program_unit_bytes as usize,
             1..4 => random.usize(..1500),
             _ => random.usize(8..400),
         };
@@ -181,27 +183,45 @@ impl Script<'_> {
         Ok(())
     }
 
-    /// Opening fails if any of its reads does, says so, and changes nothing.
+    /// Opening goes on if one of its reads fails, changes nothing, and what is appended then has its place behind all that can
+    /// be read again later. If all reads fail from one on, it says so or goes on.
     fn check_failing_reads(&self) -> Result<(), Violation> {
+        let opens = |error| Violation::new("1 opens", error);
         let image = self.flash.image();
-        for calls in 0.. {
-            self.flash.fail_reads_after(calls);
-            let opened = open(&self.flash, self.layout);
-            self.flash.mend();
+        let (ring, recovery) = open(&self.flash, self.layout).map_err(opens)?;
+        let before = Found::of(&ring, recovery.samples_total).map_err(opens)?;
+        for reads in 0.. {
+            let flash = self.flash.fork(image.clone());
+            flash.fail_reads_after(reads);
+            if let Err(error) = open(&flash, self.layout) {
+                let is_told = matches!(error, RingError::Device { .. });
+                ensure(is_told, "1 opens", || format!("failed reads are taken for: {error}"))?;
+            }
+            flash.fail_one_read_after(reads);
+            let opened = open(&flash, self.layout);
+            if !flash.has_failed() {
+                return Ok(());
+            }
             Tally::add(&self.tally.failed_calls, 1);
+            ensure(flash.holds(&image), "5 opens twice", || "opening changed the image".into())?;
             match opened {
-                Err(RingError::Device { .. }) => {}
-                Err(error) => return Err(Violation::new("1 opens", format!("a failed read is taken for: {error}"))),
-                Ok(_) => break,
+                Ok((ring, _)) => self
+                    .check_goes_on(flash, ring, before.frames.clone())
+                    .map_err(|violation| violation.at(format!("read {reads} of opening failed")))?,
+                // Without a header nothing tells a ring from anything else.
+                Err(RingError::Device { .. }) if before.segments.len() < 2 => {}
+                Err(error) => {
+                    return Err(Violation::new("1 opens", format!("read {reads} of opening failed: {error}")));
+                }
             }
         }
-        ensure(self.flash.holds(&image), "5 opens twice", || "opening changed the image".into())
+        Ok(())
     }
 
     /// Every invariant, for what a cut left.
     fn check(&self, image: &[u8]) -> Result<(), Violation> {
         let opens = |error| Violation::new("1 opens", error);
-        let flash = SimFlash::with_image(self.flash.kind(), image.to_vec());
+        let flash = self.flash.fork(image.to_vec());
         let (ring, recovery) = open(&flash, self.layout).map_err(opens)?;
         let most = 512 * u64::from(self.layout.segment_count) + 2 * u64::from(self.layout.segment_size_bytes) + 4096;
         ensure(flash.read_bytes() <= most, "1 opens", || format!("{} bytes were read", flash.read_bytes()))?;
@@ -211,13 +231,18 @@ impl Script<'_> {
         let same = recovery == recovery_again && found == Found::of(&again, recovery.samples_total).map_err(opens)?;
         ensure(same, "5 opens twice", || "the second time something else is found".into())?;
         ensure(flash.holds(image), "5 opens twice", || "opening changed the image".into())?;
-        self.check_goes_on(flash, ring, found)
+        self.check_goes_on(flash, ring, found.frames)
     }
 
-    /// Invariant 6: two appends and another opening.
-    fn check_goes_on(&self, flash: SimFlash, mut ring: Ring<SimFlash>, before: Found) -> Result<(), Violation> {
+    /// Invariant 6: two appends and another opening. `expected` is what was there before.
+    fn check_goes_on(
+        &self,
+        flash: SimFlash,
+        mut ring: Ring<SimFlash>,
+        mut expected: Vec<(u64, Frame)>,
+    ) -> Result<(), Violation> {
         let goes_on = |error| Violation::new("6 goes on", error);
-        let mut expected = before.frames;
+        let slots = u64::from(self.layout.segment_count);
         for number in 0..2u8 {
             let meta =
                 FrameMeta { first_record: ring.next_record(), sample_counts: vec![7, 9], acks: Default::default() };
@@ -225,8 +250,11 @@ impl Script<'_> {
             let fits = ring.fits(&frame, Placement::Current);
             let placement = if fits && number == 0 { Placement::Current } else { Placement::NewSegment };
             let appended = ring.append(&frame, placement, &self.model.acks()).map_err(goes_on)?;
+            let newest = ring.segments().next_back().map_or(0, |segment| segment.seq);
             expected.retain(|(seq, _)| appended.evicted.is_none_or(|evicted| evicted.seq != *seq));
-            expected.push((ring.segments().next_back().map_or(0, |segment| segment.seq), without_acks(&frame)));
+            // One that could not be read when the ring was opened makes room unseen.
+            expected.retain(|(seq, _)| seq + slots > newest);
+            expected.push((newest, without_acks(&frame)));
         }
         let (ring, recovery) = open(&flash, self.layout).map_err(goes_on)?;
         let found = Found::of(&ring, recovery.samples_total).map_err(goes_on)?;
