@@ -101,8 +101,14 @@ pub const PAGE_LINE_BYTES_MAX: usize = 128 * 1024;
 /// Series that one page may hold.
 pub const SERIES_PER_PAGE_MAX: usize = 1 << 18;
 
+/// Series of the whole process that pages may bring in, unless `limits.max_series` says otherwise.
+pub const SERIES_MAX: usize = SERIES_PER_PAGE_MAX;
+
 /// Samples that one page may give for one series, each with a time of its own.
 pub const PAGE_SAMPLES_PER_SERIES_MAX: usize = 256;
+
+/// Lines of an OpenMetrics page that are read ahead to find since when one series counts.
+pub const START_TIMESTAMP_LINES_MAX: usize = 256;
 
 /// How far ahead of the clock a page may date its samples, in milliseconds; Prometheus's `maxAheadTime`.
 pub const SAMPLE_AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
@@ -228,6 +234,9 @@ pub const HISTOGRAM_BUCKETS_MAX: usize = 1 << 16;
 
 /// Spans of either side of one native histogram.
 pub const HISTOGRAM_SPANS_MAX: usize = 1 << 16;
+
+/// Characters of an exemplar's label names and values together; OpenMetrics' and Prometheus's bound.
+pub const EXEMPLAR_LABEL_CHARS_MAX: usize = 128;
 
 /// Bytes that the native histograms, exemplars and start timestamps of one batch take in memory.
 pub const BATCH_EXTRAS_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -137,7 +137,8 @@ impl Agent {
     /// Opens the ring and makes ready; nothing is scraped or sent yet.
     pub fn open(config: &Config) -> Result<Agent, AgentError> {
         let options = config.buffer.as_ref().ok_or(AgentError::NoBuffer)?;
-        let (counters, table) = (Rc::<Counters>::default(), Rc::new(SeriesTable::new()));
+        let (counters, table) =
+            (Rc::<Counters>::default(), Rc::new(SeriesTable::with_series_max(config.limits.series_max)));
         let endpoints = endpoints(config)?;
         if endpoints.is_empty() {
             return Err(AgentError::NoEndpoint);

@@ -8,7 +8,7 @@ use super::{AgentError, Shared, unless_stopped};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::http_client::Resolver;
-use crate::model::Target;
+use crate::model::{SeriesTable, Target};
 use crate::scrape::{Schedule, ScrapeError, ScrapeResult, Scraper};
 use smol::channel::Receiver;
 use smol::future::or;
@@ -52,6 +52,7 @@ pub async fn scrape_once(
     config: &Config,
     executor: &LocalExecutor<'static>,
 ) -> Result<Vec<(Rc<Target>, ScrapeResult)>, AgentError> {
+    let table = Rc::new(SeriesTable::with_series_max(config.limits.series_max));
     let resolver = Resolver::new();
     let (discovered, discovering) = Discoveries::new(config, &resolver)?.spawn(executor);
     let complete = async {
@@ -65,7 +66,7 @@ pub async fn scrape_once(
     };
     or(complete, late).await;
     drop(discovering);
-    let jobs = Targets::new(config, &resolver, Rc::default(), Rc::default())?.jobs(&discovered)?;
+    let jobs = Targets::new(config, &resolver, table, Rc::default())?.jobs(&discovered)?;
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();

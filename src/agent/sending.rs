@@ -3,9 +3,11 @@
 use super::Shared;
 use super::trouble::Trouble;
 use crate::clock::Clock;
-use crate::model::Window;
-use crate::remote_write::v1::{self, Body, Encoder};
-use crate::remote_write::{Action, EndpointOptions, Outcome, Queue, QueueOptions, Uplink, send_at};
+use crate::model::{Labels, Window};
+use crate::remote_write::{
+    Action, Body, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version, WriteRelabeling,
+    send_at,
+};
 use smol::future::or;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,10 +17,18 @@ const READ_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
 pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options: EndpointOptions, uplink: Uplink) {
+    let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels);
+    // Rules are applied after external labels, which are in the series then.
+    let mut content = options.content;
+    if relabeling.is_some() {
+        content.external_labels = Labels::default();
+    }
     let mut sender = Sender {
-        queue: Queue::new(&options.name, &options.queue, fastrand::u64(..)),
-        encoder: Encoder::new(options.external_labels),
+        relabeling,
+        queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
+        encoder: Encoder::new(content),
         body: Body::default(),
+        sent: Sent::default(),
         uplink,
         reading: Trouble::default(),
         read_not_before: Duration::ZERO,
@@ -31,9 +41,12 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
 struct Sender {
     shared: Rc<Shared>,
     index: usize,
+    relabeling: Option<WriteRelabeling>,
     queue: Queue,
     encoder: Encoder,
     body: Body,
+    /// What is in it.
+    sent: Sent,
     uplink: Uplink,
     reading: Trouble,
     /// After a failed read of the ring.
@@ -59,7 +72,10 @@ impl Sender {
         let is_draining = self.shared.drain_until.get().is_some();
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(options, now, is_draining) {
-                Offer::Window(window) => self.queue.offer(window),
+                Offer::Window(window) => {
+                    let window = self.relabelled(window);
+                    self.queue.offer(window);
+                }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
                 Offer::Nothing => self.wait(None).await,
@@ -72,16 +88,28 @@ impl Sender {
                 self.shared.committer.wake();
             }
             Action::Send(attempt) => {
-                let retries = attempt.retries;
+                let (retries, version) = (attempt.retries, attempt.version);
                 if retries == 0 {
-                    self.encoder.encode(attempt.batches, attempt.request, &mut self.body);
+                    self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
                 }
-                let Some(outcome) = self.send(retries).await else { return Step::End };
+                if self.sent.is_empty() {
+                    let counters = self.shared.counters.endpoint(self.index);
+                    self.queue.on_nothing_to_send(&self.sent, counters);
+                    return Step::GoOn;
+                }
+                let Some(outcome) = self.send(version, retries).await else { return Step::End };
                 let counters = self.shared.counters.endpoint(self.index);
-                self.queue.on_outcome(self.shared.clock.monotonic(), &outcome, counters);
+                self.queue.on_outcome(self.shared.clock.monotonic(), &self.sent, &outcome, counters);
             }
         }
         Step::GoOn
+    }
+
+    fn relabelled(&mut self, window: Window) -> Window {
+        let Some(relabeling) = &mut self.relabeling else { return window };
+        let (window, dropped) = relabeling.apply(window);
+        self.shared.counters.endpoint(self.index).samples_relabelled_away.add(dropped as u64);
+        window
     }
 
     /// Until then, or until something changes.
@@ -124,8 +152,8 @@ impl Sender {
     }
 
     /// One exchange. `None` if the time to stop came first: what was begun is left.
-    async fn send(&mut self, retries: u32) -> Option<Outcome> {
-        let exchange = self.uplink.send(self.body.as_bytes(), &v1::HEADERS, retries);
+    async fn send(&mut self, version: Version, retries: u32) -> Option<Outcome> {
+        let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
         or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
 }

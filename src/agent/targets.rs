@@ -19,7 +19,7 @@ use crate::http_client::{HttpClient, Resolver};
 use crate::limits::TARGETS_MAX;
 use crate::model::{SeriesTable, Target};
 use crate::relabel::{Populated, populate};
-use crate::scrape::{Scraper, offset_seed};
+use crate::scrape::{ScrapeOptions, Scraper, offset_seed};
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::Cell;
@@ -248,8 +248,9 @@ impl Pool {
 impl Maker {
     fn job(&self, pool: &Pool, target: Rc<Target>) -> Result<Job, AgentError> {
         let number = self.numbers.clone().take();
-        let (rules, table, counters) = (pool.options.samples.clone(), self.table.clone(), self.counters.clone());
-        let scraper = Scraper::new(target.clone(), number.get(), rules, table, counters, pool.client.clone());
+        let how = ScrapeOptions { page: pool.options.page.clone(), rules: pool.options.samples.clone() };
+        let (table, counters) = (self.table.clone(), self.counters.clone());
+        let scraper = Scraper::new(target.clone(), number.get(), how, table, counters, pool.client.clone());
         let failed = |cause| AgentError::Labels { job: pool.options.job_name.clone(), cause };
         Ok(Job {
             scraper: scraper.map_err(failed)?,

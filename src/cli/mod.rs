@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+mod extras_output;
 pub mod import;
 pub mod logging;
 pub mod ring;

@@ -3,8 +3,9 @@
 use super::Config;
 use super::discovery::{DnsSd, FileSd, HttpSd, MdnsSd};
 use super::effective_http::HttpClient;
-use super::endpoints::WRITE_V1;
 use super::labels::escape_external_label;
+use super::messages::protobuf_message_name;
+use super::page_effective::{GlobalPage, Page};
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
@@ -25,6 +26,12 @@ pub(super) struct Effective<'c> {
     remote_write: Vec<RemoteWrite<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<Buffer>,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    max_series: usize,
 }
 
 #[derive(Serialize)]
@@ -35,6 +42,8 @@ struct Global<'c> {
     samples: Samples,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_labels: BTreeMap<&'c str, String>,
+    #[serde(flatten)]
+    page: GlobalPage,
 }
 
 /// Limits that are none are left out.
@@ -63,6 +72,8 @@ struct ScrapeConfig<'c> {
     honor_labels: bool,
     #[serde(flatten)]
     samples: Samples,
+    #[serde(flatten)]
+    page: Page,
     #[serde(flatten)]
     http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -94,13 +105,15 @@ struct RemoteWrite<'c> {
     name: &'c str,
     remote_timeout: String,
     protobuf_message: &'c str,
+    send_exemplars: bool,
+    send_native_histograms: bool,
     queue_config: Queue,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    write_relabel_configs: Vec<ShownRule<'c>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
     #[serde(flatten)]
     http: HttpClient<'c>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    write_relabel_configs: Vec<ShownRule<'c>>,
 }
 
 #[derive(Serialize)]
@@ -136,10 +149,12 @@ impl<'c> From<&'c Config> for Effective<'c> {
                 scrape_timeout: format_duration(config.global.scrape_timeout),
                 external_labels: external.map(|(name, value)| (name, escape_external_label(value))).collect(),
                 samples: Samples::from(&config.global.samples),
+                page: GlobalPage::from(&config.global.page),
             },
             scrape_configs: config.jobs.iter().map(ScrapeConfig::from).collect(),
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
             buffer: config.buffer.as_ref().map(Buffer::from),
+            limits: Limits { max_series: config.limits.series_max },
         }
     }
 }
@@ -159,6 +174,7 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
                 label_limits: job.samples.limits,
                 target_limit: job.target_limit,
             }),
+            page: Page::from(&*job.page),
             http: HttpClient::from(&job.http),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
             file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
@@ -196,7 +212,9 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             url: &endpoint.url,
             name: &endpoint.name,
             remote_timeout: format_duration(endpoint.timeout),
-            protobuf_message: WRITE_V1,
+            protobuf_message: protobuf_message_name(endpoint.message),
+            send_exemplars: endpoint.content.send_exemplars,
+            send_native_histograms: endpoint.content.send_native_histograms,
             queue_config: Queue {
                 max_samples_per_send: endpoint.queue.max_samples_per_send,
                 batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),

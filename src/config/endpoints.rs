@@ -5,6 +5,7 @@ use super::error::ConfigError;
 use super::http_client::{read_http_client, read_plain_headers};
 use super::jobs::GlobalOptions;
 use super::keys;
+use super::messages::{read_content, read_protobuf_message};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
 use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
@@ -15,9 +16,6 @@ const URL_EXAMPLE: &str = "\"https://host/api/v1/write\"";
 
 /// Prometheus's `DefaultRemoteWriteConfig`.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `protobuf_message` of Remote-Write 1.0.
-pub(super) const WRITE_V1: &str = "prometheus.WriteRequest";
 
 pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
@@ -42,7 +40,6 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
     check_url(url).map_err(|problem| url_value.error(problem))?;
-    check_protobuf_message(table)?;
     Ok(EndpointOptions {
         name: read_name(table, url)?,
         url: url.into(),
@@ -50,7 +47,8 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         http: read_http_client(table)?,
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
-        external_labels: global.external_labels.clone(),
+        message: read_protobuf_message(table)?,
+        content: read_content(table, &global.external_labels)?,
         write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
     })
 }
@@ -64,14 +62,6 @@ fn read_name(table: &Table, url: &str) -> Result<String, ConfigError> {
             Err(value.error("has a control character or line break; write a name such as \"cloud\""))
         }
         name => Ok(name.into()),
-    }
-}
-
-fn check_protobuf_message(table: &Table) -> Result<(), ConfigError> {
-    let Some(value) = table.get("protobuf_message") else { return Ok(()) };
-    match value.text("\"prometheus.WriteRequest\"")? {
-        WRITE_V1 => Ok(()),
-        other => Err(value.error(format_args!("{} is not supported; write {WRITE_V1:?}", quoted(other)))),
     }
 }
 

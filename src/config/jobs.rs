@@ -6,6 +6,7 @@ use super::error::ConfigError;
 use super::http_client::read_http_client;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
+use super::page::{GlobalPageOptions, read_global_page, read_page};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
 use super::samples::{SampleDefaults, read_params, read_sample_defaults, read_sample_rules};
@@ -21,13 +22,14 @@ const TARGET_EXAMPLE: &str = "\"127.0.0.1:9100\"";
 const TARGETS_EXAMPLE: &str = "[\"127.0.0.1:9100\"]";
 
 /// `[global]`: what jobs and endpoints fall back to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GlobalOptions {
     pub scrape_interval: Duration,
     /// At most `scrape_interval`.
     pub scrape_timeout: Duration,
     pub external_labels: Labels,
     pub samples: SampleDefaults,
+    pub page: GlobalPageOptions,
 }
 
 impl Default for GlobalOptions {
@@ -38,6 +40,7 @@ impl Default for GlobalOptions {
             scrape_timeout: Duration::from_secs(10),
             external_labels: Labels::default(),
             samples: SampleDefaults::default(),
+            page: GlobalPageOptions::default(),
         }
     }
 }
@@ -53,7 +56,8 @@ pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError
             format_args!("{} is not a label's name in the scheme legacy; write letters, digits and _", quoted(name));
         return Err(table.error("external_labels", problem));
     }
-    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, samples })
+    let page = read_global_page(&table)?;
+    Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, samples, page })
 }
 
 pub(super) fn read_jobs(document: &Table, global: &GlobalOptions) -> Result<Vec<JobOptions>, ConfigError> {
@@ -91,6 +95,7 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         relabel: read_rules(table, "relabel_configs", samples.scheme)?,
         target_limit: samples.target_limit,
         samples: Rc::new(read_sample_rules(table, &samples)?),
+        page: Rc::new(read_page(table, &global.page, samples.scheme)?),
         static_configs: Vec::new(),
         discovery: read_discovery(table)?,
     };

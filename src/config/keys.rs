@@ -1,5 +1,7 @@
 //! The keys of each table: those that Narthex reads, those that only Prometheus does, and what to say about any other.
 
+use super::unsupported;
+
 /// Which keys a table may have.
 pub(super) struct Keys {
     known: &'static [&'static str],
@@ -8,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const DOCUMENT: Keys = Keys {
-    known: &["global", "scrape_configs", "remote_write", "buffer"],
+    known: &["global", "scrape_configs", "remote_write", "buffer", "limits"],
     unsupported: &[
         "alerting",
         "otlp",
@@ -31,21 +33,21 @@ pub(super) const GLOBAL: Keys = Keys {
         "label_name_length_limit",
         "label_value_length_limit",
         "target_limit",
-    ],
-    unsupported: &[
         "always_scrape_classic_histograms",
         "body_size_limit",
         "convert_classic_histograms_to_nhcb",
-        "evaluation_interval",
         "extra_scrape_metrics",
-        "keep_dropped_targets",
         "metric_name_escaping_scheme",
-        "query_log_file",
-        "rule_query_offset",
         "sample_limit",
-        "scrape_failure_log_file",
         "scrape_native_histograms",
         "scrape_protocols",
+    ],
+    unsupported: &[
+        "evaluation_interval",
+        "keep_dropped_targets",
+        "query_log_file",
+        "rule_query_offset",
+        "scrape_failure_log_file",
     ],
 };
 
@@ -71,6 +73,20 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "mdns_sd_configs",
         "relabel_configs",
         "metric_relabel_configs",
+        "always_scrape_classic_histograms",
+        "body_size_limit",
+        "convert_classic_histograms_to_nhcb",
+        "extra_scrape_metrics",
+        "metric_name_escaping_scheme",
+        "sample_limit",
+        "scrape_native_histograms",
+        "scrape_protocols",
+        "enable_compression",
+        "fallback_scrape_protocol",
+        "honor_timestamps",
+        "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor",
+        "track_timestamps_staleness",
         "authorization",
         "basic_auth",
         "enable_http2",
@@ -83,24 +99,7 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "proxy_url",
         "tls_config",
     ],
-    unsupported: &[
-        "always_scrape_classic_histograms",
-        "body_size_limit",
-        "convert_classic_histograms_to_nhcb",
-        "enable_compression",
-        "extra_scrape_metrics",
-        "fallback_scrape_protocol",
-        "honor_timestamps",
-        "keep_dropped_targets",
-        "metric_name_escaping_scheme",
-        "native_histogram_bucket_limit",
-        "native_histogram_min_bucket_factor",
-        "sample_limit",
-        "scrape_failure_log_file",
-        "scrape_native_histograms",
-        "scrape_protocols",
-        "track_timestamps_staleness",
-    ],
+    unsupported: &["keep_dropped_targets", "scrape_failure_log_file"],
 };
 
 pub(super) const RELABEL_CONFIG: Keys = Keys {
@@ -144,7 +143,10 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "name",
         "remote_timeout",
         "protobuf_message",
+        "send_exemplars",
+        "send_native_histograms",
         "queue_config",
+        "write_relabel_configs",
         "headers",
         "authorization",
         "basic_auth",
@@ -158,17 +160,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "proxy_url",
         "tls_config",
     ],
-    unsupported: &[
-        "azuread",
-        "failed_request_logging",
-        "google_iam",
-        "metadata_config",
-        "round_robin_dns",
-        "send_exemplars",
-        "send_native_histograms",
-        "sigv4",
-        "write_relabel_configs",
-    ],
+    unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns", "sigv4"],
 };
 
 pub(super) const QUEUE_CONFIG: Keys = Keys {
@@ -231,6 +223,8 @@ pub(super) const OAUTH2: Keys = Keys {
 
 pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };
 
+pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
+
 pub(super) const BUFFER: Keys = Keys {
     known: &[
         "path",
@@ -260,7 +254,7 @@ impl Keys {
             );
         }
         if self.unsupported.contains(&key) || (self.knows("static_configs") && key.ends_with("_sd_configs")) {
-            return "is not supported by Narthex; remove it".into();
+            return unsupported::complaint(key);
         }
         // A quarter of the letters may be wrong, but one at least: any more is another word.
         let wrong_max = (key.len() / 4).max(1);

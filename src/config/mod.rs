@@ -20,14 +20,21 @@ mod http_secrets;
 mod jobs;
 mod keys;
 mod labels;
+mod limits;
+mod messages;
+mod page;
+mod page_effective;
 mod reader;
 mod relabel;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
+pub use limits::LimitOptions;
+pub use page::GlobalPageOptions;
 pub use samples::SampleDefaults;
 
 use crate::buffer::BufferOptions;
@@ -51,6 +58,7 @@ pub struct Config {
     pub endpoints: Vec<EndpointOptions>,
     /// There if there are endpoints.
     pub buffer: Option<BufferOptions>,
+    pub limits: LimitOptions,
 }
 
 /// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
@@ -124,6 +132,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
         jobs: jobs::read_jobs(&document, &global)?,
         endpoints: endpoints::read_endpoints(&document, &global)?,
         buffer: buffer::read_buffer(&document)?,
+        limits: limits::read_limits(&document)?,
         global,
     })
 }

@@ -219,6 +219,22 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// A whole number of at most `most`; 0 stands for no limit, as in Prometheus.
+    pub(super) fn limit(&self, most: usize) -> Result<usize, ConfigError> {
+        self.number(0, most as u64).map(|number| number as usize)
+    }
+
+    /// A number that is neither infinite nor below zero.
+    pub(super) fn factor(&self, example: &str) -> Result<f64, ConfigError> {
+        let text = match self.value {
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            DeValue::Float(float) => float.as_str(),
+            _ => return Err(self.wrong_type(format_args!("write a number such as {example}"))),
+        };
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+        number.ok_or_else(|| self.error(format_args!("is {}; write a number such as {example}", shown(text))))
+    }
+
     pub(super) fn flag(&self) -> Result<bool, ConfigError> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("write true or false"))
     }

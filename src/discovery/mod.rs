@@ -10,8 +10,7 @@
 //! ```
 //!
 //! Parsers and state machines are pure; what waits is in `file/watch`, `dns/exchange`, `mdns/socket` and
-//! [`crate::http_client`]. Refuses to know
-//! what becomes of a group and what is read from a target.
+//! [`crate::http_client`]. Refuses to know what becomes of a group and what is read from a target.
 
 pub mod dns;
 pub mod file;

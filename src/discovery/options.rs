@@ -6,7 +6,7 @@ use super::group::{Group, Pairs};
 use super::http::HttpSdOptions;
 use super::mdns::MdnsSdOptions;
 use crate::http_client::HttpClientOptions;
-use crate::model::{Params, Scheme};
+use crate::model::{PageOptions, Params, Scheme};
 use crate::relabel::{Rules, SampleRules, TargetDefaults};
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -33,6 +33,8 @@ pub struct JobOptions {
     pub target_limit: Option<usize>,
     /// From what targets expose to samples.
     pub samples: Rc<SampleRules>,
+    /// How pages are asked for and taken.
+    pub page: Rc<PageOptions>,
     pub static_configs: Vec<StaticConfig>,
     pub discovery: DiscoveryOptions,
 }
@@ -70,6 +72,8 @@ impl JobOptions {
             params: &self.params,
             interval: self.interval,
             timeout: self.timeout,
+            native_histograms: self.page.native_histograms.scraped,
+            classic_histograms_too: self.page.native_histograms.classic_too,
             rules: &self.relabel,
         }
     }

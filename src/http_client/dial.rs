@@ -105,33 +105,7 @@ pub(super) struct Dialer {
     resolver: Resolver,
     tls: TlsClient,
     proxies: Proxies,
-    connect_headers: Vec<(String, Vec<Secret>)>,
-}
-
-/// A way to a server, and what it depends on: a connection is kept for the next request only while that is the same.
-#[derive(Clone)]
-pub(super) struct Route {
-    pub(super) origin: Origin,
-    pub(super) proxy: Option<ProxyUrl>,
-    /// For `https` origins.
-    tls: Option<Arc<ClientConfig>>,
-}
-
-impl Route {
-    /// Whether requests go to the proxy rather than through it.
-    pub(super) fn asks_proxy(&self) -> Option<&ProxyUrl> {
-        self.proxy.as_ref().filter(|_| self.origin.scheme == Scheme::Http)
-    }
-}
-
-impl PartialEq for Route {
-    fn eq(&self, other: &Self) -> bool {
-        let same_tls = match (&self.tls, &other.tls) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        same_tls && self.origin == other.origin && self.proxy == other.proxy
-    }
+    connect_headers: Arc<[(String, Vec<Secret>)]>,
 }
 
 impl Dialer {
@@ -140,7 +114,7 @@ impl Dialer {
             resolver,
             tls: TlsClient::new(tls)?,
             proxies: Proxies::new(proxy),
-            connect_headers: proxy.connect_headers.clone(),
+            connect_headers: proxy.connect_headers.as_slice().into(),
         })
     }
 
@@ -154,44 +128,100 @@ impl Dialer {
             Scheme::Http => None,
             Scheme::Https => Some(self.tls.config().map_err(HttpError::Tls)?),
         };
-        Ok(Route { proxy: self.proxies.for_origin(&origin).cloned(), origin, tls })
+        Ok(Route {
+            proxy: self.proxies.for_origin(&origin).cloned(),
+            origin,
+            tls,
+            server_name: self.tls.server_name().cloned(),
+            resolver: self.resolver.clone(),
+            connect_headers: self.connect_headers.clone(),
+            socket: None,
+        })
+    }
+}
+
+/// A way to a server, and what it depends on: a connection is kept for the next request only while that is the same. Goes
+/// to other threads.
+#[derive(Clone)]
+pub struct Route {
+    origin: Origin,
+    proxy: Option<ProxyUrl>,
+    /// For `https` origins.
+    tls: Option<Arc<ClientConfig>>,
+    server_name: Option<ServerName<'static>>,
+    resolver: Resolver,
+    connect_headers: Arc<[(String, Vec<Secret>)]>,
+    /// Where it leads to instead, whatever the origin.
+    socket: Option<Arc<Path>>,
+}
+
+impl PartialEq for Route {
+    /// Among those of one [`Dialer`].
+    fn eq(&self, other: &Self) -> bool {
+        let same_tls = match (&self.tls, &other.tls) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        same_tls && self.origin == other.origin && self.proxy == other.proxy && self.socket == other.socket
+    }
+}
+
+impl Route {
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
-    pub(super) async fn connect(&self, route: &Route) -> Result<Stream, HttpError> {
-        let hop = route.proxy.as_ref().map_or_else(|| route.origin.clone(), ProxyUrl::origin);
+    /// Whether requests go to the proxy rather than through it.
+    pub fn asks_proxy(&self) -> Option<&ProxyUrl> {
+        self.proxy.as_ref().filter(|_| self.origin.scheme == Scheme::Http)
+    }
+
+    /// What TLS with the origin begins with; `None` if it is asked without.
+    pub fn tls(&self) -> Result<Option<(Arc<ClientConfig>, ServerName<'static>)>, HttpError> {
+        let Some(config) = &self.tls else { return Ok(None) };
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(self.origin.host.clone())
+                .map_err(|error| self.handshake_failed(TlsFailure::Other(error.to_string())))?,
+        };
+        Ok(Some((config.clone(), name)))
+    }
+
+    pub fn handshake_failed(&self, cause: TlsFailure) -> HttpError {
+        HttpError::Handshake { origin: self.origin.to_string(), cause }
+    }
+
+    /// A connection that leads to the origin, through its proxy if there is one, before TLS.
+    pub async fn connect_tcp(&self) -> Result<TcpStream, HttpError> {
+        let hop = self.proxy.as_ref().map_or_else(|| self.origin.clone(), ProxyUrl::origin);
         let addresses = self.resolver.resolve(&hop.host, hop.port).await;
         let addresses =
             addresses.map_err(|error| HttpError::Resolve { host: hop.host.clone(), cause: error.to_string() })?;
-        let tcp = connect_first(&addresses).await.map_err(|error| HttpError::connect(&hop, &error))?;
+        let mut tcp = connect_first(&addresses).await.map_err(|error| HttpError::connect(&hop, &error))?;
         tcp.set_nodelay(true).map_err(|error| HttpError::connect(&hop, &error))?;
-        let mut stream = Stream::Plain(Socket::Tcp(tcp));
-        let Some(tls) = &route.tls else { return Ok(stream) };
-        if let Some(proxy) = &route.proxy {
-            tunnel(&mut stream, proxy, &route.origin, &self.connect_headers).await?;
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| self.tls.is_some()) {
+            tcp = tunnel(tcp, proxy, &self.origin, &self.connect_headers).await?;
         }
-        let Stream::Plain(socket) = stream else { return Ok(stream) };
-        self.handshake(&route.origin, tls.clone(), socket).await
+        Ok(tcp)
     }
 
-    /// To the server behind a Unix socket, whoever the origin is.
-    pub(super) async fn connect_unix(&self, route: &Route, path: &Path) -> Result<Stream, HttpError> {
-        let unix = UnixStream::connect(path).await;
-        let socket = unix.map(Socket::Unix).map_err(|error| HttpError::connect(&path.display(), &error))?;
-        match &route.tls {
-            None => Ok(Stream::Plain(socket)),
-            Some(tls) => self.handshake(&route.origin, tls.clone(), socket).await,
-        }
+    /// The same, to the server behind a Unix socket. No proxy is in between.
+    pub(super) fn over_socket(self, path: Arc<Path>) -> Route {
+        Route { proxy: None, socket: Some(path), ..self }
     }
 
-    async fn handshake(&self, origin: &Origin, tls: Arc<ClientConfig>, socket: Socket) -> Result<Stream, HttpError> {
-        let failed = |cause| HttpError::Handshake { origin: origin.to_string(), cause };
-        let name = match self.tls.server_name() {
-            Some(name) => name.clone(),
-            None => ServerName::try_from(origin.host.clone())
-                .map_err(|error| failed(TlsFailure::Other(error.to_string())))?,
+    pub(super) async fn connect(&self) -> Result<Stream, HttpError> {
+        let tls = self.tls()?;
+        let socket = match &self.socket {
+            None => Socket::Tcp(self.connect_tcp().await?),
+            Some(path) => {
+                let unix = UnixStream::connect(path).await;
+                Socket::Unix(unix.map_err(|error| HttpError::connect(&path.display(), &error))?)
+            }
         };
-        let connector = futures_rustls::TlsConnector::from(tls);
-        let stream = connector.connect(name, socket).await.map_err(|error| failed(TlsFailure::from(&error)))?;
+        let Some((config, name)) = tls else { return Ok(Stream::Plain(socket)) };
+        let stream = futures_rustls::TlsConnector::from(config).connect(name, socket).await;
+        let stream = stream.map_err(|error| self.handshake_failed(TlsFailure::from(&error)))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 }

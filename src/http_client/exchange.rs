@@ -4,9 +4,10 @@ use super::credentials::{base64, sensitive};
 use super::dial::{Origin, Stream};
 use super::error::HttpError;
 use super::proxy::ProxyUrl;
+use super::socket::Socket;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::model::Secret;
-use std::cell::Cell;
+use smol::net::TcpStream;
 use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
@@ -28,8 +29,6 @@ pub(super) struct Outgoing<'r> {
     pub(super) body: Option<&'r [u8]>,
     /// Put before the path: whom a proxy is to ask.
     pub(super) absolute: Option<String>,
-    /// Bytes of the body that went out.
-    pub(super) sent: &'r Cell<u64>,
 }
 
 /// Sends a request and receives the head of its answer.
@@ -58,7 +57,7 @@ async fn send(
     stream: &mut Stream,
     outgoing: Outgoing<'_>,
 ) -> Result<(Call<RecvResponse>, Option<HttpError>), HttpError> {
-    let Outgoing { request, body, absolute, sent } = outgoing;
+    let Outgoing { request, body, absolute } = outgoing;
     let (call, head) = head_of(request, absolute)?;
     // Nothing came back yet, so that a connection which was closed while it was idle shows here.
     stream.write_all(&head).await.map_err(|_| HttpError::Unanswered)?;
@@ -74,7 +73,6 @@ async fn send(
             cut_short = Some(HttpError::io("sending the request", &error));
             break;
         }
-        sent.set(sent.get() + piece.len() as u64);
     }
     call.consume_direct_write(body.len())?;
     Ok((call.proceed().ok_or_else(unsendable)?, cut_short))
@@ -200,13 +198,13 @@ impl BodyReader {
     }
 }
 
-/// Has the proxy connect the stream to the origin.
+/// Has the proxy at the other end connect to the origin.
 pub(super) async fn tunnel(
-    stream: &mut Stream,
+    tcp: TcpStream,
     proxy: &ProxyUrl,
     origin: &Origin,
     headers: &[(String, Vec<Secret>)],
-) -> Result<(), HttpError> {
+) -> Result<TcpStream, HttpError> {
     let failed = |cause| HttpError::Proxy { proxy: proxy.origin().to_string(), origin: origin.to_string(), cause };
     let uri: Uri = origin.to_string().parse().map_err(|_| HttpError::Url("a proxy can't be asked for it".into()))?;
     let mut request = Request::new(());
@@ -224,11 +222,12 @@ pub(super) async fn tunnel(
     if !request.headers().contains_key(HOST) {
         request.headers_mut().insert(HOST, sensitive(&origin.to_string())?);
     }
-    let outgoing = Outgoing { request, body: None, absolute: None, sent: &Cell::new(0) };
-    match exchange(stream, outgoing).await {
-        Ok((response, _)) if response.status() == StatusCode::OK => Ok(()),
-        Ok((response, _)) => Err(failed(format!("HTTP {}", response.status()))),
-        Err(error) => Err(failed(error.to_string())),
+    let outgoing = Outgoing { request, body: None, absolute: None };
+    let mut stream = Stream::Plain(Socket::Tcp(tcp));
+    match (exchange(&mut stream, outgoing).await, stream) {
+        (Ok((response, _)), Stream::Plain(Socket::Tcp(tcp))) if response.status() == StatusCode::OK => Ok(tcp),
+        (Ok((response, _)), _) => Err(failed(format!("HTTP {}", response.status()))),
+        (Err(error), _) => Err(failed(error.to_string())),
     }
 }
 

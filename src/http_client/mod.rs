@@ -1,6 +1,7 @@
-//! HTTP/1.1 as a client, on the executor: for targets, receivers, lists of targets and token servers.
+//! HTTP/1.1 as a client: for targets, lists of targets and token servers, on the executor. ureq-proto, ureq's own sans-IO
+//! HTTP, knows the protocol. No thread waits: a server that hangs costs a socket.
 //!
-//! ureq-proto, ureq's own sans-IO HTTP, knows the protocol. No thread waits: a server that hangs costs a socket.
+//! Receivers are asked by ureq itself (`remote_write`), with what is decided here: [`Hop`] by [`Hop`], each on its [`Route`].
 //!
 //! ```text
 //!  HttpClientOptions ─► HttpClient, shared by all targets of a scrape configuration
@@ -8,8 +9,11 @@
 //!                         │  proxy ─────────────── by way of whom         pure
 //!                         │  dial, tls ─────────── a stream of bytes      edge
 //!                         ▼
+//!                       Journey: where a request goes to next             redirect: where to, and is it the same host
+//!                         │  Hop ─ one exchange: Route, request, secrets
+//!                         ▼
 //!                       Session: one exchange after the other, its connection kept for the next
-//!                         exchange ─ request out, head in                 redirect: where to, and is it the same host
+//!                         │  exchange ─ request out, head in
 //!                         ▼
 //!                       Answer: the body, piece by piece, as fast as it is asked for
 //! ```
@@ -21,6 +25,7 @@ mod dial;
 mod error;
 mod exchange;
 mod headers;
+mod journey;
 mod oauth2;
 mod options;
 mod proxy;
@@ -31,12 +36,13 @@ mod socket;
 mod tests;
 mod token;
 
-pub use dial::Resolver;
+pub use dial::{Resolver, Route};
 pub use error::HttpError;
 pub use headers::is_reserved;
+pub use journey::{Hop, HttpRequest, Journey, absolute_form};
 pub use options::{Auth, HeaderOptions, HttpClientOptions, OAuth2Options, ProxyChoice, ProxyOptions};
 pub use proxy::{ProxyUrl, ProxyUrlError};
-pub use session::{Answer, HttpRequest, Session};
+pub use session::{Answer, IDLE_MAX, Session};
 
 use crate::tls::TlsError;
 use credentials::Credentials;

@@ -134,7 +134,10 @@ fn credentials_and_headers_go_along_and_files_are_read_again() {
         assert_eq!(values(request, "authorization"), [format!("Token {token}")]);
         assert_eq!(values(request, "x-tenant"), ["a", "b", "hidden", token]);
     }
-    let secrets: Vec<&str> = session.secrets().iter().map(Secret::expose).collect();
+    let (client, uri) = (HttpClient::new(&options, Resolver::new()).unwrap(), url.parse().unwrap());
+    let request = HttpRequest { uri: &uri, headers: &[], body: None };
+    let hop = smol::block_on(Journey::new(client, &request).hop()).unwrap();
+    let secrets: Vec<&str> = hop.secrets.iter().map(Secret::expose).collect();
     assert_eq!(secrets, ["other", "hidden", "other"], "plain values are none");
 }
 
@@ -206,7 +209,6 @@ fn a_post_is_sent_again_where_its_redirect_asks_for_it_and_never_becomes_a_get()
         let seen = seen.lock().unwrap();
         assert_eq!(seen.len(), 1 + usize::from(followed));
         assert!(seen.iter().all(|request| request.starts_with("POST ") && request.ends_with("\r\n\r\nsamples")));
-        assert_eq!(session.body_sent_bytes(), 7 * seen.len() as u64);
     }
 }
 

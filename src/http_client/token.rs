@@ -2,9 +2,10 @@
 
 use super::dial::Resolver;
 use super::error::HttpError;
+use super::journey::HttpRequest;
 use super::oauth2::{Style, Token, form, login, read_answer};
 use super::options::{Auth, HttpClientOptions, OAuth2Options};
-use super::session::{HttpRequest, Session};
+use super::session::Session;
 use super::{HttpClient, credentials};
 use crate::limits::TOKEN_ANSWER_BYTES_MAX;
 use crate::model::Secret;

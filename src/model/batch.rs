@@ -58,6 +58,23 @@ impl ScrapeBatch {
         }
     }
 
+    /// The samples at these positions, in order, as samples of other series: one of `series` for each.
+    pub fn select(&self, positions: &[u32], series: Rc<[Series]>) -> ScrapeBatch {
+        let own = self.own_timestamps.iter().filter_map(|own| {
+            let index = positions.binary_search(&own.index).ok()? as u32;
+            Some(OwnTimestamp { index, ..*own })
+        });
+        let extras = self.extras.as_ref().map(|extras| Box::new(extras.select(positions)));
+        ScrapeBatch {
+            target: self.target,
+            timestamp_ms: self.timestamp_ms,
+            series,
+            values: positions.iter().map(|position| self.values[*position as usize]).collect(),
+            own_timestamps: own.collect(),
+            extras: extras.filter(|extras| !extras.is_empty()),
+        }
+    }
+
     /// Memory that the extras take.
     pub fn extras_bytes(&self) -> usize {
         self.extras.as_ref().map_or(0, |extras| extras.held_bytes())

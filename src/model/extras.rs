@@ -109,6 +109,16 @@ impl Extras {
         }
     }
 
+    /// Those of samples at these positions, which are in order.
+    pub fn select(&self, positions: &[u32]) -> Extras {
+        let starts: Vec<_> = among(self.start_timestamps.as_slice(), positions).collect();
+        Extras {
+            histograms: among(&self.histograms, positions).collect(),
+            exemplars: among(&self.exemplars, positions).collect(),
+            start_timestamps: starts[..].into(),
+        }
+    }
+
     /// Bytes of memory that they take, with all that is shared.
     pub fn held_bytes(&self) -> usize {
         let histograms = self.histograms.iter().map(|(_, histogram)| 16 + histogram.held_bytes());
@@ -118,6 +128,10 @@ impl Extras {
             + histograms.sum::<usize>()
             + exemplars.sum::<usize>()
     }
+}
+
+fn among<'a, T: Clone>(items: &'a [(u32, T)], positions: &'a [u32]) -> impl Iterator<Item = (u32, T)> + 'a {
+    items.iter().filter_map(|(at, item)| Some((positions.binary_search(at).ok()? as u32, item.clone())))
 }
 
 fn within<'a, T: Clone>(items: &'a [(u32, T)], range: &'a Range<usize>) -> impl Iterator<Item = (u32, T)> + 'a {

@@ -6,6 +6,7 @@ mod extras;
 mod histogram;
 mod labels;
 mod name_scheme;
+mod page_options;
 mod secret;
 mod series;
 mod size;
@@ -19,6 +20,7 @@ pub use histogram::{
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
 pub use name_scheme::NameScheme;
+pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};

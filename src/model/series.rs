@@ -1,6 +1,7 @@
 //! Interned label sets: two series are the same if and only if they are the same place in memory.
 
 use super::labels::{Labels, LabelsIter};
+use crate::limits::SERIES_MAX;
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -61,9 +62,15 @@ impl fmt::Debug for Series {
 /// The one table of all series in the process: scrape caches, codec dictionaries and batches share their labels through it.
 ///
 /// A series that nobody holds any more is forgotten at the next sweep, which comes whenever the table has doubled.
-#[derive(Default)]
 pub struct SeriesTable {
     inner: RefCell<Inner>,
+    series_max: usize,
+}
+
+impl Default for SeriesTable {
+    fn default() -> Self {
+        SeriesTable::with_series_max(SERIES_MAX)
+    }
 }
 
 #[derive(Default)]
@@ -77,14 +84,34 @@ impl SeriesTable {
         Self::default()
     }
 
+    /// A table that takes no more series than these from pages.
+    pub fn with_series_max(series_max: usize) -> Self {
+        SeriesTable { inner: RefCell::default(), series_max }
+    }
+
+    pub fn series_max(&self) -> usize {
+        self.series_max
+    }
+
+    /// `None` if the series is new and there are as many as there may be.
+    pub fn intern_within_limit(&self, labels: &Labels) -> Option<Series> {
+        let has_room = {
+            let mut inner = self.inner.borrow_mut();
+            inner.known.len() < self.series_max || inner.known.contains(labels.packed()) || {
+                inner.sweep();
+                inner.known.len() < self.series_max
+            }
+        };
+        has_room.then(|| self.intern(labels))
+    }
+
     pub fn intern(&self, labels: &Labels) -> Series {
         let mut inner = self.inner.borrow_mut();
         if let Some(ByContent(known)) = inner.known.get(labels.packed()) {
             return Series(known.clone());
         }
         if inner.known.len() >= inner.sweep_at {
-            inner.known.retain(|ByContent(held)| Rc::strong_count(held) > 1);
-            inner.sweep_at = (inner.known.len() * 2).max(256);
+            inner.sweep();
         }
         let new: Rc<[u8]> = labels.packed().into();
         inner.known.insert(ByContent(new.clone()));
@@ -98,6 +125,13 @@ impl SeriesTable {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Inner {
+    fn sweep(&mut self) {
+        self.known.retain(|ByContent(held)| Rc::strong_count(held) > 1);
+        self.sweep_at = (self.known.len() * 2).max(256);
     }
 }
 
@@ -126,6 +160,18 @@ mod tests {
         assert_eq!(a, b);
         assert_ne!(a, table.intern(&labels("2")));
         assert_eq!(a.get("l"), Some("1"));
+    }
+
+    #[test]
+    fn a_full_table_takes_no_new_series_until_others_are_let_go() {
+        let table = SeriesTable::with_series_max(2);
+        let (a, b) = (table.intern_within_limit(&labels("a")), table.intern_within_limit(&labels("b")));
+        assert!(a.is_some() && b.is_some());
+        assert_eq!(table.intern_within_limit(&labels("c")), None);
+        assert_eq!(table.intern_within_limit(&labels("a")), a, "known ones are no matter");
+        drop(b);
+        assert!(table.intern_within_limit(&labels("c")).is_some());
+        assert!(Some(table.intern(&labels("d"))) != a, "what is read back from the ring is not held to it");
     }
 
     #[test]

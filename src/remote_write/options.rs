@@ -1,7 +1,8 @@
 //! What an endpoint is configured with.
 
+use super::encoder::Content;
+use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
-use crate::model::Labels;
 use crate::relabel::Rules;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub struct EndpointOptions {
     /// `headers`: set on each request, before those of `http_headers` are added. None is reserved; all are fit for a header.
     pub headers: Vec<(String, String)>,
     pub queue: QueueOptions,
-    /// `[global] external_labels`: added to each series that has no label of that name.
-    pub external_labels: Labels,
+    pub message: ProtobufMessage,
+    pub content: Content,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,
 }

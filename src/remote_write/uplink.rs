@@ -2,24 +2,43 @@
 //! an [`Outcome`] here, in one line that says what to do, without secrets and without the url's query.
 //!
 //! Takes up to `remote_timeout`. Decides nothing: whether to send again is for `retry` to say.
+//!
+//! ```text
+//!  on the executor                                      on a thread of the pool, one at a time
+//!    Journey::hop ── where to, by way of whom, as whom ──► exchange ── ureq: HTTP, and a connection that is kept
+//!    Journey::goes_on ◄── answer ─────────────────────────   connection ── TCP, CONNECT, TLS
+//! ```
+
+mod connection;
+mod exchange;
 
 use super::options::EndpointOptions;
+use super::protocol::Written;
 use super::retry::{Answer, Failure, FailureKind, Outcome, retry_after};
-use crate::http_client::{self, HttpClient, HttpError, HttpRequest, Resolver, Session};
+use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey, Resolver};
 use crate::limits::RECEIVER_TEXT_BYTES_MAX;
 use crate::model::{Secret, format_duration};
 use crate::tls::{TlsError, TlsFailure};
-use smol::Timer;
+use exchange::{Broken, Ended, Exchange, Line, Reply};
+use smol::{Task, Timer};
 use std::fmt;
 use std::io::ErrorKind;
-use std::time::Duration;
-use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 const RETRY_ATTEMPT: HeaderName = HeaderName::from_static("retry-attempt");
 
 /// One endpoint's receiver, and the connection to it. For one request at a time.
 pub struct Uplink {
-    session: Session,
+    client: Rc<HttpClient>,
+    line: Option<Line>,
+    /// On the pool; one that was given up holds its thread until its time is up, and the next one waits for it.
+    running: Option<Task<Ended>>,
+    /// What bodies are copied into, which have to go along to the pool.
+    body: Vec<u8>,
     uri: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,
@@ -68,7 +87,8 @@ impl Uplink {
             parsed.ok_or_else(|| UplinkError::Header(name.clone()))
         });
         let headers = headers.collect::<Result<_, _>>()?;
-        Ok(Uplink { session: Session::new(client), headers, uri, timeout: options.timeout, shown })
+        let timeout = options.timeout;
+        Ok(Uplink { client, line: None, running: None, body: Vec::new(), headers, uri, timeout, shown })
     }
 
     /// Sends `body` by POST with these headers and those that each request has. `retries` is how often this very request
@@ -83,21 +103,48 @@ impl Uplink {
             all.retain(|(other, _)| other != name);
             all.push((name.clone(), value.clone()));
         }
-        let timeout = self.timeout;
+        let deadline = Instant::now() + self.timeout;
         let late = async {
-            Timer::after(timeout).await;
-            None
+            Timer::at(deadline).await;
+            Err(Broken::Late)
         };
-        let request = HttpRequest { uri: &self.uri, headers: &all, body: Some(body) };
-        let session = &mut self.session;
-        let result = smol::future::or(async { Some(exchange(session, &request).await) }, late).await;
-        let bytes_sent = self.session.body_sent_bytes();
-        let result = match result {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) => Err(self.failure(error)),
-            None => Err(self.timed_out()),
-        };
-        Outcome { bytes_sent, result }
+        let (uri, sent) = (self.uri.clone(), Arc::<AtomicUsize>::default());
+        let request = HttpRequest { uri: &uri, headers: &all, body: Some(body) };
+        let result = smol::future::or(self.converse(&request, deadline, &sent), late).await;
+        let result = result.map_err(|broken| match broken {
+            Broken::Http(error) => self.failure(error),
+            Broken::Late => self.timed_out(),
+        });
+        Outcome { bytes_sent: sent.load(Ordering::Relaxed) as u64, result }
+    }
+
+    /// One exchange, or as many as redirects make of it.
+    async fn converse(
+        &mut self,
+        request: &HttpRequest<'_>,
+        deadline: Instant,
+        sent: &Arc<AtomicUsize>,
+    ) -> Result<Answer, Broken> {
+        let mut journey = Journey::new(self.client.clone(), request);
+        loop {
+            let Hop { route, request: head, secrets } = journey.hop().await?;
+            if let Some(given_up) = &mut self.running {
+                self.body = given_up.await.body;
+                self.running = None;
+            }
+            self.line = self.line.take().filter(|line| line.is_on(&route));
+            let line = self.line.get_or_insert_with(|| Line::new(route)).clone();
+            let mut body = std::mem::take(&mut self.body);
+            body.clear();
+            body.extend_from_slice(request.body.unwrap_or_default());
+            let exchange = Exchange { line, request: head, body, sent: sent.clone(), deadline };
+            let Ended { body, result } = self.running.insert(smol::unblock(|| exchange.run())).await;
+            (self.running, self.body) = (None, body);
+            let reply = result?;
+            if !journey.goes_on(&reply.response)? {
+                return Ok(answer(&reply, &secrets));
+            }
+        }
     }
 
     fn failure(&self, error: HttpError) -> Failure {
@@ -167,31 +214,26 @@ impl Uplink {
     }
 }
 
-async fn exchange(session: &mut Session, request: &HttpRequest<'_>) -> Result<Answer, HttpError> {
-    let answer = session.send(request).await?;
-    Ok(read_answer(answer).await)
-}
-
-async fn read_answer(mut answer: http_client::Answer<'_>) -> Answer {
-    let headers = answer.headers();
+fn answer(reply: &Reply, secrets: &[Secret]) -> Answer {
+    let (status, headers) = (reply.response.status(), reply.response.headers());
     let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = text_of(header::RETRY_AFTER).and_then(|value| retry_after(value, text_of(header::DATE)));
-    let (status, html) = (answer.status(), is_html(headers));
-    let (mut bytes, mut piece) = (Vec::new(), vec![0; RECEIVER_TEXT_BYTES_MAX]);
-    // Read for a success, too: a connection with an unread answer can't be used again. The verdict is in the status, so
-    // that a text which breaks off changes nothing, and what came of it is shown.
-    while bytes.len() <= RECEIVER_TEXT_BYTES_MAX {
-        match answer.read(&mut piece).await {
-            Ok(0) => break,
-            Ok(read) => bytes.extend_from_slice(&piece[..read]),
-            Err(error) => {
-                log::debug!("a receiver's answer broke off: {error}");
-                break;
-            }
-        }
-    }
-    let text = if status.is_success() { String::new() } else { one_line(&bytes, answer.secrets()) };
-    Answer { status: status.as_u16(), retry_after, html, text }
+    let text = if status.is_success() { String::new() } else { one_line(&reply.text, secrets) };
+    Answer { status: status.as_u16(), retry_after, html: is_html(headers), text, written: written(headers) }
+}
+
+/// Of three counts, one that is missing is zero; without any of them, nothing is said.
+fn written(headers: &HeaderMap) -> Option<Written> {
+    let count = |name| headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let samples = count("X-Prometheus-Remote-Write-Samples-Written");
+    let histograms = count("X-Prometheus-Remote-Write-Histograms-Written");
+    let exemplars = count("X-Prometheus-Remote-Write-Exemplars-Written");
+    let is_said = samples.or(histograms).or(exemplars).is_some();
+    is_said.then(|| Written {
+        samples: samples.unwrap_or(0),
+        histograms: histograms.unwrap_or(0),
+        exemplars: exemplars.unwrap_or(0),
+    })
 }
 
 fn is_html(headers: &HeaderMap) -> bool {

@@ -4,7 +4,8 @@
 //! there could pass for this one's. To say that it is taken, a first segment without samples is written at once.
 
 use super::error::RingError;
-use super::file::{FixedFile, Found};
+use super::file::Found;
+use super::fixed_file::FixedFile;
 use super::held::{self, Held};
 use super::medium::{Geometry, Medium};
 use super::recovery::Layout;

@@ -1,22 +1,16 @@
 //! A ring in a preallocated file: its blocks are written with zeros once, so that later syncs change data only.
-//!
-//! A ring of another shape is made in a second file beside the first, its name with `.resizing` added, which takes the first
-//! one's name once it is whole and synced. A second file that was left unfinished is removed the next time the first is opened.
 
+use super::beside::remove_unfinished;
 use super::error::RingError;
+use super::fixed_file::FixedFile;
 use super::held::{self, Held};
 use super::medium::{Geometry, Medium};
 use super::recovery;
 use super::shape::Shape;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-/// Bytes of zeros written at a time when a file is made.
-const FILL_BYTES: usize = 64 * 1024;
 
 /// An open file of fixed size, locked against other processes.
 #[derive(Debug)]
@@ -84,28 +78,6 @@ impl FileMedium {
         Ok((medium, Found::Made))
     }
 
-    /// An empty ring in a second file, which is to take this one's place.
-    pub fn beside(&self, shape: Shape) -> Result<FileMedium, RingError> {
-        let second = beside(&self.path);
-        let medium = FileMedium::lock(&second, shape)?;
-        fill(&medium.file, &second, 0, shape.layout.size_bytes(), true).map_err(|error| match error {
-            RingError::NoSpace { size_bytes, .. } => RingError::NoRoomBeside { path: self.path.clone(), size_bytes },
-            error => error,
-        })?;
-        Ok(medium)
-    }
-
-    /// Gives a file that was made [`beside`](Self::beside) another the other's name, in one step that is durable when this returns.
-    pub fn take_place_of(mut self, old: FileMedium) -> Result<FileMedium, RingError> {
-        let path = old.path.as_path();
-        let failed = |doing| move |cause| RingError::File { path: path.into(), doing, cause };
-        self.file.0.sync_all().map_err(RingError::device("syncing the new ring"))?;
-        std::fs::rename(&self.path, path).map_err(failed("putting the new ring in the place of"))?;
-        sync_folder_of(path).map_err(failed("syncing the folder of"))?;
-        self.path = path.into();
-        Ok(self)
-    }
-
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -144,30 +116,6 @@ impl FileMedium {
     }
 }
 
-/// The name of the second file.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".resizing");
-    name.into()
-}
-
-/// Removes what an interrupted [`FileMedium::beside`] left. The caller has the lock of the first file.
-fn remove_unfinished(path: &Path) -> Result<(), RingError> {
-    let second = beside(path);
-    let failed = |doing| {
-        let path = second.clone();
-        move |cause| RingError::File { path, doing, cause }
-    };
-    match std::fs::symlink_metadata(&second) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("looking for")(error)),
-        Ok(metadata) if !metadata.is_file() => {
-            Err(RingError::Foreign { found: "beside it, something that is no file has its name with .resizing added" })
-        }
-        Ok(_) => std::fs::remove_file(&second).map_err(failed("removing")),
-    }
-}
-
 /// Writes zeros from `from_bytes` on. Where that fails, a file made for it is removed and an old one cut back to what it was.
 pub(super) fn fill(
     file: &FixedFile,
@@ -190,57 +138,12 @@ pub(super) fn fill(
 }
 
 /// A new file's name is durable only once its folder is synced.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder: PathBuf = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
         _ => ".".into(),
     };
     File::open(folder)?.sync_all()
-}
-
-/// A file or device that is read and written in place.
-#[derive(Debug)]
-pub(super) struct FixedFile(pub File);
-
-impl FixedFile {
-    pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let mut done = 0;
-        while done < into.len() {
-            match self.0.read_at(&mut into[done..], offset + done as u64) {
-                // What a file was cut short by reads as if it had never been written.
-                Ok(0) => {
-                    into[done..].fill(0);
-                    return Ok(());
-                }
-                Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    pub fn program(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-
-    pub fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    /// Synced when it returns.
-    pub fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
-        let zeros = [0; FILL_BYTES];
-        let mut file = &self.0;
-        file.seek(SeekFrom::Start(range.start))?;
-        let mut left = range.end.saturating_sub(range.start);
-        while left > 0 {
-            let now = left.min(FILL_BYTES as u64);
-            file.write_all(&zeros[..now as usize])?;
-            left -= now;
-        }
-        file.sync_all()
-    }
 }
 
 impl Medium for FileMedium {
@@ -269,6 +172,7 @@ impl Medium for FileMedium {
 mod tests {
     use super::super::{Acks, Frame, FrameMeta, Layout, Placement, Ring};
     use super::*;
+    use std::os::unix::fs::FileExt;
     use std::rc::Rc;
 
     const SIZE: u64 = 64 * 1024;
@@ -378,29 +282,6 @@ mod tests {
                 assert_eq!((medium.shape().layout, found), (layout, Found::Other));
             }
         }
-    }
-
-    #[test]
-    fn a_second_file_takes_the_place_of_the_first_and_an_unfinished_one_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ring");
-        full_ring(&path);
-        let other = Layout { segment_size_bytes: 8192, segment_count: 4 };
-        drop(open(&path).unwrap().0.beside(other.into()).unwrap());
-        let second = folder.path().join("ring.resizing");
-        assert_eq!(std::fs::metadata(&second).unwrap().len(), 32768);
-        assert_eq!(opened_ring(&path).unwrap(), 16);
-        assert!(!second.exists());
-        let (old, _) = open(&path).unwrap();
-        let medium = old.beside(other.into()).unwrap().take_place_of(old).unwrap();
-        assert!(
-            matches!(FileMedium::open(&path, other).unwrap_err(), RingError::InUse { .. }),
-            "the new one is locked"
-        );
-        drop(medium);
-        assert_eq!(std::fs::read(&path).unwrap(), vec![0; 32768]);
-        std::fs::create_dir(&second).unwrap();
-        assert!(matches!(FileMedium::open(&path, other).unwrap_err(), RingError::Foreign { .. }));
     }
 
     #[test]

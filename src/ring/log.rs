@@ -139,10 +139,11 @@ impl<M: Medium> Ring<M> {
     }
 
     /// Number of the next segment to be started. One that holds no frame, because its first append was interrupted, is
-    /// started again: else each boot of a device whose power fails at its first append would give up one more segment.
+    /// started again: else each boot of a device whose power fails at its first append would give up one more segment. But
+    /// not if its header is all that tells a ring from other data.
     fn next_seq(&self) -> u64 {
         let Some(newest) = self.segments.back() else { return 1 + self.passed_over };
-        if self.is_newest_empty() && !planted(Bug::EmptySegmentPassedOver) {
+        if self.is_newest_empty() && self.segments.len() > 1 && !planted(Bug::EmptySegmentPassedOver) {
             return newest.seq;
         }
         let is_lap_over = (newest.seq + 1).is_multiple_of(u64::from(self.layout.segment_count));
@@ -164,6 +165,10 @@ impl<M: Medium> Ring<M> {
         }
         if !frame.meta.sample_counts.is_empty() && frame.meta.first_record < self.next_record {
             return Err(RingError::Bug("a record number was used twice"));
+        }
+        if self.segments.len() == 1 && self.is_newest_empty() {
+            // Whoever wrote the only header may have ended before it was synced.
+            self.sync()?;
         }
         match placement {
             Placement::Current => self.append_to_current(frame),
@@ -215,6 +220,8 @@ impl<M: Medium> Ring<M> {
         if self.segments.is_empty() {
             // The first header of all goes alone. What a cut leaves of it is then known by the blank room behind.
             self.program(at)?;
+            self.segments.push_back(SegmentInfo::from_header(&header));
+            self.write_offset = unit;
             self.scratch.clear();
             at += u64::from(unit);
         }
@@ -236,6 +243,10 @@ impl<M: Medium> Ring<M> {
         self.counters.flash_programs.add(1);
         self.medium.program(at, &self.scratch).map_err(RingError::device("writing"))?;
         self.counters.flash_bytes_written.add(self.scratch.len() as u64);
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<(), RingError> {
         self.counters.flash_syncs.add(1);
         self.medium.sync().map_err(RingError::device("syncing"))
     }

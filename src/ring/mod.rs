@@ -22,9 +22,11 @@
 //!
 //! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
 
+mod beside;
 mod device;
 mod error;
 mod file;
+mod fixed_file;
 mod format;
 mod frame;
 mod header;

@@ -1,7 +1,7 @@
 //! A ring's file or device to look at: never written, not locked, so that its agent may be running.
 
 use super::error::RingError;
-use super::file::FixedFile;
+use super::fixed_file::FixedFile;
 use super::held::probe;
 use super::log::Ring;
 use super::medium::{Geometry, Medium};

@@ -152,6 +152,24 @@ impl<'c> Walk<'c> {
         Ok((position != DROPPED).then_some(Place { position, known }))
     }
 
+    /// Whether the series of this text is kept; `None` if it is not known, as far as that can be told without looking at
+    /// each line.
+    pub fn keeps(&self, raw: &[u8]) -> Option<bool> {
+        let known = self.changed.as_ref().and_then(|changed| changed.known.get(raw)).map(|line| *line as usize);
+        let line = known.or_else(|| (self.expected() == Some(raw)).then_some(self.next_line));
+        match line {
+            Some(line) => Some(self.cache.lines.positions[line] != DROPPED),
+            None => self.cache.strays.contains_key(raw).then_some(true),
+        }
+    }
+
+    /// The series at the place given out last is not taken: it is as new when it comes again.
+    pub fn forget(&mut self, place: Place) {
+        if let Some(changed) = self.changed.as_mut().filter(|_| !place.known) {
+            changed.added.pop();
+        }
+    }
+
     /// The series at a place that was given out.
     pub fn series(&self, place: Place) -> &Series {
         let list = self.changed.as_ref().map_or(&self.cache.list[..], |changed| &changed.list);

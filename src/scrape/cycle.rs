@@ -4,6 +4,7 @@
 //!  page whole         samples + markers of series gone         up 1
 //!  page empty         markers of all series                    up 1
 //!  page broken        markers of all series                    up 0    samples counted up to the break
+//!  past sample_limit  markers of all series                    up 0    all samples counted
 //!  no page            markers of all series                    up 0
 //! ```
 //!
@@ -14,29 +15,23 @@
 //!
 //! Refuses to know where a page came from and what becomes of the batch.
 
+use super::ScrapeOptions;
 use super::cache::{Cache, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
+use super::extras::{LastExtras, stored_histogram};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
 use super::page_error::PageError;
 use super::parser::Parser;
+use super::protobuf::HistogramForms;
+use super::report::{Report, report_names};
 use super::sample_labels::{report_labels, sample_labels};
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
-use crate::model::{LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
-use crate::relabel::SampleRules;
+use crate::model::{Extras, Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// The series that each scrape reports, in the order of [`Report::values`].
-const REPORT_NAMES: [&str; 5] = [
-    "up",
-    "scrape_duration_seconds",
-    "scrape_samples_scraped",
-    "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-];
 
 /// What one scrape yields.
 #[derive(Debug)]
@@ -51,16 +46,19 @@ pub struct CycleResult {
 pub struct Cycle {
     number: u32,
     target: Rc<Target>,
-    rules: Rc<SampleRules>,
+    options: ScrapeOptions,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
     cache: Cache,
+    /// Of the page that the cache holds: what one format calls a series is none in another.
+    cached_format: Format,
     report: Rc<[Series]>,
     /// The last page was taken whole: what the cache lists is what exists.
     alive: bool,
     scraped_once: bool,
     /// Positions of the cache's list that are not followed for staleness, in order: the page gives their times.
     untracked: Vec<u32>,
+    last_extras: LastExtras,
     /// Newest sample of each series whose times the page gives.
     newest_ms: HashMap<Series, i64>,
 }
@@ -70,37 +68,58 @@ impl Cycle {
     pub fn new(
         number: u32,
         target: Rc<Target>,
-        rules: Rc<SampleRules>,
+        options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<Cycle, LabelsError> {
-        let report = REPORT_NAMES.iter().map(|name| Ok(table.intern(&report_labels(name, &target.labels)?)));
+        let report =
+            report_names(&options.page).iter().map(|name| Ok(table.intern(&report_labels(name, &target.labels)?)));
         let report: Rc<[Series]> = report.collect::<Result<Vec<_>, LabelsError>>()?.into();
         Ok(Cycle {
             number,
             target,
-            rules,
+            options,
             table,
             counters,
             cache: Cache::new(report.clone()),
+            cached_format: Format::Text,
             report,
             alive: false,
             scraped_once: false,
             untracked: Vec::new(),
+            last_extras: LastExtras::default(),
             newest_ms: HashMap::new(),
         })
     }
 
     /// Ends a scrape that began at `timestamp_ms` and took so long. `page` is `None` if none arrived.
     pub fn complete(&mut self, page: Option<(&[u8], Format)>, timestamp_ms: i64, duration: Duration) -> CycleResult {
+        let Some((page, format)) = page else { return self.complete_without_page(0, None, timestamp_ms, duration) };
+        let report = Report { up: true, duration, counts: SampleCounts::default(), body_size_bytes: page.len() as i64 };
+        let result = match page {
+            [] => self.without_samples(&report, timestamp_ms, None),
+            page => self.with_page(page, format, report, timestamp_ms),
+        };
+        self.end(result, true)
+    }
+
+    /// Ends a scrape that yielded no page that could be read. `body_size_bytes` is what it reports of the page's size.
+    pub fn complete_without_page(
+        &mut self,
+        body_size_bytes: i64,
+        error: Option<PageError>,
+        timestamp_ms: i64,
+        duration: Duration,
+    ) -> CycleResult {
+        let report = Report { up: false, duration, counts: SampleCounts::default(), body_size_bytes };
+        let result = self.without_samples(&report, timestamp_ms, error);
+        self.end(result, false)
+    }
+
+    fn end(&mut self, result: CycleResult, arrived: bool) -> CycleResult {
         self.scraped_once = true;
         self.counters.scrapes.add(1);
-        let report = Report { up: page.is_some(), duration, counts: SampleCounts::default() };
-        let result = match page {
-            None | Some(([], _)) => self.without_samples(&report, timestamp_ms, None),
-            Some((page, format)) => self.with_page(Parser::new(page, format), report, timestamp_ms),
-        };
-        if page.is_none() || result.error.is_some() {
+        if !arrived || result.error.is_some() {
             self.counters.scrapes_failed.add(1);
         }
         result
@@ -115,18 +134,18 @@ impl Cycle {
         if !std::mem::take(&mut self.scraped_once) {
             return None;
         }
-        let (series, mut values) = self.markers();
+        let (series, mut values) = self.markers(timestamp_ms);
         values.fill(stale_nan());
         self.alive = false;
         Some(self.batch(timestamp_ms, series, values))
     }
 
-    fn with_page(&mut self, parser: Parser<'_>, mut report: Report, timestamp_ms: i64) -> CycleResult {
+    fn with_page(&mut self, page: &[u8], format: Format, mut report: Report, timestamp_ms: i64) -> CycleResult {
         let now_ms = timestamp_ms.saturating_add(report.duration.as_millis() as i64);
         let capacity = self.cache.list().len();
-        let mut gathered = Gathered::new(self.report.len(), capacity, timestamp_ms, now_ms);
+        let mut gathered = Gathered::new(&self.options.page, self.report.len(), capacity, timestamp_ms, now_ms);
         let mut walk = self.cache.walk();
-        let mut outcome = self.gather(parser, &mut walk, &mut gathered);
+        let mut outcome = self.gather(page, format, &mut walk, &mut gathered);
         let changed = match outcome {
             Ok(()) => walk.finish(gathered.values.len()),
             Err(_) => walk.abandon(),
@@ -137,6 +156,7 @@ impl Cycle {
                 Ok(gone) => {
                     report.counts = gathered.counts;
                     self.cache.replace(changed);
+                    self.cached_format = format;
                     return self.with_samples(&report, timestamp_ms, gathered, gone);
                 }
                 Err(error) => outcome = Err(error.into()),
@@ -148,36 +168,77 @@ impl Cycle {
         self.without_samples(&report, timestamp_ms, outcome.err())
     }
 
-    fn gather(&self, mut parser: Parser<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
-        let mut dropped = 0;
-        while let Some(entry) = parser.next(walk.expected())? {
+    fn gather(
+        &self,
+        page: &[u8],
+        format: Format,
+        walk: &mut Walk<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<(), PageError> {
+        let natives = &self.options.page.native_histograms;
+        let forms = HistogramForms { native: natives.scraped, classic_too: natives.classic_too };
+        let mut parser = Parser::new(page, format, forms);
+        let in_step = format == self.cached_format;
+        while let Some(entry) = parser.next(walk.expected().filter(|_| in_step))? {
             let Entry::Sample(sample) = entry else { continue };
             gathered.counts.scraped += 1;
-            let taken = gathered.values.len();
-            if taken - self.report.len() + dropped == SERIES_PER_PAGE_MAX {
-                return Err(PageError::TooManySeries);
-            }
-            let make = || self.make_series(&sample);
-            let Some(place) = walk.take(&sample.series, sample.expected, taken, make)? else {
-                dropped += 1;
+            if gathered.is_past_limit() {
+                // The page has failed, but it is counted to its end.
+                let is_kept = match walk.keeps(sample.series.raw) {
+                    Some(is_kept) => is_kept,
+                    None => self.labels_of(&sample)?.is_some(),
+                };
+                gathered.counts.after_relabeling += u64::from(is_kept);
                 continue;
-            };
-            match sample.timestamp_ms {
-                None => gathered.add(place, sample.value),
-                Some(at_ms) => {
-                    let series = walk.series(place);
-                    gathered.add_at(place, sample.value, at_ms, self.newest_ms.get(series).copied())?;
-                }
+            }
+            self.take(&sample, walk, gathered)?;
+        }
+        if gathered.is_past_limit() { Err(PageError::SampleLimit(self.options.page.sample_limit)) } else { Ok(()) }
+    }
+
+    fn take(&self, sample: &Sample<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
+        let taken = gathered.values.len();
+        if taken - self.report.len() + gathered.dropped == SERIES_PER_PAGE_MAX {
+            return Err(PageError::TooManySeries);
+        }
+        let Some(place) = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample))? else {
+            gathered.dropped += 1;
+            return Ok(());
+        };
+        let own_ms = sample.timestamp_ms.filter(|_| self.options.page.honor_timestamps);
+        if !gathered.has_room_for(place, own_ms) {
+            walk.forget(place);
+            return Ok(());
+        }
+        let histogram = stored_histogram(&self.options.page.native_histograms, sample)?;
+        let positions = gathered.values.len();
+        match own_ms {
+            None => gathered.add(place, sample.value),
+            Some(at_ms) => {
+                let newest_ms = self.newest_ms.get(walk.series(place)).copied();
+                gathered.add_at(place, (sample.value, histogram.clone()), at_ms, newest_ms)?;
             }
         }
-        Ok(())
+        if sample.is_plain() {
+            return Ok(());
+        }
+        let is_new = gathered.values.len() > positions;
+        let timestamp_ms = own_ms.unwrap_or(gathered.timestamp_ms);
+        let at = (place.position, walk.series(place));
+        gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_new), timestamp_ms)
     }
 
     /// `None` if relabelling drops it.
     fn make_series(&self, sample: &Sample<'_>) -> Result<Option<Series>, PageError> {
-        let labels = sample_labels(&sample.series, &self.target.labels, &self.rules)
-            .map_err(|cause| PageError::labels(sample.series.raw, cause))?;
-        Ok(labels.map(|labels| self.table.intern(&labels)))
+        let Some(labels) = self.labels_of(sample)? else { return Ok(None) };
+        let series = self.table.intern_within_limit(&labels);
+        series.map(Some).ok_or_else(|| PageError::MaxSeries(self.table.series_max()))
+    }
+
+    /// `None` if relabelling drops it.
+    fn labels_of(&self, sample: &Sample<'_>) -> Result<Option<Labels>, PageError> {
+        sample_labels(&sample.series, &self.target.labels, &self.options.rules)
+            .map_err(|cause| PageError::labels(&sample.series, cause))
     }
 
     /// Series of the last page that this one no longer follows. Those that it lists all the same, with a time of their
@@ -189,8 +250,7 @@ impl Cycle {
         gathered: &mut Gathered,
     ) -> Result<Vec<Series>, TooManyRepeats> {
         let mut gone = Vec::new();
-        let untracked_now = gathered.own_timestamps.len() + gathered.refused.len();
-        let same_untracked = untracked_now == self.untracked.len()
+        let same_untracked = gathered.untracked_len() == self.untracked.len()
             && self.untracked.iter().all(|position| gathered.is_untracked(*position));
         if !self.alive || !changed && same_untracked {
             return Ok(gone);
@@ -201,17 +261,27 @@ impl Cycle {
                 continue;
             }
             match positions.get(series) {
-                None => gone.push(series.clone()),
+                None if self.is_behind(series, gathered.timestamp_ms) => gone.push(series.clone()),
+                None => {}
                 Some(position) if gathered.is_untracked(*position) => {
                     let timestamp_ms = gathered.timestamp_ms;
-                    if gathered.newest_on_page(*position).is_none_or(|newest_ms| newest_ms < timestamp_ms) {
-                        gathered.repeat(Repeat { position: *position, value: stale_nan(), timestamp_ms })?;
+                    let on_page_ms = gathered.newest_on_page(*position);
+                    if self.is_behind(series, timestamp_ms)
+                        && on_page_ms.is_none_or(|newest_ms| newest_ms < timestamp_ms)
+                    {
+                        let (position, value, histogram) = (*position, stale_nan(), None);
+                        gathered.repeat(Repeat { position, value, timestamp_ms, histogram })?;
                     }
                 }
                 Some(_) => {}
             }
         }
         Ok(gone)
+    }
+
+    /// Whether all samples of the series so far are older: a marker must not go behind one.
+    fn is_behind(&self, series: &Series, timestamp_ms: i64) -> bool {
+        self.newest_ms.get(series).is_none_or(|newest_ms| *newest_ms < timestamp_ms)
     }
 
     fn with_samples(
@@ -224,10 +294,16 @@ impl Cycle {
         self.alive = true;
         self.follow_times(&gathered);
         self.count(&gathered.counts);
-        gathered.values[..REPORT_NAMES.len()].copy_from_slice(&report.values());
+        self.report_into(report, &mut gathered.values);
         let list = self.cache.list().clone();
         let more = gathered.repeats.iter().map(|repeats| self.repeats_batch(&list, repeats)).collect();
-        let Gathered { mut values, mut own_timestamps, refused, .. } = gathered;
+        let Gathered { mut values, mut own_timestamps, refused, extras, .. } = gathered;
+        // Refused samples are not in the batch.
+        let place_in_batch = |position: u32| {
+            let before = refused.binary_search(&position).err()?;
+            Some(position - before as u32)
+        };
+        let extras = extras.finish(&mut self.last_extras, &list, place_in_batch);
         let mut series = list;
         if !refused.is_empty() || !gone.is_empty() {
             let kept = |position: &u32| refused.binary_search(position).is_err();
@@ -240,25 +316,34 @@ impl Cycle {
             }
         }
         let mut batch = self.batch(timestamp_ms, series, values);
-        batch.own_timestamps = own_timestamps;
+        (batch.own_timestamps, batch.extras) = (own_timestamps, extras);
         CycleResult { batch, more, error: None }
     }
 
     fn without_samples(&mut self, report: &Report, timestamp_ms: i64, error: Option<PageError>) -> CycleResult {
-        let (series, mut values) = self.markers();
-        values[..REPORT_NAMES.len()].copy_from_slice(&report.values());
+        let (series, mut values) = self.markers(timestamp_ms);
+        self.report_into(report, &mut values);
         self.alive = false;
         CycleResult { batch: self.batch(timestamp_ms, series, values), more: Vec::new(), error }
     }
 
+    fn report_into(&self, report: &Report, values: &mut [f64]) {
+        let reported = report.values(&self.target, &self.options.page);
+        let reports = self.report.len();
+        values[..reports].copy_from_slice(&reported[..reports]);
+    }
+
     /// The report series and each series that exists, with a staleness marker for each.
-    fn markers(&self) -> (Rc<[Series]>, Vec<f64>) {
-        let list = match (self.alive, self.untracked.is_empty()) {
+    fn markers(&self, timestamp_ms: i64) -> (Rc<[Series]>, Vec<f64>) {
+        let all_tracked = self.untracked.is_empty() && self.newest_ms.is_empty();
+        let list = match (self.alive, all_tracked) {
             (false, _) => self.report.clone(),
             (true, true) => self.cache.list().clone(),
             (true, false) => {
                 let tracked = self.cache.list().iter().zip(0u32..);
-                let tracked = tracked.filter(|(_, position)| self.untracked.binary_search(position).is_err());
+                let tracked = tracked.filter(|(series, position)| {
+                    self.untracked.binary_search(position).is_err() && self.is_behind(series, timestamp_ms)
+                });
                 tracked.map(|(series, _)| series.clone()).collect()
             }
         };
@@ -273,16 +358,16 @@ impl Cycle {
             self.newest_ms.clear();
             return;
         }
-        self.untracked
-            .extend(gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied()));
-        self.untracked.sort_unstable();
+        let timed = gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied());
         let list = self.cache.list();
-        let mut newest_ms = HashMap::with_capacity(self.untracked.len());
-        for position in &self.untracked {
-            let series = &list[*position as usize];
-            let newest = gathered.newest_on_page(*position).or_else(|| self.newest_ms.get(series).copied());
+        let mut newest_ms = HashMap::with_capacity(gathered.own_timestamps.len() + gathered.refused.len());
+        for position in timed {
+            let series = &list[position as usize];
+            let newest = gathered.newest_on_page(position).or_else(|| self.newest_ms.get(series).copied());
             newest_ms.extend(newest.map(|newest| (series.clone(), newest)));
+            self.untracked.extend(Some(position).filter(|position| gathered.is_untracked(*position)));
         }
+        self.untracked.sort_unstable();
         self.newest_ms = newest_ms;
     }
 
@@ -298,25 +383,13 @@ impl Cycle {
         let own =
             repeats.iter().zip(0..).map(|(repeat, index)| OwnTimestamp { index, timestamp_ms: repeat.timestamp_ms });
         let newest_ms = repeats.iter().map(|repeat| repeat.timestamp_ms).max().unwrap_or_default();
-        ScrapeBatch { own_timestamps: own.collect(), ..self.batch(newest_ms, series, values) }
+        let histograms = repeats.iter().zip(0..).filter_map(|(repeat, at)| Some((at, repeat.histogram.clone()?)));
+        let extras = Extras { histograms: histograms.collect(), ..Extras::default() };
+        let extras = (!extras.is_empty()).then(|| Box::new(extras));
+        ScrapeBatch { own_timestamps: own.collect(), extras, ..self.batch(newest_ms, series, values) }
     }
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
         ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
-    }
-}
-
-/// What a scrape says of itself.
-struct Report {
-    up: bool,
-    duration: Duration,
-    counts: SampleCounts,
-}
-
-impl Report {
-    fn values(&self) -> [f64; REPORT_NAMES.len()] {
-        let SampleCounts { scraped, after_relabeling, series_added, .. } = self.counts;
-        let up = if self.up { 1.0 } else { 0.0 };
-        [up, self.duration.as_secs_f64(), scraped as f64, after_relabeling as f64, series_added as f64]
     }
 }

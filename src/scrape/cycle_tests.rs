@@ -4,9 +4,10 @@ use super::{Cycle, CycleResult, Format, PageError, SampleLabelsError};
 use crate::counters::Counters;
 use crate::limits::{LABEL_VALUE_BYTES_MAX, PAGE_SAMPLES_PER_SERIES_MAX, SERIES_PER_PAGE_MAX};
 use crate::model::{
-    LabelsBuilder, LabelsError, NameScheme, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale,
+    LabelsBuilder, LabelsError, NameScheme, PageOptions, Scheme, ScrapeBatch, Series, SeriesTable, Target, is_stale,
 };
 use crate::relabel::{Action, LabelLimits, Rule, RuleOptions, SampleRules};
+use crate::scrape::ScrapeOptions;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,10 +23,14 @@ struct Scrapes {
 
 impl Scrapes {
     fn new() -> Self {
-        Self::with_rules(SampleRules::default())
+        Self::with(PageOptions::default(), SampleRules::default(), SeriesTable::new())
     }
 
     fn with_rules(rules: SampleRules) -> Self {
+        Self::with(PageOptions::default(), rules, SeriesTable::new())
+    }
+
+    fn with(page: PageOptions, rules: SampleRules, table: SeriesTable) -> Self {
         let labels = [("job", "node"), ("instance", "h:1")].into_iter().collect::<LabelsBuilder>().build().unwrap();
         let target = Target {
             scheme: Scheme::Http,
@@ -37,19 +42,19 @@ impl Scrapes {
             timeout: Duration::from_secs(10),
         };
         let counters = Rc::new(Counters::default());
-        let cycle =
-            Cycle::new(7, Rc::new(target), Rc::new(rules), Rc::new(SeriesTable::new()), counters.clone()).unwrap();
+        let options = ScrapeOptions { page: Rc::new(page), rules: Rc::new(rules) };
+        let cycle = Cycle::new(7, Rc::new(target), options, Rc::new(table), counters.clone()).unwrap();
         Scrapes { cycle, counters, timestamp_ms: 100_000 - INTERVAL_MS }
     }
 
-    fn complete_at(&mut self, page: Option<&str>) -> CycleResult {
-        let page = page.map(|page| (page.as_bytes(), Format::Text));
-        self.cycle.complete(page, self.timestamp_ms, Duration::from_millis(500))
+    fn complete(&mut self, page: Option<&str>) -> CycleResult {
+        self.complete_in(page, Format::Text)
     }
 
-    fn complete(&mut self, page: Option<&str>) -> CycleResult {
+    fn complete_in(&mut self, page: Option<&str>, format: Format) -> CycleResult {
         self.timestamp_ms += INTERVAL_MS;
-        let result = self.complete_at(page);
+        let page = page.map(|page| (page.as_bytes(), format));
+        let result = self.cycle.complete(page, self.timestamp_ms, Duration::from_millis(500));
         for batch in result.more.iter().chain([&result.batch]) {
             assert_eq!(batch.series.len(), batch.values.len());
             assert_eq!(
@@ -312,6 +317,11 @@ fn pages_past_the_limits_fail() {
     assert_eq!(report(&result.batch), [0.0, 0.5, 2.0, 1.0, 1.0]);
     assert!(result.error.unwrap().to_string().len() < 300);
 
+    let mut scrapes = Scrapes::with(
+        PageOptions::default(),
+        SampleRules::default(),
+        SeriesTable::with_series_max(2 * SERIES_PER_PAGE_MAX),
+    );
     let many: String = (0..=SERIES_PER_PAGE_MAX).map(|i| format!("m{i} 1\n")).collect();
     assert_eq!(scrapes.complete(Some(&many)).error, Some(PageError::TooManySeries));
 }
@@ -341,6 +351,120 @@ fn the_end_of_a_run_marks_everything_stale() {
     let mut failing = Scrapes::new();
     failing.failure();
     assert_eq!(failing.cycle.end_of_run(1).unwrap().len(), 5, "the report series");
+}
+
+#[test]
+fn openmetrics_pages_are_taken_and_created_lines_are_series() {
+    let mut scrapes = Scrapes::new();
+    let page = "# TYPE a counter\na_total 1 # {trace_id=\"x\"} 1\na_created 5 99.5\n# EOF\n";
+    for _ in 0..2 {
+        let result = scrapes.complete_in(Some(page), Format::OpenMetrics);
+        assert_eq!(result.error, None);
+        assert_eq!(samples(&result.batch)[0], "a_total 1");
+    }
+    let broken = scrapes.complete_in(Some("a_total 1\n"), Format::OpenMetrics);
+    assert!(matches!(broken.error, Some(PageError::Text(_))));
+    assert_eq!(report(&broken.batch), [0.0, 0.5, 1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn what_one_format_calls_a_series_is_none_in_another() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a{b=\"c\" d=\"e\"} 1\n");
+    let result = scrapes.complete_in(Some("a{b=\"c\" d=\"e\"} 1\n# EOF\n"), Format::OpenMetrics);
+    assert!(result.error.is_some(), "two labels without a comma");
+}
+
+#[test]
+fn past_the_sample_limit_a_page_fails_and_is_counted_to_its_end() {
+    let options = PageOptions { sample_limit: 2, ..PageOptions::default() };
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
+    for (page, samples_expected, reported) in [
+        ("a 1\nb 1\n", vec!["a 1", "b 1"], [1.0, 0.5, 2.0, 2.0, 2.0]),
+        // Duplicates are not appended, so they are no matter.
+        ("a 1\na 2\na 3\nb 1\n", vec!["a 1", "b 1"], [1.0, 0.5, 4.0, 4.0, 0.0]),
+        ("a 1\nb 1\nc 1\nd 1\n", vec!["a stale", "b stale"], [0.0, 0.5, 4.0, 4.0, 0.0]),
+        ("c 1\nd 1\n", vec!["c 1", "d 1"], [1.0, 0.5, 2.0, 2.0, 2.0]),
+        // Those with a time that is refused were tried all the same.
+        ("c 1 100000000000\nc 1 100000000000\nd 1\n", vec!["c stale", "d stale"], [0.0, 0.5, 3.0, 3.0, 0.0]),
+        ("e 1\nc 1\nf 1\ng{h=\"1\",h=\"2\"} 1\nx 1\n", vec![], [0.0, 0.5, 4.0, 3.0, 1.0]),
+    ] {
+        let result = scrapes.complete(Some(page));
+        assert_eq!(samples(&result.batch), samples_expected, "{page:?}");
+        assert_eq!(report(&result.batch), reported, "{page:?}");
+        let labels = matches!(result.error, Some(PageError::Labels { .. }));
+        let limit = result.error == Some(PageError::SampleLimit(2));
+        assert_eq!(reported[0] == 0.0, labels || limit, "{page:?}: {:?}", result.error);
+        assert_eq!(labels, page.contains("h="), "what breaks behind the limit goes before it");
+    }
+}
+
+#[test]
+fn times_are_taken_for_none_if_they_are_not_honoured() {
+    let options = PageOptions { honor_timestamps: false, ..PageOptions::default() };
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
+    assert_eq!(samples(&scrapes.good("a 1 99000\na 2 99001\nb 2 1\n")), ["a 1", "b 2"]);
+    assert_eq!(samples(&scrapes.good("b 2 1\n")), ["b 2", "a stale"]);
+    assert_eq!(scrapes.counters.samples_duplicate.get(), 1);
+}
+
+#[test]
+fn series_with_times_of_their_own_go_stale_if_that_is_asked_for() {
+    let options = PageOptions { track_timestamps_staleness: true, ..PageOptions::default() };
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
+    assert_eq!(samples(&scrapes.good("a 1 99000\nb 2\n")), ["a 1 @99000", "b 2"]);
+    assert_eq!(samples(&scrapes.good("b 2\n")), ["b 2", "a stale"]);
+    assert_eq!(samples(&scrapes.good("a 1 126000\nb 2\n")), ["a 1 @126000", "b 2"]);
+    assert_eq!(samples(&scrapes.failure()), ["a stale", "b stale"]);
+    // Ahead of the scrape that it is missing from: the marker would go behind it.
+    assert_eq!(samples(&scrapes.good("a 1 180000\nb 2\n")), ["a 1 @180000", "b 2"]);
+    assert_eq!(samples(&scrapes.good("b 2\n")), ["b 2"]);
+    assert_eq!(samples(&scrapes.good("a 1 300000\nb 2\n")), ["a 1 @300000", "b 2"]);
+    assert_eq!(samples(&scrapes.failure()), ["b stale"]);
+}
+
+#[test]
+fn a_tracked_series_that_gets_nothing_newer_goes_stale_as_in_an_agent() {
+    let options = PageOptions { track_timestamps_staleness: true, ..PageOptions::default() };
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
+    scrapes.good("a 1 99000\n");
+    let result = scrapes.complete(Some("a 1 99000\n"));
+    assert_eq!(samples(&result.batch), [""; 0], "the sample is refused");
+    assert_eq!((samples(&result.more[0]), result.more[0].timestamp_ms_at(0)), (vec!["a stale".into()], 115_000));
+    assert!(scrapes.complete(Some("a 1 99000\n")).more.is_empty(), "once");
+}
+
+#[test]
+fn extra_metrics_tell_the_limits_and_the_size() {
+    let options = PageOptions { extra_metrics: true, sample_limit: 1, ..PageOptions::default() };
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
+    let extra = |batch: &ScrapeBatch| {
+        assert_eq!(batch.series[5].get("__name__"), Some("scrape_timeout_seconds"));
+        assert_eq!(batch.series[6].get("__name__"), Some("scrape_sample_limit"));
+        assert_eq!(batch.series[7].get("__name__"), Some("scrape_body_size_bytes"));
+        [batch.values[5], batch.values[6], batch.values[7]]
+    };
+    assert_eq!(extra(&scrapes.good("a 1\n")), [10.0, 1.0, 4.0]);
+    assert_eq!(extra(&scrapes.complete(Some("a 1\nb 1\n")).batch), [10.0, 1.0, 8.0], "it arrived, but fails");
+    assert_eq!(extra(&scrapes.complete(Some("")).batch), [10.0, 1.0, 0.0]);
+    assert_eq!(extra(&scrapes.failure()), [10.0, 1.0, 0.0]);
+    let too_large = scrapes.cycle.complete_without_page(-1, None, 190_000, Duration::ZERO);
+    assert_eq!(extra(&too_large.batch), [10.0, 1.0, -1.0]);
+    assert_eq!(scrapes.cycle.end_of_run(200_000).unwrap().len(), 8);
+}
+
+#[test]
+fn a_page_that_brings_too_many_series_into_the_process_fails() {
+    let mut scrapes = Scrapes::with(PageOptions::default(), SampleRules::default(), SeriesTable::with_series_max(7));
+    assert_eq!(samples(&scrapes.good("a 1\nb 1\n")), ["a 1", "b 1"], "beside five report series");
+    let result = scrapes.complete(Some("a 1\nc 1\n"));
+    assert_eq!(result.error, Some(PageError::MaxSeries(7)));
+    assert_eq!(report(&result.batch)[0], 0.0);
+    assert_eq!(samples(&scrapes.good("a 1\nb 1\n")), ["a 1", "b 1"]);
+    scrapes.good("a 1\n");
+    // Whoever holds a batch holds its series.
+    drop(result);
+    assert_eq!(samples(&scrapes.good("a 1\nc 1\n")), ["a 1", "c 1"], "in the place of b");
 }
 
 mod against_a_plain_model {

@@ -1,8 +1,8 @@
 //! Why no page arrived.
 
-use super::content_type::ContentTypeError;
+use super::gunzip::GunzipError;
 use crate::http_client::HttpError;
-use crate::model::format_duration;
+use crate::model::{format_duration, format_size};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,15 +14,26 @@ pub enum FetchError {
     TimedOut(Duration),
     /// The status, with its text, as Prometheus shows it.
     Status(String),
-    /// A compression that was not asked for.
+    /// A compression that is never asked for.
     ContentEncoding(String),
-    ContentType(ContentTypeError),
+    Gunzip(GunzipError),
+    /// Prometheus's `body_size_limit`.
+    BodySizeLimit {
+        bytes_limit: u64,
+    },
     PageTooLarge {
         bytes_max: usize,
     },
     LineTooLong {
         bytes_max: usize,
     },
+}
+
+impl FetchError {
+    /// The page was larger than it may be.
+    pub fn is_size_limit(&self) -> bool {
+        matches!(self, FetchError::BodySizeLimit { .. } | FetchError::PageTooLarge { .. })
+    }
 }
 
 impl From<HttpError> for FetchError {
@@ -43,7 +54,10 @@ impl fmt::Display for FetchError {
             FetchError::ContentEncoding(encoding) => {
                 write!(f, "the target compresses its page ({encoding:?}) though it was asked not to")
             }
-            FetchError::ContentType(error) => error.fmt(f),
+            FetchError::Gunzip(error) => write!(f, "the page comes compressed, but {error}"),
+            FetchError::BodySizeLimit { bytes_limit } => {
+                write!(f, "body size limit exceeded: the page has {} or more", format_size(*bytes_limit))
+            }
             FetchError::PageTooLarge { bytes_max } => {
                 write!(f, "body size limit exceeded: the page is larger than {bytes_max} bytes")
             }

@@ -1,11 +1,14 @@
 //! Fetching from servers that behave, and from servers that don't.
 
-use super::{ContentTypeError, FetchError, FetchLimits, Fetcher, ScrapeError, Scraper};
+use super::{
+    ContentTypeError, FetchError, FetchLimits, Fetcher, Format, GunzipError, PageError, ScrapeError, ScrapeOptions,
+    Scraper,
+};
 use crate::clock::SystemClock;
 use crate::counters::Counters;
 use crate::http_client::{HttpClient, HttpClientOptions, HttpError, Resolver};
 use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
-use crate::model::{LabelsBuilder, Scheme, Target};
+use crate::model::{LabelsBuilder, PageOptions, Scheme, ScrapeProtocol, SeriesTable, Target};
 use crate::secrets::SecretSource;
 use crate::tls::TlsOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -63,12 +66,25 @@ fn sized(body: &str) -> String {
     format!("{OK}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
+fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("{OK}Content-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    bytes.extend(miniz_oxide::deflate::compress_to_vec(data, 6));
+    bytes.extend(crc32fast::hash(data).to_le_bytes());
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes
+}
+
 fn fetcher(url: String) -> Fetcher {
     fetcher_within(url, Duration::from_secs(5), FetchLimits::default(), TlsOptions::default())
 }
 
 fn fetcher_within(url: String, timeout: Duration, limits: FetchLimits, tls: TlsOptions) -> Fetcher {
-    Fetcher::new(url, timeout, limits, client(tls))
+    Fetcher::new(url, timeout, Rc::default(), limits, client(tls))
 }
 
 fn client(tls: TlsOptions) -> Rc<HttpClient> {
@@ -77,7 +93,7 @@ fn client(tls: TlsOptions) -> Rc<HttpClient> {
 
 fn fetch(fetcher: &mut Fetcher) -> Result<String, FetchError> {
     let page = smol::block_on(fetcher.fetch());
-    page.map(|(page, _)| String::from_utf8(page.to_vec()).unwrap())
+    page.map(|fetched| String::from_utf8(fetched.page.to_vec()).unwrap())
 }
 
 fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<String, FetchError> {
@@ -109,8 +125,11 @@ fn requests_look_like_those_of_prometheus() {
     assert!(request.starts_with("GET /metrics?x=y HTTP/1.1\r\n"), "{request}");
     for header in [
         format!("host: {address}"),
-        "accept: text/plain;version=0.0.4;q=0.6,*/*;q=0.5".into(),
-        "accept-encoding: identity".into(),
+        "accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,\
+         application/openmetrics-text;version=0.0.1;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+         text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
+            .into(),
+        "accept-encoding: gzip".into(),
         format!("user-agent: Narthex/{}", env!("CARGO_PKG_VERSION")),
         "x-prometheus-scrape-timeout-seconds: 5".into(),
     ] {
@@ -155,31 +174,95 @@ fn a_connection_is_not_kept_when_the_target_closes_it_or_says_too_much() {
 #[test]
 fn answers_that_are_no_page_say_why() {
     let status = |status: &str| format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\noops");
-    let typed = |header: &str| format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 4\r\n\r\na 1\n");
-    let blank = FetchError::ContentType(ContentTypeError::Blank);
-    let unsupported = |text: &str| FetchError::ContentType(ContentTypeError::Unsupported(text.into()));
-    let html = unsupported("text/html; charset=utf-8");
     let cases = [
-        (status("500 Internal Server Error"), FetchError::Status("500 Internal Server Error".into())),
-        (status("404 Not Found"), FetchError::Status("404 Not Found".into())),
-        (status("302 Found"), FetchError::Status("302 Found".into())),
+        (status("500 Internal Server Error").into(), FetchError::Status("500 Internal Server Error".into())),
+        (status("404 Not Found").into(), FetchError::Status("404 Not Found".into())),
+        (status("302 Found").into(), FetchError::Status("302 Found".into())),
         ("HTTP/1.1 204 No Content\r\n\r\n".into(), FetchError::Status("204 No Content".into())),
-        (typed(""), blank),
-        (typed("Content-Type: text/html; charset=utf-8\r\n"), html),
-        (typed("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n"), FetchError::ContentEncoding("gzip".into())),
-        (format!("{OK}Content-Length: 9\r\n\r\na 1\n"), FetchError::Http(HttpError::Truncated)),
-        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n5\r\na 1\n"), FetchError::Http(HttpError::Truncated)),
-        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n"), FetchError::Http(HttpError::Truncated)),
+        (encoded("zstd", b"a 1\n"), FetchError::ContentEncoding("zstd".into())),
+        (encoded("gzip", b"a 1\n"), FetchError::Gunzip(GunzipError::Header)),
+        (encoded("gzip", b""), FetchError::Gunzip(GunzipError::Truncated)),
+        (format!("{OK}Content-Length: 9\r\n\r\na 1\n").into(), FetchError::Http(HttpError::Truncated)),
+        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n5\r\na 1\n").into(), FetchError::Http(HttpError::Truncated)),
+        (
+            format!("{OK}Transfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n").into(),
+            FetchError::Http(HttpError::Truncated),
+        ),
         (OK.into(), FetchError::Http(HttpError::Truncated)),
-        (String::new(), FetchError::Http(HttpError::Unanswered)),
+        (Vec::new(), FetchError::Http(HttpError::Unanswered)),
     ];
     for (answer, error) in cases {
-        assert_eq!(fetch_once(answer.as_bytes()), Err(error), "{answer}");
+        assert_eq!(fetch_once(&*answer), Err(error), "{}", String::from_utf8_lossy(&answer));
     }
     assert_eq!(
         FetchError::Status("500 Internal Server Error".into()).to_string(),
         "server returned HTTP status 500 Internal Server Error"
     );
+}
+
+#[test]
+fn pages_may_come_compressed() {
+    let long = "metric{label=\"value\"} 1\n".repeat(20_000);
+    for (answer, page) in [
+        (encoded("gzip", &gzip(b"a 1\n")), "a 1\n"),
+        (encoded("gzip", &[gzip(b"a 1\n"), gzip(b"b 2\n")].concat()), "a 1\nb 2\n"),
+        (encoded("gzip", &gzip(long.as_bytes())), &*long),
+        (encoded("identity", b"a 1\n"), "a 1\n"),
+        // As in Prometheus, which takes the page for what it is.
+        (encoded("utf-8", b"a 1\n"), "a 1\n"),
+    ] {
+        assert_eq!(fetch_once(answer).as_deref(), Ok(page));
+    }
+    let whole = gzip(b"a 1\n");
+    assert_eq!(fetch_once(encoded("gzip", &whole[..20])), Err(FetchError::Gunzip(GunzipError::Truncated)));
+}
+
+#[test]
+fn a_gzip_bomb_is_cut_short() {
+    let bomb = gzip(&b"a 1\n".repeat(5_000_000));
+    assert!(bomb.len() < 50_000, "{} bytes make 20 MB", bomb.len());
+    let error = FetchError::PageTooLarge { bytes_max: FetchLimits::default().page_bytes_max };
+    assert_eq!(fetch_once(encoded("gzip", &bomb)), Err(error));
+}
+
+#[test]
+fn the_body_size_limit_is_that_of_the_inflated_page() {
+    for (limit, fails) in [(0, false), (400, true), (401, false)] {
+        for answer in [encoded("gzip", &gzip(&b"a 1\n".repeat(100))), encoded("", &b"a 1\n".repeat(100))] {
+            let (address, _requests) = answering(answer, false);
+            let limits = FetchLimits { body_size_bytes_limit: limit, ..FetchLimits::default() };
+            let url = format!("http://{address}/metrics");
+            let mut fetcher = fetcher_within(url, Duration::from_secs(5), limits, TlsOptions::default());
+            assert_eq!(fetch(&mut fetcher).err(), fails.then_some(FetchError::BodySizeLimit { bytes_limit: limit }));
+        }
+    }
+}
+
+#[test]
+fn a_page_is_in_the_format_that_its_content_type_or_else_the_fallback_says() {
+    let typed = |header: &str| format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 4\r\n\r\na 1\n");
+    let unsupported = |text: &str| Err(ContentTypeError::Unsupported(text.into()));
+    for (header, format) in [
+        ("", Err(ContentTypeError::Blank)),
+        ("Content-Type: \r\n", Err(ContentTypeError::Blank)),
+        ("Content-Type: text/html; charset=utf-8\r\n", unsupported("text/html; charset=utf-8")),
+        ("Content-Type: \u{ff}/x\r\n", Err(ContentTypeError::Malformed("\u{fffd}/x".into()))),
+        ("Content-Type: text/plain\r\n", Ok(Format::Text)),
+        ("Content-Type: application/openmetrics-text; version=1.0.0\r\n", Ok(Format::OpenMetrics)),
+    ] {
+        let answer: Vec<u8> = typed(header).chars().map(|c| c as u8).collect();
+        let (address, _requests) = answering(answer, false);
+        for fallback_protocol in [None, Some(ScrapeProtocol::OpenMetricsText0_0_1)] {
+            let options = PageOptions { fallback_protocol, ..PageOptions::default() };
+            let client = client(TlsOptions::default());
+            let url = format!("http://{address}/metrics");
+            let limits = FetchLimits::default();
+            let mut fetcher = Fetcher::new(url, Duration::from_secs(5), Rc::new(options), limits, client);
+            let expected =
+                if fallback_protocol.is_none() { format.clone() } else { format.clone().or(Ok(Format::OpenMetrics)) };
+            assert_eq!(smol::block_on(fetcher.fetch()).unwrap().format, expected, "{header}");
+        }
+    }
 }
 
 #[test]
@@ -195,7 +278,7 @@ fn garbage_is_refused() {
 
 #[test]
 fn endless_pages_and_lines_are_cut_short() {
-    let limits = FetchLimits { page_bytes_max: 50_000, line_bytes_max: 1000 };
+    let limits = FetchLimits { page_bytes_max: 50_000, line_bytes_max: 1000, ..FetchLimits::default() };
     let endless = |line: &'static [u8]| {
         server(move |_, mut connection| {
             connection.write_all(format!("{OK}\r\n").as_bytes()).unwrap();
@@ -340,7 +423,8 @@ fn a_scraper_joins_it_all() {
     let counters = Rc::new(Counters::default());
     let scraper = |target: Target| {
         let client = client(TlsOptions::default());
-        Scraper::new(Rc::new(target), 3, Rc::default(), Rc::default(), counters.clone(), client).unwrap()
+        let options = ScrapeOptions::default();
+        Scraper::new(Rc::new(target), 3, options, Rc::new(SeriesTable::new()), counters.clone(), client).unwrap()
     };
     let clock = SystemClock::new();
     let result = smol::block_on(scraper(target.clone()).scrape(&clock, 1000));
@@ -353,7 +437,10 @@ fn a_scraper_joins_it_all() {
     let result = smol::block_on(scraper(refused).scrape(&clock, 2000));
     assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Http(HttpError::Url(_))))));
     assert_eq!(result.batch.values[0], 0.0);
-    assert_eq!((counters.scrapes.get(), counters.scrapes_failed.get()), (2, 1));
+    let (typeless, _requests) = answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n", false);
+    let result = smol::block_on(scraper(Target { address: typeless, ..target.clone() }).scrape(&clock, 3000));
+    assert_eq!(result.error, Some(ScrapeError::Page(PageError::ContentType(ContentTypeError::Blank))));
+    assert_eq!((counters.scrapes.get(), counters.scrapes_failed.get()), (3, 2));
 
     let too_many = ScrapeError::of_target_count(3, Some(2)).unwrap();
     assert!(too_many.to_string().starts_with("target_limit exceeded (number of targets: 3, limit: 2)"));

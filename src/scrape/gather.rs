@@ -4,9 +4,11 @@
 //! that are newer than what went before. What it refuses is counted by cause.
 
 use super::cache::Place;
+use super::extras::GatheredExtras;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SAMPLE_AHEAD_MAX_MS};
-use crate::model::OwnTimestamp;
+use crate::model::{Histogram, OwnTimestamp, PageOptions};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// What a scrape reports of the samples on its page, with Prometheus's meaning of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,11 +25,12 @@ pub struct SampleCounts {
 }
 
 /// A further sample of a series that the batch already has one of.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Repeat {
     pub position: u32,
     pub value: f64,
     pub timestamp_ms: i64,
+    pub histogram: Option<Rc<Histogram>>,
 }
 
 pub struct Gathered {
@@ -39,11 +42,19 @@ pub struct Gathered {
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
+    pub extras: GatheredExtras,
+    /// Lines whose series relabelling drops.
+    pub dropped: usize,
     /// Newest sample and number of samples of the series in `repeats`.
     repeated: HashMap<u32, (i64, usize)>,
     /// Of all samples to which the page gives no time.
     pub timestamp_ms: i64,
     newest_allowed_ms: i64,
+    /// Whether series with times of their own are followed for staleness like any other.
+    tracks_own: bool,
+    /// Samples that may still be taken; `None` without a limit.
+    room: Option<usize>,
+    past_limit: bool,
     /// Positions below are the report series': what the page says of them is refused.
     report_len: usize,
 }
@@ -54,7 +65,7 @@ pub struct TooManyRepeats;
 
 impl Gathered {
     /// For a page scraped at `timestamp_ms` and complete at `now_ms`, with about `capacity` series.
-    pub fn new(report_len: usize, capacity: usize, timestamp_ms: i64, now_ms: i64) -> Self {
+    pub fn new(options: &PageOptions, report_len: usize, capacity: usize, timestamp_ms: i64, now_ms: i64) -> Self {
         let mut values = Vec::with_capacity(capacity);
         values.resize(report_len, 0.0);
         Gathered {
@@ -63,11 +74,32 @@ impl Gathered {
             refused: Vec::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
+            extras: GatheredExtras::default(),
+            dropped: 0,
             repeated: HashMap::new(),
             timestamp_ms,
             newest_allowed_ms: now_ms.saturating_add(SAMPLE_AHEAD_MAX_MS),
+            tracks_own: options.track_timestamps_staleness,
+            room: Some(options.sample_limit).filter(|limit| *limit > 0),
+            past_limit: false,
             report_len,
         }
+    }
+
+    /// Whether `sample_limit` allows this sample. Prometheus counts each that it tries to append: not the second of a
+    /// series without times, but those that are refused for their time. One that is not allowed still counts as scraped.
+    pub fn has_room_for(&mut self, place: Place, own_ms: Option<i64>) -> bool {
+        let appends = own_ms.is_some() || self.is_first(place);
+        let Some(room) = self.room.as_mut().filter(|_| appends) else { return true };
+        self.past_limit = *room == 0;
+        *room = room.saturating_sub(1);
+        self.counts.after_relabeling += u64::from(self.past_limit);
+        !self.past_limit
+    }
+
+    /// More samples came than `sample_limit` allows.
+    pub fn is_past_limit(&self) -> bool {
+        self.past_limit
     }
 
     /// A sample without a time of its own.
@@ -80,11 +112,11 @@ impl Gathered {
         }
     }
 
-    /// A sample to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
+    /// A sample, or histogram and its sum, to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
     pub fn add_at(
         &mut self,
         place: Place,
-        sample: f64,
+        (sample, histogram): (f64, Option<Rc<Histogram>>),
         at_ms: i64,
         newest_ms: Option<i64>,
     ) -> Result<(), TooManyRepeats> {
@@ -116,7 +148,7 @@ impl Gathered {
                 self.own_timestamps.push(OwnTimestamp { index: place.position, timestamp_ms: at_ms });
                 self.accept(place, sample);
             }
-            None => self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms })?,
+            None => self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?,
         }
         Ok(())
     }
@@ -130,15 +162,21 @@ impl Gathered {
         if self.repeats.len() == *count {
             self.repeats.push(Vec::new());
         }
+        *newest_ms = sample.timestamp_ms;
         self.repeats[*count].push(sample);
-        (*newest_ms, *count) = (sample.timestamp_ms, *count + 1);
+        *count += 1;
         Ok(())
     }
 
-    /// Whether the sample at this position has a time of its own, or had one and was refused: such a series is not
-    /// followed for staleness.
+    /// Whether the series at this position is not followed for staleness: its sample has a time of its own, or was refused
+    /// for that.
     pub fn is_untracked(&self, position: u32) -> bool {
-        self.own_index(position).is_some() || self.refused.binary_search(&position).is_ok()
+        !self.tracks_own && self.own_index(position).is_some() || self.refused.binary_search(&position).is_ok()
+    }
+
+    /// How many series are.
+    pub fn untracked_len(&self) -> usize {
+        self.refused.len() + if self.tracks_own { 0 } else { self.own_timestamps.len() }
     }
 
     /// The time of the newest sample taken at this position, if any was.

@@ -12,42 +12,67 @@
 //! takes the batches. Each format has a parser behind `parser`, chosen by `content_type`; relabelling goes into
 //! `sample_labels`, limits into `gather`.
 
+mod body;
 mod cache;
 mod content_type;
 mod cycle;
 mod entry;
 mod exemplar;
+mod extras;
 mod fetch;
 mod fetch_error;
 mod gather;
 mod go_float;
+mod gunzip;
+mod negotiation;
 mod openmetrics;
 mod page_error;
 mod parser;
+mod protobuf;
+mod protobuf_error;
+mod protobuf_metric;
+mod protobuf_series;
+mod report;
+mod resolution;
 mod sample_labels;
 mod schedule;
 mod series_text;
+mod start_timestamp;
 mod text;
 mod text_error;
+mod wire;
 
 #[cfg(test)]
+mod client_model;
+#[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
 mod cycle_tests;
+#[cfg(test)]
+mod extras_tests;
 #[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod openmetrics_tests;
 #[cfg(test)]
+mod protobuf_tests;
+#[cfg(test)]
 mod text_tests;
 
+pub use body::{Body, FetchLimits};
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
-pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
+pub use entry::{Entry, NORMAL_NAN_BITS, Native, Sample};
 pub use exemplar::{Exemplar, ExemplarText};
-pub use fetch::{FetchLimits, Fetcher};
+pub use fetch::{Fetched, Fetcher};
 pub use fetch_error::FetchError;
+pub use gunzip::{Gunzip, GunzipError};
 pub use openmetrics::OpenMetricsParser;
 pub use page_error::PageError;
 pub use parser::Parser;
+pub use protobuf::{HistogramForms, ProtobufParser};
+pub use protobuf_error::ProtobufError;
+pub use resolution::{TooManyBuckets, limit as limit_buckets, schema_of_factor};
 pub use sample_labels::SampleLabelsError;
 pub use schedule::{Schedule, offset_seed};
 pub use series_text::{MetricType, SeriesText};
@@ -57,7 +82,7 @@ pub use text_error::TextError;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::http_client::HttpClient;
-use crate::model::{LabelsError, ScrapeBatch, SeriesTable, Target};
+use crate::model::{LabelsError, PageOptions, ScrapeBatch, SeriesTable, Target};
 use crate::relabel::SampleRules;
 use std::fmt;
 use std::rc::Rc;
@@ -107,6 +132,15 @@ pub struct ScrapeResult {
     pub duration: Duration,
 }
 
+/// How a job's targets are scraped; cloning copies pointers.
+#[derive(Clone, Debug, Default)]
+pub struct ScrapeOptions {
+    /// How pages are asked for and taken.
+    pub page: Rc<PageOptions>,
+    /// From what a page exposes to samples.
+    pub rules: Rc<SampleRules>,
+}
+
 /// Scrapes one target, again and again.
 pub struct Scraper {
     cycle: Cycle,
@@ -119,17 +153,19 @@ impl Scraper {
     pub fn new(
         target: Rc<Target>,
         number: u32,
-        rules: Rc<SampleRules>,
+        options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
         client: Rc<HttpClient>,
     ) -> Result<Scraper, LabelsError> {
-        let fetcher = Fetcher::new(target.url(), target.timeout, FetchLimits::default(), client);
+        let page = options.page.clone();
+        let limits = FetchLimits { body_size_bytes_limit: page.body_size_bytes_limit, ..FetchLimits::default() };
+        let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, client);
         let fetcher = match target.socket() {
-            Some(path) => fetcher.over_socket(path.into()),
+            Some(path) => fetcher.over_socket(path),
             None => fetcher,
         };
-        Ok(Scraper { cycle: Cycle::new(number, target, rules, table, counters)?, fetcher })
+        Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })
     }
 
     /// One scrape, whose samples get `timestamp_ms` unless the page says otherwise. Takes no longer than the target's
@@ -138,11 +174,21 @@ impl Scraper {
         let started = clock.monotonic();
         let fetched = self.fetcher.fetch().await;
         let duration = clock.monotonic().saturating_sub(started);
-        let (page, fetch_error) = match fetched {
-            Ok(page) => (Some(page), None),
-            Err(error) => (None, Some(ScrapeError::Fetch(error))),
+        let (result, fetch_error) = match fetched {
+            Ok(Fetched { page, format: Ok(format) }) => {
+                (self.cycle.complete(Some((page, format)), timestamp_ms, duration), None)
+            }
+            Ok(Fetched { page, format: Err(error) }) => {
+                let (bytes, error) = (page.len() as i64, Some(PageError::ContentType(error)));
+                (self.cycle.complete_without_page(bytes, error, timestamp_ms, duration), None)
+            }
+            Err(error) => {
+                let bytes = if error.is_size_limit() { -1 } else { 0 };
+                let result = self.cycle.complete_without_page(bytes, None, timestamp_ms, duration);
+                (result, Some(ScrapeError::Fetch(error)))
+            }
         };
-        let CycleResult { batch, more, error } = self.cycle.complete(page, timestamp_ms, duration);
+        let CycleResult { batch, more, error } = result;
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
     }
 

@@ -37,7 +37,10 @@ fn keys_that_are_not_read_are_refused() {
             "[buffer]\ndirectory = 'x'",
             "n.toml:2: buffer.directory: unknown key; the keys here are path, size, segment_size, erase_block, program_unit, commit_interval, commit_interval_max, write_budget, rated_cycles",
         ),
-        ("b = 1\na = 1", "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer"),
+        (
+            "b = 1\na = 1",
+            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits",
+        ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.static_configs]]\ntarget = ['a']",
             "n.toml:4: scrape_configs.static_configs.target: unknown key; did you mean targets?",
@@ -48,16 +51,21 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "\"a\\nb\" = 1",
-            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer",
+            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits",
         ),
-        ("rule_files = []", "n.toml:1: rule_files: is not supported by Narthex; remove it"),
         (
-            "[[scrape_configs]]\njob_name = 'a'\nscrape_native_histograms = false",
-            "n.toml:3: scrape_configs.scrape_native_histograms: is not supported by Narthex; remove it",
+            "rule_files = []",
+            "n.toml:1: rule_files: is not supported: rules are evaluated where the samples are sent to",
+        ),
+        (
+            "[[scrape_configs]]\njob_name = 'a'\nkeep_dropped_targets = 10",
+            "n.toml:3: scrape_configs.keep_dropped_targets: is not supported: dropped targets are counted, not kept in \
+             memory",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.consul_sd_configs]]",
-            "n.toml:3: scrape_configs.consul_sd_configs: is not supported by Narthex; remove it",
+            "n.toml:3: scrape_configs.consul_sd_configs: is not supported: it asks a data centre's own interface; have its \
+             machines written to a file, or served by HTTP",
         ),
         (
             "[[remote_write]]\nurl = 'http://a'\n[remote_write.metadata_config]",
@@ -148,6 +156,60 @@ fn timing_that_can_not_be_is_refused() {
             "n.toml:3: scrape_configs.scrape_timeout: \"1m1s\" is longer than the scrape_interval; write at most \"1m\"",
         ),
     ]);
+}
+
+#[test]
+fn pages_that_can_not_be_asked_for_are_refused() {
+    for (line, problem) in [
+        (
+            "scrape_protocols = ['text']",
+            "scrape_protocols: \"text\" is not a protocol; write one of PrometheusProto, OpenMetricsText1.0.0, \
+             OpenMetricsText0.0.1, PrometheusText1.0.0, PrometheusText0.0.4",
+        ),
+        (
+            "scrape_protocols = []",
+            "scrape_protocols: is empty; write a list such as [\"OpenMetricsText1.0.0\", \"PrometheusText0.0.4\"]",
+        ),
+        (
+            "scrape_protocols = ['PrometheusText0.0.4', 'PrometheusText0.0.4']",
+            "scrape_protocols: \"PrometheusText0.0.4\" stands twice; write it once",
+        ),
+        (
+            "metric_name_escaping_scheme = 'none'",
+            "metric_name_escaping_scheme: \"none\" is not an escaping scheme; write one of allow-utf-8, underscores, \
+             dots, values",
+        ),
+        (
+            "metric_name_escaping_scheme = 'allow-utf-8'\nmetric_name_validation_scheme = 'legacy'",
+            "metric_name_escaping_scheme: asks for names that metric_name_validation_scheme \"legacy\" forbids; write \
+             \"underscores\"",
+        ),
+        (
+            "native_histogram_min_bucket_factor = 'x'",
+            "native_histogram_min_bucket_factor: is a string; write a number such as 1.1",
+        ),
+        (
+            "native_histogram_min_bucket_factor = -1.5",
+            "native_histogram_min_bucket_factor: is -1.5; write a number such as 1.1",
+        ),
+        ("sample_limit = -1", "sample_limit: is -1; write a number from 0 to 2147483648"),
+        (
+            "convert_classic_histograms_to_nhcb = true",
+            "convert_classic_histograms_to_nhcb: is not supported, since the buckets of a page would have to be held \
+             until its end; classic histograms are sent as they are: write false",
+        ),
+        (
+            "scrape_failure_log_file = 'x'",
+            "scrape_failure_log_file: is not supported: a file of failures would wear the flash out; they are in the log",
+        ),
+    ] {
+        let text = format!("[[scrape_configs]]\njob_name = 'a'\n{line}");
+        assert_mistakes(&[(&text, &format!("n.toml:3: scrape_configs.{problem}"))]);
+    }
+    assert_mistakes(&[(
+        "limits.max_series = 0",
+        "n.toml:1: limits.max_series: is 0; write a number from 1 to 16777216",
+    )]);
 }
 
 #[test]
@@ -331,9 +393,9 @@ fn queues_and_protocols_that_can_not_be_are_refused() {
             "n.toml:3: remote_write.remote_timeout: is zero; write a duration such as \"15s\", or leave the key out",
         ),
         (
-            "[[remote_write]]\nurl = 'http://a'\nprotobuf_message = 'io.prometheus.write.v2.Request'",
-            "n.toml:3: remote_write.protobuf_message: \"io.prometheus.write.v2.Request\" is not supported; write \
-             \"prometheus.WriteRequest\"",
+            "[[remote_write]]\nurl = 'http://a'\nprotobuf_message = 'io.prometheus.write.v3.Request'",
+            "n.toml:3: remote_write.protobuf_message: \"io.prometheus.write.v3.Request\" is not supported; write \
+             \"auto\", \"prometheus.WriteRequest\" or \"io.prometheus.write.v2.Request\"",
         ),
         (
             "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_samples_per_send = 0",

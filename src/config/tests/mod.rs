@@ -6,7 +6,7 @@ mod relabelling;
 
 use super::*;
 use crate::http_client::HttpClientOptions;
-use crate::model::{Scheme, Secret};
+use crate::model::{EscapingScheme, PageOptions, Scheme, ScrapeProtocol, Secret};
 use crate::remote_write::QueueOptions;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -47,6 +47,7 @@ fn a_small_file_gets_prometheus_defaults() {
     let [job] = &config.jobs[..] else { panic!("one job") };
     assert_eq!((job.interval, job.timeout), (Duration::from_secs(60), Duration::from_secs(10)));
     assert_eq!((job.scheme, job.metrics_path.as_str()), (Scheme::Http, "/metrics"));
+    assert_eq!(*job.page, PageOptions::default());
     assert_eq!(job.static_configs[0].labels, [("site".to_string(), "north".to_string())]);
     let [endpoint] = &config.endpoints[..] else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.timeout), ("102bbf40", Duration::from_secs(30)));
@@ -80,6 +81,55 @@ fn an_inherited_timeout_is_cut_to_the_interval_as_in_prometheus() {
         let config = valid(&format!("[global]\n{global}\n[[scrape_configs]]\njob_name = 'a'\n{job}"));
         assert_eq!(config.jobs[0].timeout, Duration::from_millis(timeout_ms), "{global} {job}");
     }
+}
+
+#[test]
+fn jobs_inherit_what_is_said_of_pages_as_in_prometheus() {
+    let page = |global: &str, job: &str| {
+        let config = valid(&format!("[global]\n{global}\n[[scrape_configs]]\njob_name = 'a'\n{job}"));
+        (*config.jobs[0].page).clone()
+    };
+    let defaults = PageOptions::default();
+    let names = |page: PageOptions| page.protocols.into_iter().map(ScrapeProtocol::name).collect::<Vec<_>>().join(" ");
+    let text = "scrape_protocols = ['PrometheusText0.0.4']";
+    for (global, job, protocols) in [
+        ("", "", "OpenMetricsText1.0.0 OpenMetricsText0.0.1 PrometheusText1.0.0 PrometheusText0.0.4"),
+        (text, "", "PrometheusText0.0.4"),
+        (text, "scrape_protocols = ['OpenMetricsText1.0.0']", "OpenMetricsText1.0.0"),
+        (text, "scrape_native_histograms = true", "PrometheusText0.0.4"),
+        (
+            "scrape_native_histograms = true",
+            "",
+            "PrometheusProto OpenMetricsText1.0.0 OpenMetricsText0.0.1 PrometheusText1.0.0 PrometheusText0.0.4",
+        ),
+    ] {
+        assert_eq!(names(page(global, job)), protocols, "{global} {job}");
+    }
+    let limits = "sample_limit = 5\nbody_size_limit = '1KiB'";
+    for (global, job, sample_limit, body_size_bytes_limit) in [
+        ("", "", 0, 0),
+        (limits, "", 5, 1024),
+        (limits, "sample_limit = 0\nbody_size_limit = '0B'", 5, 1024),
+        (limits, "sample_limit = 7\nbody_size_limit = '1B'", 7, 1),
+    ] {
+        let expected = PageOptions { sample_limit, body_size_bytes_limit, ..defaults.clone() };
+        assert_eq!(page(global, job), expected, "{global} {job}");
+    }
+    let job = page("extra_scrape_metrics = true\nmetric_name_escaping_scheme = 'dots'", "");
+    assert_eq!((job.extra_metrics, job.escaping_scheme), (true, EscapingScheme::Dots));
+    let legacy = "metric_name_validation_scheme = 'legacy'";
+    for (global, job, escaping) in [
+        ("", "", "allow-utf-8"),
+        ("", legacy, "underscores"),
+        (legacy, "", "underscores"),
+        (legacy, "metric_name_validation_scheme = 'utf8'", "allow-utf-8"),
+        ("metric_name_escaping_scheme = 'values'", legacy, "underscores"),
+        ("metric_name_escaping_scheme = 'values'", "", "values"),
+        (legacy, "metric_name_escaping_scheme = 'dots'", "dots"),
+    ] {
+        assert_eq!(page(global, job).escaping_scheme.name(), escaping, "{global} {job}");
+    }
+    assert!(!page("extra_scrape_metrics = true", "extra_scrape_metrics = false").extra_metrics);
 }
 
 #[test]

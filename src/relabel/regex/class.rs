@@ -5,8 +5,8 @@ use super::escape::{Escape, parse_escape};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 
 /// Scripts whose names are as short as the codes of others, which Go does not take.
-const SHORT_SCRIPTS: [&str; 12] =
-    ["ahom", "cham", "kawi", "lao", "lisu", "modi", "mro", "newa", "nko", "thai", "toto", "vai"];
+const SHORT_SCRIPTS: [&str; 15] =
+    ["ahom", "cham", "han", "kawi", "lao", "lisu", "miao", "modi", "mro", "newa", "nko", "thai", "toto", "vai", "yi"];
 
 /// Whether classes are read under `(?i)`.
 #[derive(Clone, Copy)]
@@ -143,10 +143,13 @@ fn unicode_class(name: &str) -> Option<ClassUnicode> {
         "any" => return Some(class_of(&[('\0', char::MAX)])),
         "ascii" => return Some(class_of(&[('\0', '\x7f')])),
         "cs" | "surrogate" => return Some(ClassUnicode::empty()),
-        _ if plain.is_empty() || !plain.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return None,
+        // regex-syntax takes `is` for nothing.
+        _ if plain.is_empty() || plain.starts_with("is") || !plain.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            return None;
+        }
         _ => {}
     }
-    let is_code = plain.len() <= 4 && !SHORT_SCRIPTS.contains(&plain.as_str()) && plain != "yi";
+    let is_code = plain.len() <= 4 && !SHORT_SCRIPTS.contains(&plain.as_str());
     let script = if is_code { None } else { look_up("sc", &plain) };
     script.or_else(|| look_up("gc", &plain))
 }
@@ -156,6 +159,11 @@ fn look_up(property: &str, value: &str) -> Option<ClassUnicode> {
     let hir = regex_syntax::parse(&format!(r"\p{{{property}={value}}}")).ok()?;
     match hir.into_kind() {
         HirKind::Class(Class::Unicode(class)) => Some(class),
+        // A class of one character.
+        HirKind::Literal(literal) => {
+            let only = std::str::from_utf8(&literal.0).ok()?.chars().next()?;
+            Some(class_of(&[(only, only)]))
+        }
         _ => None,
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::http_client::{Auth, HttpClientOptions};
 use crate::limits::RETRY_AFTER_MAX;
-use crate::model::Labels;
+use crate::remote_write::encoder::Content;
 use crate::remote_write::options::QueueOptions;
+use crate::remote_write::protocol::ProtobufMessage;
 use crate::remote_write::retry::{Verdict, classify};
 use crate::remote_write::v1;
 use crate::secrets::SecretSource;
@@ -12,6 +13,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+
+mod ways;
 
 /// Long enough for a busy machine; what must time out has a shorter one.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +27,8 @@ fn options(url: String) -> EndpointOptions {
         http: HttpClientOptions::default(),
         headers: Vec::new(),
         queue: QueueOptions::default(),
-        external_labels: Labels::default(),
+        message: ProtobufMessage::default(),
+        content: Content::default(),
         write_relabel: Default::default(),
     }
 }
@@ -47,20 +51,26 @@ fn receiver(answers: Vec<&'static str>) -> (String, JoinHandle<Vec<String>>) {
 
 /// Reads a request to the end of its body and writes the answer; gives the request's head.
 fn exchange(connection: &mut (impl Read + Write), answer: &str) -> String {
+    let Some(head) = read_request(connection) else { return String::new() };
+    connection.write_all(answer.as_bytes()).unwrap();
+    connection.flush().unwrap();
+    head
+}
+
+/// The head of the next request, in small letters; `None` if there is none.
+fn read_request(connection: &mut impl Read) -> Option<String> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         match connection.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
-            _ => return String::new(),
+            _ => return None,
         }
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).unwrap();
-    connection.write_all(answer.as_bytes()).unwrap();
-    connection.flush().unwrap();
-    head
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    connection.read_exact(&mut body).ok()?;
+    Some(head)
 }
 
 fn uplink(options: &EndpointOptions) -> Result<Uplink, UplinkError> {
@@ -142,8 +152,9 @@ fn what_a_receiver_answers_is_taken_down() {
     let broken = outcome_of("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 100\r\n\r\nonly a part");
     assert_eq!(broken.to_string(), "HTTP 500: only a part");
 
-    let moved = outcome_of("HTTP/1.1 308 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(classify(&moved.result), Verdict::Retry { after: Duration::ZERO }, "and it is not followed");
+    let moved = outcome_of("HTTP/1.1 302 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(moved.bytes_sent, 4, "which is not followed");
+    assert_eq!(classify(&moved.result), Verdict::Retry { after: Duration::ZERO });
 }
 
 #[test]
@@ -315,4 +326,22 @@ fn a_ca_file_must_be_there_and_hold_certificates() {
     let tls = TlsOptions { ca: Some(SecretSource::File("/nowhere/ca.pem".into())), ..TlsOptions::default() };
     let error = uplink(&over_tls(tls, options("https://localhost/".into()))).err().unwrap();
     assert!(error.to_string().contains("check the path"), "{error}");
+}
+
+#[test]
+fn what_a_receiver_says_it_has_written_is_read() {
+    let written = |samples, histograms, exemplars| Some(Written { samples, histograms, exemplars });
+    for (headers, expected) in [
+        ("", None),
+        ("X-Prometheus-Remote-Write-Samples-Written: 7\r\n", written(7, 0, 0)),
+        (
+            "x-prometheus-remote-write-histograms-written: 2\r\nX-Prometheus-Remote-Write-Exemplars-Written: 1\r\n",
+            written(0, 2, 1),
+        ),
+        ("X-Prometheus-Remote-Write-Samples-Written: many\r\n", None),
+    ] {
+        let answer = format!("HTTP/1.1 204 No Content\r\n{headers}\r\n");
+        let found = outcome_of(Box::leak(answer.into_boxed_str())).result.unwrap().written;
+        assert_eq!(found, expected, "{headers}");
+    }
 }

@@ -19,6 +19,8 @@ pub(super) struct Owed {
     cut_off: u64,
     /// Given up by the commit that is under way.
     counted_now: Vec<u64>,
+    /// What the sender holds may be given up for the write budget, uncounted, as it may yet be delivered.
+    may_be_held_back: bool,
 }
 
 #[derive(Clone)]
@@ -119,9 +121,10 @@ impl Model {
         })
     }
 
-    /// What a commit gave up for this endpoint to keep to the write budget: the oldest scrapes that are on no flash.
+    /// With a write budget: what a commit gave up for this endpoint to keep to the write budget: the oldest scrapes that are on no flash.
     pub fn held_back(&mut self, endpoint: usize, samples: u64) -> Result<(), Violation> {
         let owed = &mut self.endpoints[endpoint];
+        owed.may_be_held_back = true;
         let at = owed.scrapes.iter().position(|scrape| *scrape >= self.durable_until);
         let at = at.unwrap_or(owed.scrapes.len()).max(owed.held);
         let mut left = samples;
@@ -140,6 +143,10 @@ impl Model {
     /// The commit returned `Ok`; whether it wrote anything, and whether nothing is left in memory only.
     pub fn committed(&mut self, has_written: bool, is_all: bool) {
         for owed in &mut self.endpoints {
+            if std::mem::take(&mut owed.may_be_held_back) {
+                let uncommitted = |scrape: &u64| *scrape >= self.durable_until;
+                owed.gone_if_restarted.extend(owed.scrapes.iter().take(owed.held).copied().filter(uncommitted));
+            }
             owed.gone_if_restarted.extend(
                 self.doubtful.iter().filter(|scrape| owed.scrapes.iter().take(owed.held).any(|h| h == *scrape)),
             );

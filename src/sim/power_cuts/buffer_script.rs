@@ -259,7 +259,9 @@ impl Script<'_> {
         for (endpoint, before) in before.iter().enumerate() {
             let after = self.dropped(endpoint);
             self.model.counted(endpoint, after[0] - before[0], after[1] - before[1])?;
-            self.model.held_back(endpoint, after[2] - before[2])?;
+            if self.world.budget.is_some() {
+                self.model.held_back(endpoint, after[2] - before[2])?;
+            }
         }
         let (has_written, has_synced) = (!journal.is_empty(), journal.has_synced_write());
         let mut survivor = None;
