@@ -27,9 +27,6 @@ pub mod http_server;
 pub mod import;
 pub mod limits;
 pub mod model;
-#[cfg(test)]
-#[path = "../tests/support/extras.rs"]
-mod random_extras;
 pub mod relabel;
 pub mod remote_write;
 pub mod ring;

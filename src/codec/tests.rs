@@ -1,7 +1,7 @@
 use super::{CodecError, SegmentCodec};
 use crate::model;
+use crate::model::random_extras as random;
 use crate::model::{LabelsBuilder, OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Series, SeriesTable};
-use crate::random_extras as random;
 use proptest::prelude::*;
 use std::rc::Rc;
 

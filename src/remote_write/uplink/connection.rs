@@ -68,7 +68,7 @@ impl Connector for RouteConnector {
         };
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         let prefix = self.route.asks_proxy().map(|_| absolute_form(details.uri));
-        Ok(Some(Connection { socket, tls, buffers, prefix, is_at_request: true }))
+        Ok(Some(Connection { socket, tls, buffers, prefix, is_at_request: true, takes_no_more: false }))
     }
 }
 
@@ -120,6 +120,8 @@ pub(super) struct Connection {
     prefix: Option<String>,
     /// What goes out next is the first of a request.
     is_at_request: bool,
+    /// The other side has closed within a request. It may have answered: one that finds a request too large says so and closes.
+    takes_no_more: bool,
 }
 
 impl Transport for Connection {
@@ -130,13 +132,20 @@ impl Transport for Connection {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.socket.deadline = deadline(&timeout);
         let is_at_request = std::mem::replace(&mut self.is_at_request, false);
+        if self.takes_no_more {
+            return Ok(());
+        }
         let output = &self.buffers.output()[..amount];
         let written = match (&mut self.tls, self.prefix.as_ref().filter(|_| is_at_request)) {
             (Some(tls), _) => write_all(&mut Stream::new(&mut **tls, &mut self.socket), output),
             (None, Some(prefix)) => self.socket.write_all(&with_prefix(output, prefix)),
             (None, None) => self.socket.write_all(output),
         };
-        written.map_err(|error| in_time(error, &timeout))
+        match written {
+            Err(error) if !is_at_request && is_hang_up(&error) => self.takes_no_more = true,
+            written => written.map_err(|error| in_time(error, &timeout))?,
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
@@ -153,7 +162,8 @@ impl Transport for Connection {
     }
 
     fn is_open(&mut self) -> bool {
-        self.socket.tcp.set_nonblocking(true).is_ok()
+        !self.takes_no_more
+            && self.socket.tcp.set_nonblocking(true).is_ok()
             && self.is_quiet()
             && self.socket.tcp.set_nonblocking(false).is_ok()
     }
@@ -185,6 +195,11 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connection")
     }
+}
+
+/// Whether the other side has closed the connection.
+pub(super) fn is_hang_up(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
 fn is_nothing_yet(read: &io::Result<usize>) -> bool {

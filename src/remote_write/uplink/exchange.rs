@@ -1,6 +1,6 @@
 //! One exchange by ureq: what blocks, on a thread of the pool.
 
-use super::connection::{NoLookup, RouteConnector};
+use super::connection::{NoLookup, RouteConnector, is_hang_up};
 use crate::http_client::{HttpError, IDLE_MAX, Route};
 use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::tls::TlsFailure;
@@ -127,10 +127,8 @@ impl Exchange {
             ureq::Error::Timeout(_) => return Broken::Late,
             ureq::Error::Io(error) if is_of_tls(&error) => self.line.route.handshake_failed(TlsFailure::from(&error)),
             ureq::Error::Io(error) => match error.kind() {
-                ErrorKind::UnexpectedEof
-                | ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::BrokenPipe => HttpError::Unanswered,
+                ErrorKind::UnexpectedEof => HttpError::Unanswered,
+                _ if is_hang_up(&error) => HttpError::Unanswered,
                 _ => sending(error.to_string()),
             },
             ureq::Error::LargeResponseHeader(..) => HttpError::HeadTooLarge,

@@ -19,7 +19,8 @@ const SEGMENTS: u32 = 40;
 pub(super) fn run(seed: u64, _: Thoroughness, tally: &Tally) -> Result<(), Violation> {
     let mut random = fastrand::Rng::with_seed(seed);
     let (flash, layout) = flash(seed, SEGMENTS, &mut random);
-    let pages = Pages::new(random.u64(10..200));
+    let mut pages = Pages::new(random.u64(10..200));
+    pages.asks_twice = true;
     let written = random.u64(4..24);
     let mut device = Device::boot(flash.clone(), layout, pages)?;
     for _ in 0..written {

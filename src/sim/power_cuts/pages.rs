@@ -19,6 +19,8 @@ const UNREADABLE: &str = "1 opens";
 /// Every third page is wide, as many samples as this.
 pub(super) struct Pages {
     wide: u64,
+    /// Windows are asked for again before they are acknowledged.
+    pub asks_twice: bool,
     pub table: Rc<SeriesTable>,
     lists: HashMap<(u64, u64), Rc<[Series]>>,
 }
@@ -33,12 +35,12 @@ pub(super) struct Piece {
 
 impl Pages {
     pub fn new(wide: u64) -> Pages {
-        Pages { wide, table: Rc::default(), lists: HashMap::new() }
+        Pages { wide, asks_twice: false, table: Rc::default(), lists: HashMap::new() }
     }
 
     /// The same pages, for another process.
     pub fn copy(&self) -> Pages {
-        Pages::new(self.wide)
+        Pages { asks_twice: self.asks_twice, ..Pages::new(self.wide) }
     }
 
     pub fn width(&self, scrape: u64) -> u64 {
@@ -101,6 +103,9 @@ impl Pages {
             });
             ensure(is_next, "2 nothing invented", || format!("{piece:?} comes after {:?}", pieces.last()))?;
             pieces.push(piece);
+        }
+        if self.asks_twice {
+            _ = buffer.window(endpoint);
         }
         buffer.ack(endpoint, window.next_record, Duration::ZERO);
         Ok(true)

@@ -342,3 +342,21 @@ fn a_handshake_that_hangs_takes_its_time_and_no_more() {
     }
     drop(silent);
 }
+
+/// A receiver that finds a request too large says so before it has read all of it, and closes: what it says is what makes
+/// the request smaller.
+#[test]
+fn an_answer_that_comes_before_the_request_went_out_is_heard() {
+    let (listener, port) = listener();
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.read_exact(&mut [0; 64]).unwrap();
+        connection.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig").unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        // Reads on for a while, as servers do so that the answer is not lost.
+        drop(copy(&mut connection.take(1 << 20), &mut std::io::sink()));
+    });
+    let mut uplink = uplink(&options(format!("http://127.0.0.1:{port}/"))).unwrap();
+    let answer = smol::block_on(uplink.send(&vec![b'x'; 16 << 20], &v1::HEADERS, 0)).result.unwrap();
+    assert_eq!((answer.status, answer.text.as_str()), (413, "big"));
+}
