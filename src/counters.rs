@@ -109,6 +109,10 @@ pub struct Counters {
     pub scrapes: Counter,
     /// Scrapes that ended with `up` 0.
     pub scrapes_failed: Counter,
+    /// Targets that were discovered and are none, because of their address or labels; each time that targets are looked at.
+    pub targets_invalid: Counter,
+    /// Targets that were left out because there are too many; each time that targets are looked at.
+    pub targets_left_out: Counter,
     /// Samples that entered the buffer, report series and staleness markers included.
     pub samples_accepted: Counter,
     /// Samples of a page that were refused: a duplicate of the same series with the same time.

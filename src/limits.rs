@@ -9,6 +9,56 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
 
+/// Bytes of a Unix socket's path, as the kernel has it.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Targets, and groups of them, that one discovery may list; relabelling may drop most of them.
+pub const DISCOVERED_TARGETS_MAX: usize = 4 * TARGETS_MAX;
+
+/// Bytes of one list of target groups: a file of `file_sd`, an answer to `http_sd`.
+pub const SD_DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Files that one `file_sd` may find.
+pub const SD_FILES_MAX: usize = 256;
+
+/// Scalars, starts and ends of lists and mappings in one YAML file.
+pub const YAML_EVENTS_MAX: usize = 8 * DISCOVERED_TARGETS_MAX;
+
+/// Names that one `dns_sd` or `mdns_sd` may list: each is a task of its own.
+pub const SD_NAMES_MAX: usize = 64;
+
+/// Bytes of one part of a domain name.
+pub const DNS_LABEL_BYTES_MAX: usize = 63;
+
+/// Bytes of a domain name as it goes over the wire, the root's zero included.
+pub const DNS_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a DNS message over UDP that a server may send: what Prometheus allows. Over TCP its length is a 16-bit number.
+pub const DNS_UDP_BYTES_MAX: usize = 4096;
+
+/// Questions and records of one DNS message.
+pub const DNS_RECORDS_MAX: usize = DISCOVERED_TARGETS_MAX;
+
+/// Bytes of `/etc/resolv.conf`; what comes behind them is not read.
+pub const RESOLV_CONF_BYTES_MAX: u64 = 16 * 1024;
+
+/// Instances of services that one `mdns_sd` knows at a time; what others say of more is not heard.
+pub const MDNS_INSTANCES_MAX: usize = 256;
+
+/// Addresses of one host, and strings in one TXT record, that `mdns_sd` keeps.
+pub const MDNS_ADDRESSES_MAX: usize = 8;
+/// See [`MDNS_ADDRESSES_MAX`].
+pub const MDNS_TXT_STRINGS_MAX: usize = 32;
+
+/// How long anything that was heard is believed without being heard again: what RFC 6762 recommends for most records.
+pub const MDNS_TTL_MAX: Duration = Duration::from_secs(4500);
+
+/// Bytes of a question to the local link: one Ethernet frame.
+pub const MDNS_PACKET_BYTES_MAX: usize = 1400;
+
+/// Interfaces that `mdns_sd` listens on.
+pub const MDNS_INTERFACES_MAX: usize = 32;
+
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
 

@@ -1,13 +1,17 @@
 //! Addresses and URLs, held to the parser of the HTTP client that will use them, so that they can't fail there.
 
 use super::reader::quoted;
-use crate::model::Scheme;
+use crate::limits::SOCKET_PATH_BYTES_MAX;
+use crate::model::{SOCKET_PREFIX, Scheme};
 use ureq_proto::http::Uri;
 
 const TARGET_EXAMPLE: &str = "127.0.0.1:9100";
 
 /// Why a target is not `host` or `host:port`; what to write instead. Never repeats a `user:password@`.
 pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> {
+    if let Some(path) = address.strip_prefix(SOCKET_PREFIX) {
+        return check_socket(path);
+    }
     if let Some((_, location)) = address.split_once("://") {
         let host = location.split(['/', '?', '#']).next().unwrap_or_default();
         let host = quoted(host.rsplit('@').next().filter(|host| !host.is_empty()).unwrap_or(TARGET_EXAMPLE));
@@ -26,6 +30,18 @@ pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> 
     match url.parse::<Uri>() {
         Ok(uri) if has_valid_host(&uri) && whole(&uri) => Ok(()),
         _ => Err(format!("{shown} is not an address; write one such as {TARGET_EXAMPLE:?} or \"[::1]:9100\"")),
+    }
+}
+
+/// Why a path is not that of a Unix socket; what to write instead.
+fn check_socket(path: &str) -> Result<(), String> {
+    match () {
+        _ if !path.starts_with('/') => Err("is no absolute path; write one such as \"unix:///run/x.sock\"".into()),
+        _ if path.contains('\0') => Err("has a NUL; write a path such as \"unix:///run/x.sock\"".into()),
+        _ if path.len() > SOCKET_PATH_BYTES_MAX => {
+            Err(format!("is longer than {SOCKET_PATH_BYTES_MAX} bytes; no socket may be, so use a shorter path"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -74,11 +90,20 @@ mod tests {
 
     #[test]
     fn addresses_are_a_host_and_perhaps_a_port() {
-        for good in ["localhost", "localhost:9100", "10.0.0.1:1", "[::1]:9100", "[fe80::1]", "a_b.c-d:65535"] {
+        for good in [
+            "unix:///run/x.sock",
+            "localhost",
+            "localhost:9100",
+            "10.0.0.1:1",
+            "[::1]:9100",
+            "[fe80::1]",
+            "a_b.c-d:65535",
+        ] {
             assert_eq!(check_target(good, Scheme::Http), Ok(()), "{good}");
         }
         for bad in [
-            "", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x", "a:1#x", "ü:1", "[::1", "a\n",
+            "", "unix://x", "unix://", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x",
+            "a:1#x", "ü:1", "[::1", "a\n",
         ] {
             assert!(check_target(bad, Scheme::Http).is_err(), "{bad}");
         }

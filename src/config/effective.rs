@@ -1,6 +1,7 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
+use super::discovery::{DnsSd, FileSd, HttpSd, MdnsSd};
 use super::effective_http::HttpClient;
 use super::labels::escape_external_label;
 use super::messages::protobuf_message_name;
@@ -77,6 +78,14 @@ struct ScrapeConfig<'c> {
     http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    file_sd_configs: Vec<FileSd>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns_sd_configs: Vec<DnsSd<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    http_sd_configs: Vec<HttpSd<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mdns_sd_configs: Vec<MdnsSd<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     relabel_configs: Vec<ShownRule<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -168,6 +177,10 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
             page: Page::from(&*job.page),
             http: HttpClient::from(&job.http),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
+            file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
+            dns_sd_configs: job.discovery.dns.iter().map(DnsSd::from).collect(),
+            http_sd_configs: job.discovery.http.iter().map(HttpSd::from).collect(),
+            mdns_sd_configs: job.discovery.mdns.iter().map(MdnsSd::from).collect(),
             relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
             metric_relabel_configs: job.samples.rules.iter().map(ShownRule::from).collect(),
         }

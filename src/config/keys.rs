@@ -51,7 +51,7 @@ pub(super) const GLOBAL: Keys = Keys {
     ],
 };
 
-/// Service discovery (`*_sd_configs`) is unsupported too.
+/// Any other service discovery (`*_sd_configs`) is unsupported too.
 pub(super) const SCRAPE_CONFIG: Keys = Keys {
     known: &[
         "job_name",
@@ -67,6 +67,10 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "label_value_length_limit",
         "target_limit",
         "static_configs",
+        "file_sd_configs",
+        "dns_sd_configs",
+        "http_sd_configs",
+        "mdns_sd_configs",
         "relabel_configs",
         "metric_relabel_configs",
         "always_scrape_classic_histograms",
@@ -104,6 +108,34 @@ pub(super) const RELABEL_CONFIG: Keys = Keys {
 };
 
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
+
+pub(super) const FILE_SD_CONFIG: Keys = Keys { known: &["files", "refresh_interval"], unsupported: &[] };
+
+/// `nameservers` is Narthex's own.
+pub(super) const DNS_SD_CONFIG: Keys =
+    Keys { known: &["names", "type", "port", "refresh_interval", "nameservers"], unsupported: &[] };
+
+pub(super) const HTTP_SD_CONFIG: Keys = Keys {
+    known: &[
+        "url",
+        "refresh_interval",
+        "authorization",
+        "basic_auth",
+        "enable_http2",
+        "follow_redirects",
+        "http_headers",
+        "no_proxy",
+        "oauth2",
+        "proxy_connect_header",
+        "proxy_from_environment",
+        "proxy_url",
+        "tls_config",
+    ],
+    unsupported: &["bearer_token", "bearer_token_file"],
+};
+
+/// Narthex's own.
+pub(super) const MDNS_SD_CONFIG: Keys = Keys { known: &["service_types"], unsupported: &[] };
 
 pub(super) const REMOTE_WRITE: Keys = Keys {
     known: &[

@@ -10,6 +10,7 @@
 
 mod address;
 mod buffer;
+mod discovery;
 mod effective;
 mod effective_http;
 mod endpoints;
@@ -112,8 +113,9 @@ impl Config {
     }
 
     fn has_inline_secret(&self) -> bool {
-        let clients = self.jobs.iter().map(|job| &job.http).chain(self.endpoints.iter().map(|endpoint| &endpoint.http));
-        clients.into_iter().any(has_inline_secret)
+        let endpoints = self.endpoints.iter().map(|endpoint| &endpoint.http);
+        let lists = self.jobs.iter().flat_map(|job| &job.discovery.http).map(|list| &list.http);
+        self.jobs.iter().map(|job| &job.http).chain(endpoints).chain(lists).any(has_inline_secret)
     }
 }
 

@@ -5,6 +5,7 @@ use super::error::HttpError;
 use super::exchange::tunnel;
 use super::options::ProxyOptions;
 use super::proxy::{Proxies, ProxyUrl};
+use super::socket::Socket;
 use crate::limits::RESOLVES_AT_ONCE_MAX;
 use crate::model::{Scheme, Secret};
 use crate::tls::{TlsClient, TlsError, TlsFailure, TlsOptions};
@@ -16,10 +17,12 @@ use smol::future::{or, poll_once};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::lock::Semaphore;
 use smol::net::TcpStream;
+use smol::net::unix::UnixStream;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -132,6 +135,7 @@ impl Dialer {
             server_name: self.tls.server_name().cloned(),
             resolver: self.resolver.clone(),
             connect_headers: self.connect_headers.clone(),
+            socket: None,
         })
     }
 }
@@ -147,6 +151,8 @@ pub struct Route {
     server_name: Option<ServerName<'static>>,
     resolver: Resolver,
     connect_headers: Arc<[(String, Vec<Secret>)]>,
+    /// Where it leads to instead, whatever the origin.
+    socket: Option<Arc<Path>>,
 }
 
 impl PartialEq for Route {
@@ -156,7 +162,7 @@ impl PartialEq for Route {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (a, b) => a.is_none() && b.is_none(),
         };
-        same_tls && self.origin == other.origin && self.proxy == other.proxy
+        same_tls && self.origin == other.origin && self.proxy == other.proxy && self.socket == other.socket
     }
 }
 
@@ -199,11 +205,22 @@ impl Route {
         Ok(tcp)
     }
 
+    /// The same, to the server behind a Unix socket. No proxy is in between.
+    pub(super) fn over_socket(self, path: Arc<Path>) -> Route {
+        Route { proxy: None, socket: Some(path), ..self }
+    }
+
     pub(super) async fn connect(&self) -> Result<Stream, HttpError> {
         let tls = self.tls()?;
-        let tcp = self.connect_tcp().await?;
-        let Some((config, name)) = tls else { return Ok(Stream::Plain(tcp)) };
-        let stream = futures_rustls::TlsConnector::from(config).connect(name, tcp).await;
+        let socket = match &self.socket {
+            None => Socket::Tcp(self.connect_tcp().await?),
+            Some(path) => {
+                let unix = UnixStream::connect(path).await;
+                Socket::Unix(unix.map_err(|error| HttpError::connect(&path.display(), &error))?)
+            }
+        };
+        let Some((config, name)) = tls else { return Ok(Stream::Plain(socket)) };
+        let stream = futures_rustls::TlsConnector::from(config).connect(name, socket).await;
         let stream = stream.map_err(|error| self.handshake_failed(TlsFailure::from(&error)))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
@@ -264,15 +281,15 @@ async fn first_ok<T>(
 
 /// A connection to a server.
 pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
     /// Bytes read; none at the end of the stream.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(tcp) => tcp.read(buffer).await,
+            Stream::Plain(socket) => socket.read(buffer).await,
             Stream::Tls(tls) => tls.read(buffer).await,
         }
     }
@@ -284,7 +301,7 @@ impl Stream {
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Stream::Plain(tcp) => tcp.write_all(bytes).await,
+            Stream::Plain(socket) => socket.write_all(bytes).await,
             Stream::Tls(tls) => {
                 tls.write_all(bytes).await?;
                 tls.flush().await

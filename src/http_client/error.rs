@@ -1,6 +1,5 @@
 //! Why there is no answer.
 
-use super::dial::Origin;
 use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::secrets::SecretError;
 use crate::tls::{TlsError, TlsFailure};
@@ -58,7 +57,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    pub(super) fn connect(origin: &Origin, error: &io::Error) -> HttpError {
+    pub(super) fn connect(origin: &impl fmt::Display, error: &io::Error) -> HttpError {
         let (origin, cause) = (origin.to_string(), error.to_string());
         match error.kind() {
             io::ErrorKind::ConnectionRefused => HttpError::ConnectionRefused(origin),

@@ -4,6 +4,7 @@ use super::credentials::{base64, sensitive};
 use super::dial::{Origin, Stream};
 use super::error::HttpError;
 use super::proxy::ProxyUrl;
+use super::socket::Socket;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::model::Secret;
 use smol::net::TcpStream;
@@ -222,9 +223,9 @@ pub(super) async fn tunnel(
         request.headers_mut().insert(HOST, sensitive(&origin.to_string())?);
     }
     let outgoing = Outgoing { request, body: None, absolute: None };
-    let mut stream = Stream::Plain(tcp);
+    let mut stream = Stream::Plain(Socket::Tcp(tcp));
     match (exchange(&mut stream, outgoing).await, stream) {
-        (Ok((response, _)), Stream::Plain(tcp)) if response.status() == StatusCode::OK => Ok(tcp),
+        (Ok((response, _)), Stream::Plain(Socket::Tcp(tcp))) if response.status() == StatusCode::OK => Ok(tcp),
         (Ok((response, _)), _) => Err(failed(format!("HTTP {}", response.status()))),
         (Err(error), _) => Err(failed(error.to_string())),
     }

@@ -10,7 +10,9 @@ use super::headers::is_sensitive;
 use super::redirect::{is_foreign, resolve};
 use crate::limits::REDIRECTS_MAX;
 use crate::model::Secret;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use ureq_proto::http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, USER_AGENT as USER_AGENT_HEADER};
 use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 
@@ -30,6 +32,8 @@ pub struct Journey<'r> {
     /// It has left the host that was asked first.
     foreign: bool,
     hops: usize,
+    /// Where all of it leads to, whatever the URL.
+    socket: Option<Arc<Path>>,
 }
 
 /// One exchange of a journey.
@@ -43,14 +47,23 @@ pub struct Hop {
 
 impl<'r> Journey<'r> {
     pub fn new(client: Rc<HttpClient>, request: &'r HttpRequest<'r>) -> Self {
-        Journey { client, request, uri: request.uri.clone(), foreign: false, hops: 0 }
+        Journey { client, request, uri: request.uri.clone(), foreign: false, hops: 0, socket: None }
+    }
+
+    /// Every hop goes to the server behind a Unix socket.
+    pub(super) fn over_socket(mut self, path: Option<Arc<Path>>) -> Self {
+        self.socket = path;
+        self
     }
 
     /// The exchange to make now.
     pub async fn hop(&self) -> Result<Hop, HttpError> {
         let Journey { client, request, uri, foreign, .. } = self;
         let origin = Origin::of(uri).ok_or_else(|| HttpError::Url("it is neither http nor https".into()))?;
-        let route = client.dialer.route(origin)?;
+        let mut route = client.dialer.route(origin)?;
+        if let Some(path) = &self.socket {
+            route = route.over_socket(path.clone());
+        }
         let (mut headers, mut secrets) = (HeaderMap::new(), Vec::new());
         headers.insert(USER_AGENT_HEADER, HeaderValue::from_static(USER_AGENT));
         for (name, value) in request.headers {

@@ -31,6 +31,7 @@ mod options;
 mod proxy;
 mod redirect;
 mod session;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod token;

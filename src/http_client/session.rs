@@ -11,7 +11,9 @@ use super::dial::{Route, Stream};
 use super::error::HttpError;
 use super::exchange::{BodyReader, Outgoing, exchange};
 use super::journey::{Hop, HttpRequest, Journey, absolute_form};
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq_proto::http::{HeaderMap, Response, StatusCode};
 
@@ -25,6 +27,7 @@ const REDIRECT_BODY_BYTES_MAX: usize = 2048;
 pub struct Session {
     client: Rc<HttpClient>,
     kept: Option<Kept>,
+    socket: Option<Arc<Path>>,
 }
 
 struct Kept {
@@ -35,12 +38,18 @@ struct Kept {
 
 impl Session {
     pub fn new(client: Rc<HttpClient>) -> Self {
-        Session { client, kept: None }
+        Session { client, kept: None, socket: None }
+    }
+
+    /// Asks the server behind a Unix socket: of the URL that is asked for, it gets host and path.
+    pub fn over_socket(mut self, path: &Path) -> Self {
+        self.socket = Some(path.into());
+        self
     }
 
     /// Sends it, and follows redirects if that is configured. What answers in the end may have any status.
     pub async fn send(&mut self, request: &HttpRequest<'_>) -> Result<Answer<'_>, HttpError> {
-        let mut journey = Journey::new(self.client.clone(), request);
+        let mut journey = Journey::new(self.client.clone(), request).over_socket(self.socket.clone());
         loop {
             let hop = journey.hop().await?;
             let (mut stream, response, mut body) = self.exchange(&hop, request.body).await?;

@@ -7,7 +7,9 @@
 //! ```
 
 use super::{Rules, Verdict};
-use crate::model::{LabelsBuilder, LabelsError, Params, Scheme, Target, format_duration, parse_duration};
+use crate::model::{
+    LabelsBuilder, LabelsError, Params, SOCKET_PREFIX, Scheme, Target, format_duration, parse_duration,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ const SCHEME: &str = "__scheme__";
 const METRICS_PATH: &str = "__metrics_path__";
 const SCRAPE_INTERVAL: &str = "__scrape_interval__";
 const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+/// The path of a socket to connect to instead of the address.
+const UNIX_SOCKET: &str = "__unix_socket__";
+
 const PARAM_PREFIX: &str = "__param_";
 
 const CONVERT_CLASSIC: &str = "__convert_classic_histograms_to_nhcb__";
@@ -122,12 +127,17 @@ pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) ->
     }
     let scheme = text(SCHEME);
     let scheme = Scheme::parse(&scheme).ok_or(PopulateError::SchemeUnknown(scheme))?;
+    let socket = text(UNIX_SOCKET);
     let (metrics_path, params) = (text(METRICS_PATH), params_of(labels, defaults.params));
     labels.retain(|name| !name.starts_with("__"));
     if labels.get("instance").is_none() {
         labels.set("instance", &address);
     }
     let labels = labels.build()?;
+    let address = match socket {
+        socket if socket.is_empty() => address,
+        socket => check_address(format!("{SOCKET_PREFIX}{socket}"))?,
+    };
     Ok(Populated::Target(Target { scheme, address, metrics_path, params, labels, interval, timeout }))
 }
 

@@ -127,6 +127,10 @@ impl Cycle {
         result
     }
 
+    pub fn has_scraped(&self) -> bool {
+        self.scraped_once
+    }
+
     /// Staleness markers for all that exists, report series included. `None` if there never was a scrape.
     pub fn end_of_run(&mut self, timestamp_ms: i64) -> Option<ScrapeBatch> {
         if !std::mem::take(&mut self.scraped_once) {

@@ -10,6 +10,7 @@ use super::negotiation::{accept_encoding_header, accept_header};
 use crate::http_client::{HttpClient, HttpError, HttpRequest, Session};
 use crate::model::PageOptions;
 use smol::Timer;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use ureq_proto::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
@@ -48,6 +49,12 @@ impl Fetcher {
         client: Rc<HttpClient>,
     ) -> Self {
         Fetcher { url, timeout, options, session: Session::new(client), body: Body::new(limits) }
+    }
+
+    /// Fetches them from whoever listens on a Unix socket.
+    pub fn over_socket(mut self, path: &Path) -> Self {
+        self.session = self.session.over_socket(path);
+        self
     }
 
     /// The page's bytes and its format.

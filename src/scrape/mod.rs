@@ -162,6 +162,10 @@ impl Scraper {
         let page = options.page.clone();
         let limits = FetchLimits { body_size_bytes_limit: page.body_size_bytes_limit, ..FetchLimits::default() };
         let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, client);
+        let fetcher = match target.socket() {
+            Some(path) => fetcher.over_socket(path),
+            None => fetcher,
+        };
         Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })
     }
 
@@ -187,6 +191,11 @@ impl Scraper {
         };
         let CycleResult { batch, more, error } = result;
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
+    }
+
+    /// Whether there is anything to end.
+    pub fn has_scraped(&self) -> bool {
+        self.cycle.has_scraped()
     }
 
     /// A scrape that failed before it began, for this reason.

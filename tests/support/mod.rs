@@ -1,6 +1,8 @@
 //! What the tests of the built binary stand on: an exporter, a receiver and an agent, each a few lines to set up.
 #![allow(dead_code)]
 
+pub mod targets;
+
 use narthex::remote_write::messages::WriteRequest;
 use prost::Message;
 use std::collections::BTreeMap;
