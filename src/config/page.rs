@@ -25,6 +25,7 @@ pub struct GlobalPageOptions {
     pub classic_histograms_too: bool,
 }
 
+/// `scheme` is what the table's names are held to.
 pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, ConfigError> {
     refuse_nhcb(table)?;
     Ok(GlobalPageOptions {

@@ -101,12 +101,15 @@ impl Cache {
         }
     }
 
-    /// A page failed: its new series are remembered, unless they are so many that the target must be making them up.
-    pub fn remember(&mut self, page: Option<ChangedPage>) {
+    /// A page failed: its new series are remembered, unless they are so many that the target must be making them up, and but
+    /// for those at the positions `untaken`, which stay new.
+    pub fn remember(&mut self, page: Option<ChangedPage>, untaken: &[u32]) {
         let Some(page) = page else { return };
         for line in page.added {
-            let series = page.list[page.lines.positions[line] as usize].clone();
-            self.strays.insert(page.lines.get(line).into(), series);
+            let position = page.lines.positions[line];
+            if untaken.binary_search(&position).is_err() {
+                self.strays.insert(page.lines.get(line).into(), page.list[position as usize].clone());
+            }
         }
         // Prometheus's bound: twice the last good page, and a thousand more.
         if self.strays.len() > self.lines.len() + 1000 {

@@ -16,7 +16,7 @@
 //! Refuses to know where a page came from and what becomes of the batch.
 
 use super::ScrapeOptions;
-use super::cache::{Cache, Walk};
+use super::cache::{Cache, Place, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
 use super::extras::{LastExtras, stored_histogram};
@@ -26,9 +26,12 @@ use super::parser::Parser;
 use super::protobuf::HistogramForms;
 use super::report::{Report, report_names};
 use super::sample_labels::{report_labels, sample_labels};
+use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
-use crate::model::{Extras, Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
+use crate::model::{
+    Extras, Histogram, Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan,
+};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,8 +62,7 @@ pub struct Cycle {
     /// Positions of the cache's list that are not followed for staleness, in order: the page gives their times.
     untracked: Vec<u32>,
     last_extras: LastExtras,
-    /// Newest sample of each series whose times the page gives.
-    newest_ms: HashMap<Series, i64>,
+    times: Times,
 }
 
 impl Cycle {
@@ -88,7 +90,7 @@ impl Cycle {
             scraped_once: false,
             untracked: Vec::new(),
             last_extras: LastExtras::default(),
-            newest_ms: HashMap::new(),
+            times: Times::default(),
         })
     }
 
@@ -155,6 +157,7 @@ impl Cycle {
             match self.find_gone(list, changed.is_some(), &mut gathered) {
                 Ok(gone) => {
                     report.counts = gathered.counts;
+                    self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
                     self.cache.replace(changed);
                     self.cached_format = format;
                     return self.with_samples(&report, timestamp_ms, gathered, gone);
@@ -162,7 +165,7 @@ impl Cycle {
                 Err(error) => outcome = Err(error.into()),
             }
         }
-        self.cache.remember(changed);
+        self.cache.remember(changed, &gathered.untaken);
         report.up = false;
         report.counts = gathered.counts;
         self.without_samples(&report, timestamp_ms, outcome.err())
@@ -212,13 +215,7 @@ impl Cycle {
         }
         let histogram = stored_histogram(&self.options.page.native_histograms, sample)?;
         let positions = gathered.values.len();
-        match own_ms {
-            None => gathered.add(place, sample.value),
-            Some(at_ms) => {
-                let newest_ms = self.newest_ms.get(walk.series(place)).copied();
-                gathered.add_at(place, (sample.value, histogram.clone()), at_ms, newest_ms)?;
-            }
-        }
+        self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
         if sample.is_plain() {
             return Ok(());
         }
@@ -226,6 +223,28 @@ impl Cycle {
         let timestamp_ms = own_ms.unwrap_or(gathered.timestamp_ms);
         let at = (place.position, walk.series(place));
         gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_new), timestamp_ms)
+    }
+
+    fn add(
+        &self,
+        (value, histogram): (f64, Option<Rc<Histogram>>),
+        own_ms: Option<i64>,
+        mut place: Place,
+        walk: &Walk<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<(), TooManyRepeats> {
+        if own_ms.is_none() && !self.times.are_given() {
+            gathered.add(place, value, None);
+            return Ok(());
+        }
+        let series = walk.series(place);
+        let newest_ms = self.times.newest_ms(series, place.known);
+        place.known = place.known && !self.times.is_untaken(series);
+        match own_ms {
+            None => gathered.add(place, value, newest_ms),
+            Some(at_ms) => gathered.add_at(place, (value, histogram), at_ms, newest_ms)?,
+        }
+        Ok(())
     }
 
     /// `None` if relabelling drops it.
@@ -261,14 +280,12 @@ impl Cycle {
                 continue;
             }
             match positions.get(series) {
-                None if self.is_behind(series, gathered.timestamp_ms) => gone.push(series.clone()),
+                None if self.times.allow(series, gathered.timestamp_ms) => gone.push(series.clone()),
                 None => {}
                 Some(position) if gathered.is_untracked(*position) => {
                     let timestamp_ms = gathered.timestamp_ms;
-                    let on_page_ms = gathered.newest_on_page(*position);
-                    if self.is_behind(series, timestamp_ms)
-                        && on_page_ms.is_none_or(|newest_ms| newest_ms < timestamp_ms)
-                    {
+                    let newest_ms = gathered.newest_on_page(*position).max(self.times.newest_ms(series, true));
+                    if newest_ms.is_none_or(|newest_ms| newest_ms < timestamp_ms) {
                         let (position, value, histogram) = (*position, stale_nan(), None);
                         gathered.repeat(Repeat { position, value, timestamp_ms, histogram })?;
                     }
@@ -279,11 +296,6 @@ impl Cycle {
         Ok(gone)
     }
 
-    /// Whether all samples of the series so far are older: a marker must not go behind one.
-    fn is_behind(&self, series: &Series, timestamp_ms: i64) -> bool {
-        self.newest_ms.get(series).is_none_or(|newest_ms| *newest_ms < timestamp_ms)
-    }
-
     fn with_samples(
         &mut self,
         report: &Report,
@@ -292,7 +304,10 @@ impl Cycle {
         gone: Vec<Series>,
     ) -> CycleResult {
         self.alive = true;
-        self.follow_times(&gathered);
+        self.untracked.clear();
+        let timed = gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied());
+        self.untracked.extend(timed.filter(|position| gathered.is_untracked(*position)));
+        self.untracked.sort_unstable();
         self.count(&gathered.counts);
         self.report_into(report, &mut gathered.values);
         let list = self.cache.list().clone();
@@ -322,6 +337,9 @@ impl Cycle {
 
     fn without_samples(&mut self, report: &Report, timestamp_ms: i64, error: Option<PageError>) -> CycleResult {
         let (series, mut values) = self.markers(timestamp_ms);
+        if self.alive {
+            self.times.end(&series[self.report.len()..], timestamp_ms);
+        }
         self.report_into(report, &mut values);
         self.alive = false;
         CycleResult { batch: self.batch(timestamp_ms, series, values), more: Vec::new(), error }
@@ -335,40 +353,20 @@ impl Cycle {
 
     /// The report series and each series that exists, with a staleness marker for each.
     fn markers(&self, timestamp_ms: i64) -> (Rc<[Series]>, Vec<f64>) {
-        let all_tracked = self.untracked.is_empty() && self.newest_ms.is_empty();
+        let all_tracked = self.untracked.is_empty() && !self.times.are_given();
         let list = match (self.alive, all_tracked) {
             (false, _) => self.report.clone(),
             (true, true) => self.cache.list().clone(),
             (true, false) => {
                 let tracked = self.cache.list().iter().zip(0u32..);
                 let tracked = tracked.filter(|(series, position)| {
-                    self.untracked.binary_search(position).is_err() && self.is_behind(series, timestamp_ms)
+                    self.untracked.binary_search(position).is_err() && self.times.allow(series, timestamp_ms)
                 });
                 tracked.map(|(series, _)| series.clone()).collect()
             }
         };
         let values = vec![stale_nan(); list.len()];
         (list, values)
-    }
-
-    /// Remembers which series of the page just taken carry times of their own, and how far these have come.
-    fn follow_times(&mut self, gathered: &Gathered) {
-        self.untracked.clear();
-        if gathered.own_timestamps.is_empty() && gathered.refused.is_empty() {
-            self.newest_ms.clear();
-            return;
-        }
-        let timed = gathered.own_timestamps.iter().map(|own| own.index).chain(gathered.refused.iter().copied());
-        let list = self.cache.list();
-        let mut newest_ms = HashMap::with_capacity(gathered.own_timestamps.len() + gathered.refused.len());
-        for position in timed {
-            let series = &list[position as usize];
-            let newest = gathered.newest_on_page(position).or_else(|| self.newest_ms.get(series).copied());
-            newest_ms.extend(newest.map(|newest| (series.clone(), newest)));
-            self.untracked.extend(Some(position).filter(|position| gathered.is_untracked(*position)));
-        }
-        self.untracked.sort_unstable();
-        self.newest_ms = newest_ms;
     }
 
     fn count(&self, counts: &SampleCounts) {

@@ -275,6 +275,46 @@ fn times_far_ahead_are_refused() {
     assert_eq!(scrapes.counters.samples_out_of_bounds.get(), 1);
 }
 
+/// Told by the differential test: a series went back to a time of its own after it had been sent with the scrape's time, and
+/// receivers refuse that.
+#[test]
+fn own_times_must_go_forward_from_the_scrapes_times_too() {
+    let mut scrapes = Scrapes::new();
+    scrapes.good("a 1\nb 1\nc 1 200000\n");
+    let result = scrapes.complete(Some("a 2 99000\nb 2 99000\nc 2\n"));
+    assert_eq!(samples(&result.batch), [""; 0], "c is ahead of the clock");
+    assert_eq!(samples(&result.more[0]), ["a stale", "b stale"]);
+    scrapes.failure();
+    scrapes.good("d 1\n");
+    assert_eq!(samples(&scrapes.good("a 3 145000\nb 3 115000\nc 3\n")), ["a 3 @145000", "d stale"]);
+    assert_eq!(samples(&scrapes.good("d 3 160000\nc 3 200001\n")), ["c 3 @200001"], "d's marker was at 160000");
+    assert_eq!(scrapes.counters.samples_out_of_order.get(), 4);
+    assert_eq!(scrapes.counters.samples_duplicate.get(), 2);
+}
+
+/// Two texts of one series, one with a time ahead of the clock: a marker would be behind it.
+#[test]
+fn a_series_that_is_ahead_of_the_clock_gets_no_marker() {
+    for page in [Some("b 1\n"), None] {
+        let mut scrapes = Scrapes::new();
+        scrapes.complete(Some("a 1\na{} 2 300000\nb 1\n"));
+        let result = scrapes.complete(page);
+        assert!(samples(&result.batch).iter().all(|sample| sample.starts_with('b')), "{result:?}");
+    }
+}
+
+#[test]
+fn a_series_is_new_until_a_sample_of_it_is_taken() {
+    let mut scrapes = Scrapes::new();
+    assert_eq!(report(&scrapes.good("a 1 900000\nb 1\n"))[4], 1.0);
+    assert_eq!(report(&scrapes.good("a 1 900000\nb 1\n"))[4], 0.0);
+    assert_eq!(report(&scrapes.good("a 1\nb 1\n"))[4], 1.0);
+    assert_eq!(report(&scrapes.complete(Some("a 1\nb 1\nc 1 900000\nc 2 700000\n")).batch)[4], 1.0);
+    assert_eq!(report(&scrapes.good("a 1\nb 1\nc 1 700001\n"))[4], 0.0);
+    assert_eq!(report(&scrapes.complete(Some("d 1 900000\ne 1\nbroken")).batch)[4], 1.0);
+    assert_eq!(report(&scrapes.good("d 1\ne 1\n"))[4], 1.0);
+}
+
 #[test]
 fn several_samples_of_one_series_become_several_batches() {
     let mut scrapes = Scrapes::new();

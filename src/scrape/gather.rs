@@ -39,6 +39,8 @@ pub struct Gathered {
     pub own_timestamps: Vec<OwnTimestamp>,
     /// Positions in `values` whose sample was refused, in order.
     pub refused: Vec<u32>,
+    /// Those of them, in order, that are new and had no sample taken: they stay new.
+    pub untaken: Vec<u32>,
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
@@ -72,6 +74,7 @@ impl Gathered {
             values,
             own_timestamps: Vec::new(),
             refused: Vec::new(),
+            untaken: Vec::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
             extras: GatheredExtras::default(),
@@ -102,13 +105,16 @@ impl Gathered {
         self.past_limit
     }
 
-    /// A sample without a time of its own.
-    pub fn add(&mut self, place: Place, value: f64) {
+    /// A sample without a time of its own. `newest_ms` is that of the newest sample on earlier pages, if it can be ahead.
+    pub fn add(&mut self, place: Place, value: f64, newest_ms: Option<i64>) {
         self.counts.after_relabeling += 1;
-        if self.is_first(place) {
-            self.accept(place, value);
-        } else {
+        if !self.is_first(place) {
             self.counts.duplicate += 1;
+        } else if newest_ms.is_some_and(|newest_ms| newest_ms >= self.timestamp_ms) {
+            self.counts.out_of_order += 1;
+            self.refuse(place, value);
+        } else {
+            self.accept(place, value);
         }
     }
 
@@ -140,15 +146,20 @@ impl Gathered {
             Some(count) => {
                 *count += 1;
                 if first {
-                    self.refused.push(place.position);
-                    self.values.push(sample);
+                    self.refuse(place, sample);
                 }
             }
             None if first => {
                 self.own_timestamps.push(OwnTimestamp { index: place.position, timestamp_ms: at_ms });
                 self.accept(place, sample);
             }
-            None => self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?,
+            None => {
+                self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?;
+                if let Some(index) = self.untaken.iter().position(|untaken| *untaken == place.position) {
+                    self.untaken.remove(index);
+                    self.counts.series_added += 1;
+                }
+            }
         }
         Ok(())
     }
@@ -188,6 +199,15 @@ impl Gathered {
             Some(index) => Some(self.own_timestamps[index].timestamp_ms),
             None if self.refused.binary_search(&position).is_ok() => None,
             None => Some(self.timestamp_ms),
+        }
+    }
+
+    /// The sample keeps its place on the page all the same.
+    fn refuse(&mut self, place: Place, value: f64) {
+        self.refused.push(place.position);
+        self.values.push(value);
+        if !place.known {
+            self.untaken.push(place.position);
         }
     }
 

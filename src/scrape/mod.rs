@@ -40,6 +40,7 @@ mod series_text;
 mod start_timestamp;
 mod text;
 mod text_error;
+mod times;
 mod wire;
 
 #[cfg(test)]

@@ -130,6 +130,19 @@ fn jobs_inherit_what_is_said_of_pages_as_in_prometheus() {
         assert_eq!(page(global, job).escaping_scheme.name(), escaping, "{global} {job}");
     }
     assert!(!page("extra_scrape_metrics = true", "extra_scrape_metrics = false").extra_metrics);
+    let (legacy, utf8) = ("metric_name_validation_scheme = 'legacy'", "metric_name_validation_scheme = 'utf8'");
+    let dots = "metric_name_escaping_scheme = 'dots'";
+    for (global, job, expected) in [
+        (legacy, "", EscapingScheme::Underscores),
+        ("", legacy, EscapingScheme::Underscores),
+        (legacy, utf8, EscapingScheme::AllowUtf8),
+        (dots, utf8, EscapingScheme::AllowUtf8),
+        (dots, legacy, EscapingScheme::Underscores),
+        (dots, "", EscapingScheme::Dots),
+        (legacy, dots, EscapingScheme::Dots),
+    ] {
+        assert_eq!(page(global, job).escaping_scheme, expected, "{global} / {job}");
+    }
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! The two agents under comparison, each with its configuration from one description.
+
+use crate::receiver::{Receiver, Who};
+use crate::support::{Agent, eventually};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+/// Which semantics a Prometheus has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// Debian's 2.42.
+    Two,
+    Three,
+}
+
+pub struct Prometheus {
+    pub program: PathBuf,
+    pub era: Era,
+}
+
+impl Prometheus {
+    /// Those that `NARTHEX_TEST_PROMETHEUS` names, separated by colons; else Debian's and the one that
+    /// `.ci/install-prometheus` built, as far as they are there.
+    pub fn all() -> Vec<Prometheus> {
+        let named = std::env::var("NARTHEX_TEST_PROMETHEUS").ok();
+        let is_named = named.is_some();
+        let named =
+            named.unwrap_or_else(|| format!("prometheus:{}/target/prometheus/prometheus", env!("CARGO_MANIFEST_DIR")));
+        let found: Vec<Prometheus> = named.split(':').filter_map(|program| Prometheus::at(program.into())).collect();
+        assert!(!is_named || found.len() == named.split(':').count(), "not all of {named} can be run");
+        assert!(!found.is_empty(), "there is no Prometheus; run .ci/install-prometheus or .ci/install-servers");
+        found
+    }
+
+    fn at(program: PathBuf) -> Option<Prometheus> {
+        let told = Command::new(&program).arg("--version").output().ok()?;
+        // One that is built as a dependency has no version.
+        let era = if String::from_utf8_lossy(&told.stdout).contains("version 2.") { Era::Two } else { Era::Three };
+        Some(Prometheus { program, era })
+    }
+}
+
+impl std::fmt::Display for Prometheus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let era = match self.era {
+            Era::Two => "2",
+            Era::Three => "3",
+        };
+        write!(f, "Prometheus {era}, {}", self.program.display())
+    }
+}
+
+/// Both agents, running.
+pub struct Agents {
+    _narthex: Agent,
+    prometheus: Child,
+}
+
+impl Agents {
+    /// Returns when Prometheus says that it is ready. `jobs` are `scrape_configs` in Prometheus's own words.
+    pub fn start(
+        prometheus: &Prometheus,
+        folder: &Path,
+        global: &Value,
+        jobs: &[Value],
+        receiver: &Receiver,
+    ) -> Agents {
+        let narthex = Agent::start(folder, &toml_of(global, jobs, receiver));
+        let config = folder.join("prometheus.yml");
+        // JSON is YAML.
+        fs::write(&config, serde_json::to_string_pretty(&yaml_of(global, jobs, receiver)).unwrap()).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(&prometheus.program);
+        match prometheus.era {
+            Era::Two => command.arg("--enable-feature=agent,exemplar-storage"),
+            Era::Three => command.args(["--agent", "--enable-feature=exemplar-storage"]),
+        };
+        let log = File::create(folder.join("prometheus.log")).unwrap();
+        let child = command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.agent.path={}", folder.join("wal").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let agents = Agents { _narthex: narthex, prometheus: child };
+        eventually("Prometheus being ready", Duration::from_secs(60), || {
+            ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok().map(|_| ())
+        });
+        agents
+    }
+}
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.prometheus.kill();
+        _ = self.prometheus.wait();
+    }
+}
+
+fn yaml_of(global: &Value, jobs: &[Value], receiver: &Receiver) -> Value {
+    let remote_write = json!([{
+        "url": receiver.url(Who::Prometheus),
+        "send_native_histograms": true,
+        "queue_config": {"batch_send_deadline": "500ms"},
+        "metadata_config": {"send": false},
+    }]);
+    json!({"global": global, "scrape_configs": jobs, "remote_write": remote_write})
+}
+
+fn toml_of(global: &Value, jobs: &[Value], receiver: &Receiver) -> String {
+    let remote_write = json!([{
+        "url": receiver.url(Who::Narthex),
+        "queue_config": {"batch_send_deadline": "500ms"},
+    }]);
+    let buffer = json!({"path": "ring", "size": "64MiB"});
+    let document = json!({"global": global, "scrape_configs": jobs, "remote_write": remote_write, "buffer": buffer});
+    toml::to_string(&document).unwrap()
+}

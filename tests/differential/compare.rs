@@ -1,0 +1,233 @@
+//! The two sets of series held against each other.
+//!
+//! A scrape's time differs between the agents, so a sample that has it is known by the scrape's number: the place of its
+//! timestamp among those of the target's `up`. Any other timestamp came from the page and has to be the same.
+//!
+//! ```text
+//!  narthex     up  10.2  11.2  12.2      a  11.2 = scrape 1     a  5.0 = exactly 5.0
+//!  Prometheus  up  10.7  11.7  12.7      a  11.7 = scrape 1     a  5.0 = exactly 5.0     the same
+//! ```
+
+use crate::receiver::{Labels, Received, STALE_BITS, Sample, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+/// When a sample was taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// The page gave this time.
+    Exactly(i64),
+    Scrape(usize),
+}
+
+impl fmt::Debug for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            When::Exactly(at_ms) => write!(f, "t={at_ms}"),
+            When::Scrape(number) => write!(f, "scrape {number}"),
+        }
+    }
+}
+
+/// One target's series as one agent sent them.
+pub type Seen = BTreeMap<Labels, Vec<(When, Value)>>;
+
+/// Part of the story that is compared.
+#[derive(Clone, Copy)]
+pub struct Scope {
+    /// Scrapes since the start signal that are compared; none of the later ones has a page.
+    pub scrapes: usize,
+    /// Prometheus sends nothing that is older than its start.
+    pub since_ms: i64,
+}
+
+/// The times of a target's scrapes, and which of them count.
+pub struct Scrapes {
+    places: BTreeMap<i64, usize>,
+    early: usize,
+    scope: Scope,
+}
+
+impl Scrapes {
+    /// `early` scrapes came before the start signal.
+    pub fn of(received: &Received, early: usize, scope: Scope) -> Result<Scrapes, String> {
+        let ups = up_times(received)?;
+        if ups.len() < early + scope.scrapes {
+            return Err(format!("has {} scrapes of {early} + {}", ups.len(), scope.scrapes));
+        }
+        Ok(Scrapes { places: ups.into_iter().zip(0..).collect(), early, scope })
+    }
+
+    /// The number of the scrape at this time; `None` if none was. An error is a scrape that doesn't count.
+    fn at(&self, at_ms: i64) -> Result<Option<usize>, ()> {
+        match self.places.get(&at_ms) {
+            Some(place) if *place < self.early || *place >= self.early + self.scope.scrapes => Err(()),
+            Some(place) => Ok(Some(place - self.early)),
+            None => Ok(None),
+        }
+    }
+
+    /// What happened at some times, by the number of the scrape.
+    pub fn number_counts(&self, counts: &BTreeMap<i64, usize>) -> BTreeMap<usize, usize> {
+        counts.iter().filter_map(|(at_ms, count)| Some((self.at(*at_ms).ok()??, *count))).collect()
+    }
+
+    /// Numbers each sample's scrape.
+    pub fn number(&self, received: &Received) -> Seen {
+        let mut seen = Seen::new();
+        for (labels, samples) in received {
+            let numbered: Vec<_> = samples.iter().filter_map(|sample| self.place(sample)).collect();
+            if !numbered.is_empty() {
+                seen.insert(labels.clone(), numbered);
+            }
+        }
+        seen
+    }
+
+    fn place(&self, sample: &Sample) -> Option<(When, Value)> {
+        let when = match self.at(sample.at_ms).ok()? {
+            Some(scrape) => When::Scrape(scrape),
+            None if sample.at_ms < self.scope.since_ms => return None,
+            None => When::Exactly(sample.at_ms),
+        };
+        Some((when, without_time(&sample.value)))
+    }
+}
+
+/// The first scrape that ran into its timeout though its answer was prompt: the machine had no time for the agent, and what
+/// follows says nothing.
+pub fn first_starved(seen: &Seen, timeout: Duration, is_slow: impl Fn(usize) -> bool) -> Option<usize> {
+    let durations = seen.iter().filter(|(labels, _)| name_of(labels) == "scrape_duration_seconds");
+    let samples = durations.min_by_key(|(labels, _)| labels.len()).map(|(_, samples)| &samples[..]).unwrap_or_default();
+    let most_of_it = timeout.as_secs_f64() * 0.8;
+    let late = samples.iter().filter_map(|(when, value)| match (when, value) {
+        (When::Scrape(scrape), Value::Float(bits)) if f64::from_bits(*bits) >= most_of_it => Some(*scrape),
+        _ => None,
+    });
+    late.filter(|scrape| !is_slow(*scrape)).min()
+}
+
+/// Takes out what is from that scrape on. `None` if pages gave times, which don't tell by which scrape they came.
+pub fn only_before(seen: &Seen, end: usize) -> Option<Seen> {
+    let mut before = seen.clone();
+    for samples in before.values_mut() {
+        if samples.iter().any(|(when, _)| matches!(when, When::Exactly(_))) {
+            return None;
+        }
+        samples.retain(|(when, _)| *when < When::Scrape(end));
+    }
+    before.retain(|_, samples| !samples.is_empty());
+    Some(before)
+}
+
+/// Every series has to go forward in time.
+pub fn check_order(received: &Received) -> Result<(), String> {
+    for (labels, samples) in received {
+        let times =
+            samples.iter().filter(|sample| !matches!(sample.value, Value::Exemplar(..))).map(|sample| sample.at_ms);
+        if !times.is_sorted_by(|a, b| a < b) {
+            return Err(format!("{labels:?} was sent back in time: {samples:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A histogram repeats its time inside.
+fn without_time(value: &Value) -> Value {
+    match value {
+        Value::Histogram(histogram) => {
+            let mut histogram = histogram.clone();
+            histogram.at_ms = 0;
+            Value::Histogram(histogram)
+        }
+        other => other.clone(),
+    }
+}
+
+/// How many scrapes there are.
+pub fn scraped(seen: &Seen) -> usize {
+    let ups = seen.iter().filter(|(labels, _)| name_of(labels) == "up");
+    ups.min_by_key(|(labels, _)| labels.len()).map_or(0, |(_, samples)| samples.len())
+}
+
+pub fn name_of(labels: &Labels) -> &str {
+    labels.iter().find(|(name, _)| name == "__name__").map_or("", |(_, name)| name)
+}
+
+/// The times of the target's scrapes. Its own `up` has fewer labels than any that a page may bring.
+fn up_times(received: &Received) -> Result<Vec<i64>, String> {
+    let all = received.iter().filter(|(labels, _)| name_of(labels) == "up");
+    let (labels, samples) = all.min_by_key(|(labels, _)| labels.len()).ok_or("has no up")?;
+    let times: Vec<i64> = samples.iter().map(|sample| sample.at_ms).collect();
+    match times.is_sorted_by(|a, b| a < b) {
+        true => Ok(times),
+        false => Err(format!("has timestamps of {labels:?} out of order or twice")),
+    }
+}
+
+/// Where the two differ in one series.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    pub labels: Labels,
+    /// The scrape where it begins, if it begins with a sample of a scrape.
+    pub scrape: Option<usize>,
+    pub narthex: Vec<(When, Value)>,
+    pub prometheus: Vec<(When, Value)>,
+}
+
+/// What was compared, over all targets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub scrapes: usize,
+    pub series: usize,
+    pub samples: usize,
+    pub stale_markers: usize,
+    pub own_times: usize,
+}
+
+/// Everything that differs between two targets' series.
+pub fn differences(narthex: &Seen, prometheus: &Seen, tally: &mut Tally) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for labels in narthex.keys().chain(prometheus.keys()).collect::<BTreeSet<_>>() {
+        let of = |seen: &Seen| seen.get(labels).cloned().unwrap_or_default();
+        let (narthex, prometheus) = (of(narthex), of(prometheus));
+        tally.series += 1;
+        tally.samples += prometheus.len();
+        tally.stale_markers += prometheus.iter().filter(|(_, value)| value.is_stale()).count();
+        tally.own_times += prometheus.iter().filter(|(when, _)| matches!(when, When::Exactly(_))).count();
+        if name_of(labels) == "scrape_duration_seconds" && are_same_durations(&narthex, &prometheus) {
+            continue;
+        }
+        if narthex != prometheus {
+            found.push(Difference {
+                labels: labels.clone(),
+                scrape: first(&narthex, &prometheus),
+                narthex,
+                prometheus,
+            });
+        }
+    }
+    found
+}
+
+/// A duration is compared for being there, or for the end of its series.
+fn are_same_durations(narthex: &[(When, Value)], prometheus: &[(When, Value)]) -> bool {
+    let shape =
+        |samples: &[(When, Value)]| samples.iter().map(|(when, value)| (*when, value.is_stale())).collect::<Vec<_>>();
+    shape(narthex) == shape(prometheus)
+}
+
+fn first(narthex: &[(When, Value)], prometheus: &[(When, Value)]) -> Option<usize> {
+    let same = narthex.iter().zip(prometheus).take_while(|(one, other)| one == other).count();
+    let scrapes = [narthex.get(same), prometheus.get(same)].into_iter().flatten().filter_map(|(when, _)| match when {
+        When::Scrape(number) => Some(*number),
+        When::Exactly(_) => None,
+    });
+    scrapes.min()
+}
+
+#[test]
+fn stale_bits_are_those_of_prometheus() {
+    assert!(Value::Float(STALE_BITS).is_stale() && f64::from_bits(STALE_BITS).is_nan());
+}

@@ -1,0 +1,164 @@
+//! The differences that are meant: each by its name in `docs/differences.md`, taken out of what is compared, and counted.
+//!
+//! Each is as narrow as what is received allows: what it takes out of the agent's series is first held to what the agent
+//! promises in its place.
+
+use crate::compare::{Seen, When, name_of};
+use crate::receiver::{Labels, Received, Sample, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often each was met.
+pub type Met = BTreeMap<&'static str, usize>;
+
+pub const BROKEN_PAGE: &str = "broken page";
+pub const NOT_FORWARD: &str = "back in time on one page";
+pub const OWN_REPORT: &str = "report series on a page";
+pub const NEGATIVE_ZERO: &str = "negative zero";
+
+/// What each scrape reports, `extra_scrape_metrics` among them.
+const REPORT_NAMES: [&str; 8] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
+];
+
+/// Takes the meant differences out of both. `dropped` is what [`only_forward`] left out, by scrape. An error is a promise that
+/// the agent broke.
+pub fn forgive(
+    narthex: &mut Seen,
+    prometheus: &mut Seen,
+    dropped: &BTreeMap<usize, usize>,
+    met: &mut Met,
+) -> Result<(), String> {
+    series_added(narthex, prometheus, dropped);
+    negative_zeros(narthex, met);
+    broken_pages(narthex, prometheus, met)
+}
+
+/// A page breaks in the middle: the agent ends all series at once. Prometheus leaves those that stand before the break for
+/// the next scrape, and ends then, or when it is back, series that never were.
+fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Result<(), String> {
+    let report = |seen: &Seen, name: &str| report(seen, name).map(|(_, values)| values).unwrap_or_default();
+    let scraped = report(narthex, "scrape_samples_scraped");
+    let failed = report(narthex, "up").into_iter().filter(|(_, up)| *up == 0.0).map(|(scrape, _)| scrape);
+    let broken: BTreeSet<usize> =
+        failed.filter(|scrape| scraped.get(scrape).is_some_and(|count| *count > 0.0)).collect();
+    for (labels, samples) in narthex.iter() {
+        for scrape in &broken {
+            let had_value = *scrape > 0 && has(samples, scrape - 1, false);
+            if !is_report(labels) && had_value && !has(samples, *scrape, true) {
+                return Err(format!(
+                    "{labels:?} was there before the page of scrape {scrape} broke, and has no marker"
+                ));
+            }
+        }
+    }
+    let is_in_question = |when: &When| match when {
+        When::Scrape(scrape) => broken.contains(scrape) || *scrape > 0 && broken.contains(&(scrape - 1)),
+        When::Exactly(_) => false,
+    };
+    for (mine, seen) in [(true, &mut *narthex), (false, prometheus)] {
+        for (labels, samples) in seen.iter_mut() {
+            let before = samples.len();
+            if !is_report(labels) {
+                samples.retain(|(when, value)| !(value.is_stale() && is_in_question(when)));
+            }
+            *met.entry(BROKEN_PAGE).or_default() += if mine { 0 } else { before - samples.len() };
+        }
+        seen.retain(|_, samples| !samples.is_empty());
+    }
+    Ok(())
+}
+
+/// A page's own `up` never stands in for the report's: of what Prometheus sends for one time, the report comes last.
+fn keep_last(samples: &mut Vec<Sample>, dropped: &mut BTreeMap<i64, usize>) -> usize {
+    let before = samples.len();
+    let followed: Vec<bool> = samples.windows(2).map(|two| two[0].at_ms == two[1].at_ms).chain([false]).collect();
+    let mut followed = followed.into_iter();
+    samples.retain(|sample| {
+        let is_followed = followed.next().unwrap_or(false);
+        *dropped.entry(sample.at_ms).or_default() += usize::from(is_followed);
+        !is_followed
+    });
+    before - samples.len()
+}
+
+/// Scrapes of pages that had samples, and failed all the same.
+fn broken_scrapes(seen: &Seen) -> BTreeSet<usize> {
+    let report = |name: &str| report(seen, name).map(|(_, values)| values).unwrap_or_default();
+    let scraped = report("scrape_samples_scraped");
+    let failed = report("up").into_iter().filter(|(_, up)| *up == 0.0).map(|(scrape, _)| scrape);
+    failed.filter(|scrape| scraped.get(scrape).is_some_and(|count| *count > 0.0)).collect()
+}
+
+/// Prometheus's agent holds the samples of a page against those of the pages before, not against one another: what one page
+/// gives for one series (in two texts, or with times of its own) is sent as it stands, several samples for one time or back in
+/// time among them, which no receiver takes. The agent sends those that go forward. Gives how many it leaves out at each time.
+pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, usize> {
+    let mut dropped = BTreeMap::new();
+    for (labels, samples) in prometheus.iter_mut() {
+        if is_report(labels) {
+            *met.entry(OWN_REPORT).or_default() += keep_last(samples, &mut dropped);
+        }
+        let mut newest_ms = i64::MIN;
+        samples.retain(|sample| {
+            let goes_forward = sample.at_ms > newest_ms || matches!(sample.value, Value::Exemplar(..));
+            match goes_forward {
+                true => newest_ms = newest_ms.max(sample.at_ms),
+                false => *dropped.entry(sample.at_ms).or_default() += 1,
+            }
+            goes_forward
+        });
+    }
+    *met.entry(NOT_FORWARD).or_default() += dropped.values().sum::<usize>();
+    dropped
+}
+
+/// Each sample that only Prometheus sends can be a series that only Prometheus counts as added. Of a broken page it sends none,
+/// so there is no telling how many.
+fn series_added(narthex: &Seen, prometheus: &mut Seen, dropped: &BTreeMap<usize, usize>) {
+    let broken = broken_scrapes(narthex);
+    let Some((labels, mine)) = report(narthex, "scrape_series_added") else { return };
+    for (when, value) in prometheus.get_mut(&labels).into_iter().flatten() {
+        let (When::Scrape(scrape), Value::Float(bits)) = (when, value) else { continue };
+        let more = f64::from_bits(*bits) - mine.get(scrape).copied().unwrap_or(0.0);
+        let most = if broken.contains(scrape) { usize::MAX } else { *dropped.get(scrape).unwrap_or(&0) };
+        if more > 0.0 && more <= most as f64 {
+            *bits = (f64::from_bits(*bits) - more).to_bits();
+        }
+    }
+}
+
+/// Prometheus's encoding of Remote-Write leaves out a value that equals zero, and so the sign of -0. The agent sends it.
+fn negative_zeros(narthex: &mut Seen, met: &mut Met) {
+    for (_, value) in narthex.values_mut().flatten() {
+        if *value == Value::Float((-0.0f64).to_bits()) {
+            *value = Value::Float(0.0f64.to_bits());
+            *met.entry(NEGATIVE_ZERO).or_default() += 1;
+        }
+    }
+}
+
+/// The target's own series of that name: it has fewer labels than any that a page may bring.
+fn report(seen: &Seen, name: &str) -> Option<(Labels, BTreeMap<usize, f64>)> {
+    let all = seen.iter().filter(|(labels, _)| name_of(labels) == name);
+    let (labels, samples) = all.min_by_key(|(labels, _)| labels.len())?;
+    let values = samples.iter().filter_map(|(when, value)| match (when, value) {
+        (When::Scrape(scrape), Value::Float(bits)) => Some((*scrape, f64::from_bits(*bits))),
+        _ => None,
+    });
+    Some((labels.clone(), values.collect()))
+}
+
+fn is_report(labels: &Labels) -> bool {
+    REPORT_NAMES.contains(&name_of(labels))
+}
+
+fn has(samples: &[(When, Value)], scrape: usize, stale: bool) -> bool {
+    samples.iter().any(|(when, value)| *when == When::Scrape(scrape) && value.is_stale() == stale)
+}
