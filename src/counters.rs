@@ -20,10 +20,14 @@ pub enum DropCause {
     WriteBudget,
     /// The receiver refused the sample for good (a 4xx other than 429).
     Rejected,
+    /// The receiver answered 2xx and said that it wrote fewer samples than it was sent.
+    NotWritten,
+    /// The sample is a native histogram and the endpoint has no `send_native_histograms`.
+    HistogramsOff,
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 7] = [
+    pub const ALL: [DropCause; 9] = [
         DropCause::RingFull,
         DropCause::RingDamaged,
         DropCause::StageFull,
@@ -31,6 +35,8 @@ impl DropCause {
         DropCause::TooLarge,
         DropCause::WriteBudget,
         DropCause::Rejected,
+        DropCause::NotWritten,
+        DropCause::HistogramsOff,
     ];
 
     /// The value of the label `cause` in metrics, and the word in logs.
@@ -43,6 +49,8 @@ impl DropCause {
             DropCause::TooLarge => "too_large",
             DropCause::WriteBudget => "write_budget",
             DropCause::Rejected => "rejected",
+            DropCause::NotWritten => "not_written",
+            DropCause::HistogramsOff => "native_histograms_off",
         }
     }
 }
@@ -72,6 +80,8 @@ pub struct EndpointCounters {
     pub requests: Counter,
     /// Requests that failed and were or will be sent again.
     pub retries: Counter,
+    /// Requests whose answer tells of other counts than were sent.
+    pub written_differs: Counter,
     /// Compressed bodies sent, retries included, in bytes.
     pub bytes_sent: Counter,
     dropped: [Counter; DropCause::ALL.len()],
@@ -99,6 +109,10 @@ pub struct Counters {
     pub scrapes: Counter,
     /// Scrapes that ended with `up` 0.
     pub scrapes_failed: Counter,
+    /// Targets that were discovered and are none, because of their address or labels; each time that targets are looked at.
+    pub targets_invalid: Counter,
+    /// Targets that were left out because there are too many; each time that targets are looked at.
+    pub targets_left_out: Counter,
     /// Samples that entered the buffer, report series and staleness markers included.
     pub samples_accepted: Counter,
     /// Samples of a page that were refused: a duplicate of the same series with the same time.

@@ -21,13 +21,17 @@ pub mod codec;
 pub mod config;
 pub mod counters;
 pub mod discovery;
+pub mod http_client;
 pub mod http_server;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod limits;
 pub mod model;
 pub mod relabel;
 pub mod remote_write;
 pub mod ring;
 pub mod scrape;
+pub mod secrets;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod tls;

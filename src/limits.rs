@@ -9,6 +9,56 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
 
+/// Bytes of a Unix socket's path, as the kernel has it.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Targets, and groups of them, that one discovery may list; relabelling may drop most of them.
+pub const DISCOVERED_TARGETS_MAX: usize = 4 * TARGETS_MAX;
+
+/// Bytes of one list of target groups: a file of `file_sd`, an answer to `http_sd`.
+pub const SD_DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Files that one `file_sd` may find.
+pub const SD_FILES_MAX: usize = 256;
+
+/// Scalars, starts and ends of lists and mappings in one YAML file.
+pub const YAML_EVENTS_MAX: usize = 8 * DISCOVERED_TARGETS_MAX;
+
+/// Names that one `dns_sd` or `mdns_sd` may list: each is a task of its own.
+pub const SD_NAMES_MAX: usize = 64;
+
+/// Bytes of one part of a domain name.
+pub const DNS_LABEL_BYTES_MAX: usize = 63;
+
+/// Bytes of a domain name as it goes over the wire, the root's zero included.
+pub const DNS_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a DNS message over UDP that a server may send: what Prometheus allows. Over TCP its length is a 16-bit number.
+pub const DNS_UDP_BYTES_MAX: usize = 4096;
+
+/// Questions and records of one DNS message.
+pub const DNS_RECORDS_MAX: usize = DISCOVERED_TARGETS_MAX;
+
+/// Bytes of `/etc/resolv.conf`; what comes behind them is not read.
+pub const RESOLV_CONF_BYTES_MAX: u64 = 16 * 1024;
+
+/// Instances of services that one `mdns_sd` knows at a time; what others say of more is not heard.
+pub const MDNS_INSTANCES_MAX: usize = 256;
+
+/// Addresses of one host, and strings in one TXT record, that `mdns_sd` keeps.
+pub const MDNS_ADDRESSES_MAX: usize = 8;
+/// See [`MDNS_ADDRESSES_MAX`].
+pub const MDNS_TXT_STRINGS_MAX: usize = 32;
+
+/// How long anything that was heard is believed without being heard again: what RFC 6762 recommends for most records.
+pub const MDNS_TTL_MAX: Duration = Duration::from_secs(4500);
+
+/// Bytes of a question to the local link: one Ethernet frame.
+pub const MDNS_PACKET_BYTES_MAX: usize = 1400;
+
+/// Interfaces that `mdns_sd` listens on.
+pub const MDNS_INTERFACES_MAX: usize = 32;
+
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
 
@@ -57,6 +107,9 @@ pub const SERIES_MAX: usize = SERIES_PER_PAGE_MAX;
 /// Samples that one page may give for one series, each with a time of its own.
 pub const PAGE_SAMPLES_PER_SERIES_MAX: usize = 256;
 
+/// Lines of an OpenMetrics page that are read ahead to find since when one series counts.
+pub const START_TIMESTAMP_LINES_MAX: usize = 256;
+
 /// How far ahead of the clock a page may date its samples, in milliseconds; Prometheus's `maxAheadTime`.
 pub const SAMPLE_AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
 
@@ -69,8 +122,14 @@ pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of a response's status line and headers, targets and receivers alike.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Redirects followed in one scrape, as Go's HTTP client does.
+/// Requests that redirects may make of one, as Go's HTTP client has it.
 pub const REDIRECTS_MAX: usize = 10;
+
+/// Headers that a configuration may add to the requests of one client.
+pub const HTTP_CLIENT_HEADERS_MAX: usize = 64;
+
+/// Bytes of a token server's answer.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a receiver's error text that are read and logged.
 pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
@@ -149,6 +208,15 @@ pub const FRAME_RECORDS_MAX: usize = 4096;
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Values of a configuration that is imported, those behind YAML's aliases each time anew.
+pub const IMPORT_NODES_MAX: usize = 1 << 17;
+
+/// How deep they may be nested.
+pub const IMPORT_DEPTH_MAX: usize = 32;
+
+/// Keys and items that an import may leave out: each costs a reading of the whole.
+pub const IMPORT_LEFT_OUT_MAX: usize = 1000;
+
 /// Bytes of a file that holds a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
@@ -166,6 +234,9 @@ pub const HISTOGRAM_BUCKETS_MAX: usize = 1 << 16;
 
 /// Spans of either side of one native histogram.
 pub const HISTOGRAM_SPANS_MAX: usize = 1 << 16;
+
+/// Characters of an exemplar's label names and values together; OpenMetrics' and Prometheus's bound.
+pub const EXEMPLAR_LABEL_CHARS_MAX: usize = 128;
 
 /// Bytes that the native histograms, exemplars and start timestamps of one batch take in memory.
 pub const BATCH_EXTRAS_BYTES_MAX: usize = 8 * 1024 * 1024;

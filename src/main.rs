@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Run { config } => cli::run::run(&config),
         Command::Check { config } => cli::report(cli::check::check(&config, &mut std::io::stdout())),
         Command::Scrape { config, format } => cli::scrape::scrape(&config, format),
+        Command::Import { file } => cli::import::import(&file),
         Command::Demo { is_fast } => cli::demo::demo(is_fast),
         Command::Ring(command) => cli::ring::ring(&command),
         Command::Help => cli::help(),

@@ -200,6 +200,28 @@ fn one_series_that_a_receiver_refuses_costs_only_itself() {
     assert!(!receiver.series("up{").is_empty(), "report series get through");
 }
 
+/// Each endpoint gets what its own rules leave, with external labels that only they can see.
+#[test]
+fn endpoints_get_what_their_rules_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, some) = (Receiver::start(), Receiver::start());
+    let exporter = counting_exporter();
+    let text = config(&[&exporter], &[&url(&all), &url(&some)], "")
+        .replace("[global]", "[global]\nexternal_labels = { site = 'north' }")
+        .replace(
+            "name = 'r1'",
+            "name = 'r1'\nwrite_relabel_configs = [{ action = 'drop', source_labels = ['site', '__name__'], regex = 'north;up' },
+             { source_labels = ['site'], target_label = 'place' }, { action = 'labelkeep', regex = 'place|__name__' }]",
+        );
+    let agent = Agent::start(folder.path(), &text);
+    wait_until_arrived(&all, 20);
+    let relabelled = "n{place=\"north\"}";
+    eventually("twenty at the other", PATIENCE, || (some.series(relabelled).len() > 20).then_some(()));
+    assert!(agent.stop().0.success());
+    assert!(!all.series("up{instance=").is_empty() && some.series("up{").is_empty());
+    assert!(all.series("n{").keys().eq(some.series(relabelled).keys()));
+}
+
 #[test]
 fn rings_that_are_damaged_are_told_apart_and_nothing_is_lost_that_need_not_be() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,8 @@
 
 use narthex::buffer::Buffer;
 use narthex::counters::Counters;
-use narthex::model::{LabelsBuilder, Params, Scheme, ScrapeBatch, Series, SeriesTable, Target};
+use narthex::model::{LabelsBuilder, NameScheme, Params, Scheme, ScrapeBatch, Series, SeriesTable, Target};
+use narthex::relabel::{Action, Rule, RuleOptions, SampleRules};
 use narthex::ring::{Ack, Acks, Frame, FrameMeta, Geometry, Layout, Medium, Placement, Ring};
 use narthex::scrape::{Cycle, Format, ScrapeOptions};
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
@@ -117,6 +118,54 @@ fn commits_within_a_segment_allocate_nothing_in_the_steady_state() {
     let small = allocations_of_a_commit(10);
     let large = allocations_of_a_commit(2000);
     assert_eq!((small, large), (0, 0), "with 10 and with 2000 series");
+}
+
+/// An unchanged page costs no label parsing and no relabelling: what is allocated does not grow with its series, kept or dropped.
+#[test]
+fn an_unchanged_page_is_not_relabelled() {
+    let drop_odd = RuleOptions {
+        action: Action::Drop,
+        source_labels: Some(vec!["i".into()]),
+        regex: Some(".*[13579]".into()),
+        ..RuleOptions::default()
+    };
+    let rename = RuleOptions {
+        source_labels: Some(vec!["__name__".into(), "i".into()]),
+        target_label: "name_and_i".into(),
+        ..RuleOptions::default()
+    };
+    let rules = || [drop_odd.clone(), rename.clone()].map(|options| Rule::new(options, NameScheme::Utf8).unwrap());
+    let small = allocations_of_a_relabelled_page(10, rules());
+    let large = allocations_of_a_relabelled_page(2000, rules());
+    assert_eq!(small, large, "with 10 and with 2000 series");
+    assert!(large <= 8, "{large}");
+}
+
+/// Of the third scrape of the same page.
+fn allocations_of_a_relabelled_page(series: usize, rules: impl IntoIterator<Item = Rule>) -> usize {
+    let target = Target {
+        scheme: Scheme::Http,
+        address: "h:1".into(),
+        metrics_path: "/metrics".into(),
+        params: Default::default(),
+        labels: LabelsBuilder::from_iter([("job", "j"), ("instance", "h:1")]).build().unwrap(),
+        interval: Duration::from_secs(15),
+        timeout: Duration::from_secs(10),
+    };
+    let rules = SampleRules { rules: rules.into_iter().collect(), ..SampleRules::default() };
+    let options = ScrapeOptions { rules: Rc::new(rules), ..ScrapeOptions::default() };
+    let mut cycle = Cycle::new(0, Rc::new(target), options, Rc::default(), Rc::default()).unwrap();
+    let page: String = (0..series).map(|i| format!("m{{i=\"{i}\"}} {i}\n")).collect();
+    let mut scrape = |timestamp_ms| {
+        let page = Some((page.as_bytes(), Format::Text));
+        allocations_of(|| cycle.complete(page, timestamp_ms, Duration::from_millis(100)))
+    };
+    let (first, _) = scrape(0);
+    scrape(15_000);
+    let (allocations, result) = scrape(30_000);
+    assert_eq!((result.error, result.batch.len()), (None, 5 + series / 2));
+    assert!(first > 10 * series, "the first page is relabelled: {first}");
+    allocations
 }
 
 /// The most of twenty commits of four batches each, none of which opens a segment.

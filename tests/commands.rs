@@ -45,6 +45,67 @@ fn scrape_prints_what_would_be_stored() {
     assert!(out.lines().any(|line| line.contains("\"timestamp_ms\":1700000000000")), "{out}");
 }
 
+/// Targets and series as relabelling leaves them: what is asked for, and what would be stored.
+#[test]
+fn scrape_shows_relabelled_targets_and_series() {
+    let prober = Server::start(|_, request| {
+        let first_line = request.head.lines().next().unwrap_or_default().to_owned();
+        assert_eq!(first_line, "GET /probe?module=http_2xx&target=https%3A%2F%2Fsite.example%2F HTTP/1.1");
+        page("go_x 1\nprobe_success{instance=\"own\",noise=\"1\"} 1\n")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n.toml");
+    let text = format!(
+        r#"
+        [[scrape_configs]]
+        job_name = "probe"
+        metrics_path = "/probe"
+        params = {{ module = ["http_2xx"] }}
+        static_configs = [{{ targets = ["https://site.example/", "spare"] }}]
+        relabel_configs = [
+            {{ action = "drop", source_labels = ["__address__"], regex = "spare" }},
+            {{ source_labels = ["__address__"], target_label = "__param_target" }},
+            {{ source_labels = ["__param_target"], regex = "https://([^/]+)/", target_label = "instance" }},
+            {{ target_label = "__address__", replacement = "{}" }},
+        ]
+        metric_relabel_configs = [
+            {{ action = "drop", source_labels = ["__name__"], regex = "go_.*" }},
+            {{ action = "labeldrop", regex = "noise" }},
+        ]
+        "#,
+        prober.address
+    );
+    fs::write(&file, text).unwrap();
+    let output = narthex(&["scrape", "--config", file.to_str().unwrap()]);
+    let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{error}");
+    let series = "probe_success{exported_instance=\"own\",instance=\"site.example\",job=\"probe\"} 1 ";
+    assert!(out.lines().any(|line| line.starts_with(series)), "{out}");
+    let counted =
+        |name: &str| out.lines().find(|line| line.starts_with(name)).unwrap().split(' ').nth(1).map(str::to_owned);
+    assert_eq!(counted("scrape_samples_scraped{").as_deref(), Some("2"));
+    assert_eq!(counted("scrape_samples_post_metric_relabeling{").as_deref(), Some("1"));
+    assert_eq!(out.lines().count(), 6, "{out}");
+}
+
+#[test]
+fn more_targets_than_target_limit_fail_every_scrape() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n.toml");
+    let text =
+        "[[scrape_configs]]\njob_name = 'j'\ntarget_limit = 1\nstatic_configs = [{ targets = ['a:1', 'b:1'] }]\n";
+    fs::write(&file, text).unwrap();
+    let output = narthex(&["scrape", "--config", file.to_str().unwrap()]);
+    let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(error.matches("target_limit exceeded (number of targets: 2, limit: 1)").count(), 2, "{error}");
+    assert_eq!(
+        out.lines().filter(|line| line.starts_with("up{")).filter(|line| line.contains("} 0 ")).count(),
+        2,
+        "{out}"
+    );
+}
+
 /// Each kind of bad page fails its own scrape with a line that says why; what is stored of it is `up` 0 and its like.
 #[test]
 fn bad_pages_fail_with_a_clear_line() {
@@ -141,7 +202,7 @@ fn check_says_what_is_wrong_where_and_what_to_write_instead() {
 
 #[test]
 fn every_configuration_in_the_documents_is_valid() {
-    for document in ["README.md", "docs/configuration.md"] {
+    for document in ["README.md", "docs/configuration.md", "docs/discovery.md"] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
         let examples: Vec<&str> =
             text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

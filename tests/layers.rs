@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const BASE: &[&str] = &["limits", "model", "clock", "counters", "bugs", "relabel", "tls", "http_server"];
+const BASE: &[&str] =
+    &["limits", "model", "clock", "counters", "bugs", "relabel", "secrets", "tls", "http_client", "http_server"];
 const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "wear"];
 
 /// What a module may import besides base. `None`: it is not in the table, which is an error of its own.
@@ -16,10 +17,11 @@ fn may_import(module: &str) -> Option<Vec<&'static str>> {
         "buffer" => Some(vec!["ring", "codec"]),
         "config" => Some([stages(), vec!["buffer"]].concat()),
         "agent" => Some([stages(), vec!["buffer", "config"]].concat()),
-        "cli" => Some([stages(), vec!["buffer", "config", "agent"]].concat()),
+        "import" => Some(vec!["config"]),
+        "cli" => Some([stages(), vec!["buffer", "config", "import", "agent"]].concat()),
         // The simulated world stands in for what is at the edge, so it implements the stages' traits, and runs the buffer over it.
         "sim" => Some([stages(), vec!["buffer"]].concat()),
-        "lib" | "main" => Some([stages(), vec!["buffer", "config", "agent", "cli"]].concat()),
+        "lib" | "main" => Some([stages(), vec!["buffer", "config", "import", "agent", "cli"]].concat()),
         _ => None,
     }
 }

@@ -10,7 +10,8 @@ fuzz_target!(|text: &str| {
     match parse(text, file) {
         Ok(config) => {
             let written = config.to_toml();
-            let again = parse(&written, file).unwrap_or_else(|error| panic!("{error}\n{written}"));
+            // Masks are refused where a secret belongs.
+            let again = parse(&written.replace("<secret>", "x"), file).unwrap_or_else(|error| panic!("{error}\n{written}"));
             assert_eq!(again.to_toml(), written);
         }
         Err(error) => assert!(!error.to_string().is_empty()),

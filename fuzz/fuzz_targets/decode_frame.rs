@@ -4,6 +4,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use narthex::codec::SegmentCodec;
+use narthex::limits::FRAME_EXTRAS_BYTES_MAX;
 use narthex::model::{ScrapeBatch, SeriesTable};
 use narthex_fuzz::batches;
 use std::rc::Rc;
@@ -51,6 +52,11 @@ fn check(batch: &ScrapeBatch) {
     assert_eq!(batch.series.len(), batch.values.len());
     assert!(batch.own_timestamps.iter().all(|own| (own.index as usize) < batch.len()));
     assert!(batch.own_timestamps.is_sorted_by(|a, b| a.index < b.index));
+    let Some(extras) = &batch.extras else { return };
+    assert!(extras.held_bytes() < 2 * FRAME_EXTRAS_BYTES_MAX);
+    assert!(extras.histograms.iter().all(|(at, _)| (*at as usize) < batch.len()));
+    assert!(extras.exemplars.iter().all(|(at, _)| (*at as usize) < batch.len()));
+    assert!(extras.start_timestamps.as_slice().iter().all(|(at, _)| (*at as usize) < batch.len()));
 }
 
 fn is_same(a: &ScrapeBatch, b: &ScrapeBatch) -> bool {
@@ -59,4 +65,5 @@ fn is_same(a: &ScrapeBatch, b: &ScrapeBatch) -> bool {
         && a.series == b.series
         && bits(a) == bits(b)
         && a.own_timestamps == b.own_timestamps
+        && a.extras == b.extras
 }

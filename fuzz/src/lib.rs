@@ -1,10 +1,12 @@
 //! What the fuzz targets have in common: a medium in memory, batches to write, and checksums that hold.
 
 mod medium;
+mod pages;
 mod scrapes;
 mod seal;
 
 pub use medium::MemoryMedium;
+pub use pages::read_twice;
 pub use scrapes::batches;
 pub use seal::seal;
 

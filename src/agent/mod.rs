@@ -1,35 +1,40 @@
 //! The executor's tasks: the one place where stages meet.
 //!
 //! ```text
+//!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
-//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink, on the pool ─► acknowledgement
+//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
 //! this order: scrapes end with staleness markers, senders get a moment to deliver, the rest is committed.
 
 mod committing;
+mod discovered;
+mod discovering;
+mod endings;
 mod notify;
+mod numbers;
 mod scraping;
 mod sending;
+mod targets;
 mod trouble;
 
 use crate::buffer::{Buffer, BufferOptions, Fill};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::discovery;
+use crate::http_client::Resolver;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
-use crate::relabel::PopulateError;
 use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
 use crate::ring::{Found, Layout, RingError, Storage};
-use crate::scrape::{Dialer, Resolver, ScrapeOptions, Scraper, offset_seed};
-use crate::tls::TlsOptions;
+use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
+use discovering::Discoveries;
+use endings::Endings;
 use notify::Notify;
 pub use scraping::scrape_once;
-use scraping::{Job, TargetCount};
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
@@ -39,6 +44,7 @@ use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
+use targets::Targets;
 
 /// How long senders may go on delivering after the order to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -51,7 +57,7 @@ pub enum AgentError {
     NoBuffer,
     Ring(RingError),
     Labels { job: String, cause: LabelsError },
-    Target { job: String, cause: PopulateError },
+    Client { job: String, cause: TlsError },
     Endpoint { name: String, cause: UplinkError },
 }
 
@@ -61,13 +67,15 @@ impl fmt::Display for AgentError {
             AgentError::NoEndpoint => {
                 write!(f, "there is nowhere to send samples to; add a [[remote_write]] with a url")
             }
-            AgentError::NoTarget => write!(f, "there is nothing to scrape; add [[scrape_configs]] with static_configs"),
+            AgentError::NoTarget => {
+                write!(f, "there is nothing to scrape; add [[scrape_configs]] with static_configs or a discovery")
+            }
             AgentError::NoBuffer => {
                 write!(f, "there is no [buffer]; add one with the path of the ring's file")
             }
             AgentError::Ring(error) => error.fmt(f),
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
-            AgentError::Target { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
+            AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
         }
     }
@@ -84,7 +92,8 @@ impl From<RingError> for AgentError {
 /// An agent whose ring is open and whose targets and endpoints are known.
 pub struct Agent {
     shared: Rc<Shared>,
-    jobs: Vec<Job>,
+    discoveries: Discoveries,
+    targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
 }
 
@@ -94,6 +103,7 @@ struct Shared {
     counters: Rc<Counters>,
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
+    endings: Endings,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each endpoint.
@@ -129,14 +139,16 @@ impl Agent {
         let options = config.buffer.as_ref().ok_or(AgentError::NoBuffer)?;
         let (counters, table) =
             (Rc::<Counters>::default(), Rc::new(SeriesTable::with_series_max(config.limits.series_max)));
-        let jobs = jobs(config, &table, &counters)?;
         let endpoints = endpoints(config)?;
         if endpoints.is_empty() {
             return Err(AgentError::NoEndpoint);
         }
-        if jobs.is_empty() {
+        if !config.jobs.iter().any(|job| job.lists_something()) {
             return Err(AgentError::NoTarget);
         }
+        let resolver = Resolver::new();
+        let discoveries = Discoveries::new(config, &resolver)?;
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -150,11 +162,12 @@ impl Agent {
             counters,
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
+            endings: Endings::default(),
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), jobs, endpoints })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -163,12 +176,8 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, jobs, endpoints } = self;
+        let Agent { shared, discoveries, mut targets, endpoints } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
-        let scraping: Vec<_> = jobs
-            .into_iter()
-            .map(|job| executor.spawn(scraping::scrape_until(shared.clone(), job, stopping.clone())))
-            .collect();
         let sending: Vec<_> = endpoints
             .into_iter()
             .enumerate()
@@ -176,13 +185,12 @@ impl Agent {
                 executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
             })
             .collect();
-        let committing = executor.spawn(committing::commit_until(shared.clone(), stopping));
-        stop.await;
+        let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
+        let (discovered, discovering) = discoveries.spawn(executor);
+        or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop(stopper);
-        for task in scraping {
-            task.await;
-        }
+        drop((stopper, discovering));
+        targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
         shared.senders.iter().for_each(Notify::wake);
@@ -198,6 +206,7 @@ impl Shared {
     fn take(&self, batches: impl IntoIterator<Item = ScrapeBatch>) {
         let now = self.clock.monotonic();
         for batch in batches {
+            self.endings.note(&batch);
             self.buffer.borrow_mut().push(batch, now);
         }
         let commit_first = self.buffer.borrow().commits_at_once(now);
@@ -223,35 +232,10 @@ async fn unless_stopped<T>(stopping: &Receiver<Infallible>, work: impl Future<Ou
     or(async { Some(work.await) }, stopped).await
 }
 
-fn jobs(config: &Config, table: &Rc<SeriesTable>, counters: &Rc<Counters>) -> Result<Vec<Job>, AgentError> {
-    let mut jobs: Vec<Job> = Vec::new();
-    let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
-    let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
-    for options in &config.jobs {
-        let failed = |cause| AgentError::Labels { job: options.job_name.clone(), cause };
-        let found = discovery::static_targets(options)
-            .map_err(|cause| AgentError::Target { job: options.job_name.clone(), cause })?;
-        if found.dropped > 0 {
-            log::debug!("job {:?}: relabelling dropped {} targets", options.job_name, found.dropped);
-        }
-        let count = Rc::new(TargetCount::new(found.targets.len(), options.target_limit));
-        for target in found.targets {
-            let (target, number) = (Rc::new(target), jobs.len() as u32);
-            let how = ScrapeOptions { page: options.page.clone(), rules: options.samples.clone() };
-            let scraper = Scraper::new(target.clone(), number, how, table.clone(), counters.clone(), dialer.clone());
-            jobs.push(Job { target, scraper: scraper.map_err(failed)?, seed, count: count.clone() });
-        }
-    }
-    Ok(jobs)
-}
-
-/// Empty where the kernel does not say.
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
-}
-
 fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentError> {
-    let endpoint = |options: &EndpointOptions| match Uplink::new(options) {
+    // Not that of the targets: their names may take all of its lookups for long.
+    let resolver = Resolver::new();
+    let endpoint = |options: &EndpointOptions| match Uplink::new(options, resolver.clone()) {
         Ok(uplink) => Ok((options.clone(), uplink)),
         Err(cause) => Err(AgentError::Endpoint { name: options.name.clone(), cause }),
     };

@@ -4,11 +4,12 @@ use super::Shared;
 use super::trouble::Trouble;
 use crate::clock::Clock;
 use crate::model::{Labels, Window};
-use crate::remote_write::v1::{self, Body, Encoder};
-use crate::remote_write::{Action, EndpointOptions, Outcome, Queue, QueueOptions, Uplink, WriteRelabeling, send_at};
+use crate::remote_write::{
+    Action, Body, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version, WriteRelabeling,
+    send_at,
+};
 use smol::future::or;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a failed read of the ring waits for the next attempt, whatever is scraped meanwhile.
@@ -16,15 +17,19 @@ const READ_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
 pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options: EndpointOptions, uplink: Uplink) {
-    let relabeling = WriteRelabeling::new(&options.write_relabel, &options.external_labels);
+    let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels);
     // Rules are applied after external labels, which are in the series then.
-    let external_labels = if relabeling.is_some() { Labels::default() } else { options.external_labels };
+    let mut content = options.content;
+    if relabeling.is_some() {
+        content.external_labels = Labels::default();
+    }
     let mut sender = Sender {
         relabeling,
-        queue: Queue::new(&options.name, &options.queue, fastrand::u64(..)),
-        encoder: Encoder::new(external_labels),
+        queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
+        encoder: Encoder::new(content),
         body: Body::default(),
-        uplink: Arc::new(uplink),
+        sent: Sent::default(),
+        uplink,
         reading: Trouble::default(),
         read_not_before: Duration::ZERO,
         shared,
@@ -40,7 +45,9 @@ struct Sender {
     queue: Queue,
     encoder: Encoder,
     body: Body,
-    uplink: Arc<Uplink>,
+    /// What is in it.
+    sent: Sent,
+    uplink: Uplink,
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
@@ -81,13 +88,18 @@ impl Sender {
                 self.shared.committer.wake();
             }
             Action::Send(attempt) => {
-                let retries = attempt.retries;
+                let (retries, version) = (attempt.retries, attempt.version);
                 if retries == 0 {
-                    self.encoder.encode(attempt.batches, attempt.request, &mut self.body);
+                    self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
                 }
-                let Some(outcome) = self.send(retries).await else { return Step::End };
+                if self.sent.is_empty() {
+                    let counters = self.shared.counters.endpoint(self.index);
+                    self.queue.on_nothing_to_send(&self.sent, counters);
+                    return Step::GoOn;
+                }
+                let Some(outcome) = self.send(version, retries).await else { return Step::End };
                 let counters = self.shared.counters.endpoint(self.index);
-                self.queue.on_outcome(self.shared.clock.monotonic(), &outcome, counters);
+                self.queue.on_outcome(self.shared.clock.monotonic(), &self.sent, &outcome, counters);
             }
         }
         Step::GoOn
@@ -139,25 +151,19 @@ impl Sender {
         }
     }
 
-    /// One exchange on the pool. `None` if the time to stop came first: the exchange is left to itself.
-    async fn send(&mut self, retries: u32) -> Option<Outcome> {
-        let (uplink, body) = (self.uplink.clone(), std::mem::take(&mut self.body));
-        let exchange = smol::unblock(move || {
-            let outcome = uplink.send(body.as_bytes(), &v1::HEADERS, retries);
-            (body, outcome)
-        });
-        let (body, outcome) = or(async { Some(exchange.await) }, self.out_of_time()).await?;
-        self.body = body;
-        Some(outcome)
+    /// One exchange. `None` if the time to stop came first: what was begun is left.
+    async fn send(&mut self, version: Version, retries: u32) -> Option<Outcome> {
+        let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
+        or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
+}
 
-    async fn out_of_time<T>(&self) -> Option<T> {
-        while self.shared.drain_until.get().is_none() {
-            self.shared.senders[self.index].wait().await;
-        }
-        if let Some(until) = self.shared.drain_until.get() {
-            self.shared.sleep_until(until).await;
-        }
-        None
+async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
+    while shared.drain_until.get().is_none() {
+        shared.senders[index].wait().await;
     }
+    if let Some(until) = shared.drain_until.get() {
+        shared.sleep_until(until).await;
+    }
+    None
 }

@@ -67,6 +67,8 @@ fn text_of(cause: DropCause) -> &'static str {
         DropCause::WriteBudget => "given up, as buffer.write_budget is used up; make it larger, or scrape less",
         DropCause::TooLarge => "given up, as their labels fit into no segment; make buffer.segment_size larger",
         DropCause::Rejected => "refused by the receiver",
+        DropCause::NotWritten => "not written by the receiver, as it says",
+        DropCause::HistogramsOff => "native histograms and not sent; set send_native_histograms = true to send them",
     }
 }
 

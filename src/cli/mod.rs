@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod demo;
+mod extras_output;
+pub mod import;
 pub mod logging;
 pub mod ring;
 pub mod run;
@@ -27,6 +29,7 @@ pub enum Command {
     Run { config: PathBuf },
     Check { config: PathBuf },
     Scrape { config: PathBuf, format: ScrapeFormat },
+    Import { file: PathBuf },
     Demo { is_fast: bool },
     Ring(RingCommand),
     Help,
@@ -44,6 +47,7 @@ Commands:
   check FILE              check a configuration and print it with all defaults, secrets masked
   scrape --config FILE    scrape every target once and print what would be stored
          [--format text|json]
+  import FILE             print the TOML that means what a prometheus.yml does; what can't be carried over goes to stderr
   demo [--fast]           the whole pipeline in this terminal: no configuration, no network, about a minute
   ring info FILE          draw a ring and give its figures (--config FILE: with the names of endpoints)
   ring verify FILE        read all of a ring and say what of it is lost; exit code 1 if anything is
@@ -81,6 +85,9 @@ pub fn parse_arguments(words: impl IntoIterator<Item = OsString>) -> Result<Argu
     let command = match name {
         "run" => Command::Run { config: needed(config)? },
         "check" => Command::Check { config: needed(config)? },
+        "import" => {
+            Command::Import { file: config.ok_or("narthex import needs a file: narthex import prometheus.yml")? }
+        }
         "scrape" => Command::Scrape { config: needed(config)?, format: format.unwrap_or_default() },
         "demo" => Command::Demo { is_fast },
         "help" => Command::Help,
@@ -151,7 +158,7 @@ fn read_words(words: impl IntoIterator<Item = OsString>) -> Result<Words, lexopt
             Long("help") | Short('h') => read.name = Some("help".into()),
             Long("version") | Short('V') => read.name = Some("version".into()),
             Value(value) if read.name.is_none() => read.name = Some(value.string()?),
-            Value(value) if read.name.as_deref() == Some("check") && read.config.is_none() => {
+            Value(value) if matches!(read.name.as_deref(), Some("check" | "import")) && read.config.is_none() => {
                 read.config = Some(value.into());
             }
             Value(value) if read.name.as_deref() == Some("ring") && read.ring.action.is_none() => {
@@ -218,6 +225,7 @@ mod tests {
             ("check n.toml", Command::Check { config: config() }),
             ("scrape --config=n.toml", Command::Scrape { config: config(), format: ScrapeFormat::Text }),
             ("scrape --config n.toml --format json", Command::Scrape { config: config(), format: ScrapeFormat::Json }),
+            ("import prometheus.yml", Command::Import { file: "prometheus.yml".into() }),
             ("demo", Command::Demo { is_fast: false }),
             ("demo --fast", Command::Demo { is_fast: true }),
             ("ring info r", of_ring(RingAction::Info { config: None })),
@@ -246,6 +254,7 @@ mod tests {
             ("run --config n.toml extra", "unexpected argument \"extra\""),
             ("scrape --config n.toml --format xml", "cannot parse argument \"xml\": write text or json"),
             ("run --config n.toml --fast", "--fast belongs to narthex demo"),
+            ("import", "narthex import needs a file: narthex import prometheus.yml"),
             ("ring", "write narthex ring info, verify, dump or format, and the ring's file"),
             ("ring info", "narthex ring info needs a file: narthex ring info FILE"),
             ("ring spin r", "there is no narthex ring \"spin\"; narthex help lists what there is"),

@@ -28,7 +28,7 @@ pub fn scrape(path: &Path, format: ScrapeFormat) -> ExitCode {
             }
         }
         if let Some(error) = result.error {
-            exit_code = super::refuse(&format!("{}: {error}", target.url()));
+            exit_code = super::refuse(&format!("{target}: {error}"));
         }
     }
     exit_code

@@ -1,7 +1,9 @@
 //! How `narthex scrape` shows what a target yields: lines for people, or one JSON object a line for programs.
 //!
-//! Values are text in both, so that `NaN`, infinities and every digit survive; a staleness marker is `stale`.
+//! Values are text in both, so that `NaN`, infinities and every digit survive; a staleness marker is `stale`. What
+//! [`extras_output`](super::extras_output) knows to say of a sample comes last.
 
+use super::extras_output::{histogram_text, json_members};
 use crate::model::{LabelsIter, ScrapeBatch, is_stale};
 use serde_json::{Map, Value};
 
@@ -34,14 +36,13 @@ pub fn render(batch: &ScrapeBatch, format: ScrapeFormat) -> String {
         match format {
             ScrapeFormat::Text => {
                 write_series(&mut out, series.labels());
+                let value = batch.histogram_at(index).map_or(value, |histogram| histogram_text(histogram));
                 out += &format!(" {value} {timestamp_ms}");
             }
             ScrapeFormat::Json => {
-                let labels: Map<String, Value> =
-                    series.labels().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
                 // Written by hand for the order of its members; each is JSON by itself.
-                let (labels, value) = (Value::from(labels), Value::from(value));
-                out += &format!(r#"{{"labels":{labels},"value":{value},"timestamp_ms":{timestamp_ms}}}"#);
+                let (labels, more) = (labels_json(series.labels()), json_members(batch, index));
+                out += &format!(r#"{{"labels":{labels},"value":"{value}","timestamp_ms":{timestamp_ms}{more}}}"#);
             }
         }
         out.push('\n');
@@ -49,8 +50,12 @@ pub fn render(batch: &ScrapeBatch, format: ScrapeFormat) -> String {
     out
 }
 
+pub(super) fn labels_json(labels: LabelsIter<'_>) -> Value {
+    Value::from(labels.map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<String, Value>>())
+}
+
 /// The shortest text that reads back as the same number, with Prometheus's words for what is none.
-fn value_text(value: f64) -> String {
+pub(super) fn value_text(value: f64) -> String {
     if is_stale(value) {
         return "stale".into();
     }

@@ -1,11 +1,9 @@
 use super::{CodecError, SegmentCodec};
 use crate::model;
+use crate::model::random_extras as random;
 use crate::model::{LabelsBuilder, OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Series, SeriesTable};
 use proptest::prelude::*;
 use std::rc::Rc;
-
-#[path = "../../tests/support/extras.rs"]
-mod random;
 
 const SPECIAL_BITS: [u64; 14] = [
     STALE_NAN_BITS,

@@ -1,13 +1,17 @@
 //! Addresses and URLs, held to the parser of the HTTP client that will use them, so that they can't fail there.
 
 use super::reader::quoted;
-use crate::model::Scheme;
-use ureq::http::Uri;
+use crate::limits::SOCKET_PATH_BYTES_MAX;
+use crate::model::{SOCKET_PREFIX, Scheme};
+use ureq_proto::http::Uri;
 
 const TARGET_EXAMPLE: &str = "127.0.0.1:9100";
 
 /// Why a target is not `host` or `host:port`; what to write instead. Never repeats a `user:password@`.
 pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> {
+    if let Some(path) = address.strip_prefix(SOCKET_PREFIX) {
+        return check_socket(path);
+    }
     if let Some((_, location)) = address.split_once("://") {
         let host = location.split(['/', '?', '#']).next().unwrap_or_default();
         let host = quoted(host.rsplit('@').next().filter(|host| !host.is_empty()).unwrap_or(TARGET_EXAMPLE));
@@ -29,6 +33,18 @@ pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> 
     }
 }
 
+/// Why a path is not that of a Unix socket; what to write instead.
+fn check_socket(path: &str) -> Result<(), String> {
+    match () {
+        _ if !path.starts_with('/') => Err("is no absolute path; write one such as \"unix:///run/x.sock\"".into()),
+        _ if path.contains('\0') => Err("has a NUL; write a path such as \"unix:///run/x.sock\"".into()),
+        _ if path.len() > SOCKET_PATH_BYTES_MAX => {
+            Err(format!("is longer than {SOCKET_PATH_BYTES_MAX} bytes; no socket may be, so use a shorter path"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Why a text is not a `metrics_path`; what to write instead.
 pub(super) fn check_metrics_path(path: &str) -> Result<(), String> {
     let problem = match () {
@@ -39,13 +55,11 @@ pub(super) fn check_metrics_path(path: &str) -> Result<(), String> {
     Err(format!("{} {problem}", quoted(path)))
 }
 
-/// The scheme of a receiver's URL; or why it is none and what to write instead, without repeating the URL.
-pub(super) fn check_url(url: &str) -> Result<Scheme, &'static str> {
-    let scheme = match () {
-        _ if url.starts_with("http://") => Scheme::Http,
-        _ if url.starts_with("https://") => Scheme::Https,
-        _ => return Err("does not start with http:// or https://; write one such as \"https://host/api/v1/write\""),
-    };
+/// Why a text is not a receiver's URL and what to write instead, without repeating it.
+pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err("does not start with http:// or https://; write one such as \"https://host/api/v1/write\"");
+    }
     let not_a_url = "is not a URL; write one such as \"https://host/api/v1/write\"";
     let uri: Uri = url.parse().map_err(|_| not_a_url)?;
     match uri.authority() {
@@ -53,7 +67,7 @@ pub(super) fn check_url(url: &str) -> Result<Scheme, &'static str> {
             Err("has a user or password in it; write them in basic_auth")
         }
         _ if url.contains('#') => Err("has a fragment; remove # and what follows it"),
-        _ if has_valid_host(&uri) => Ok(scheme),
+        _ if has_valid_host(&uri) => Ok(()),
         _ => Err(not_a_url),
     }
 }
@@ -76,11 +90,20 @@ mod tests {
 
     #[test]
     fn addresses_are_a_host_and_perhaps_a_port() {
-        for good in ["localhost", "localhost:9100", "10.0.0.1:1", "[::1]:9100", "[fe80::1]", "a_b.c-d:65535"] {
+        for good in [
+            "unix:///run/x.sock",
+            "localhost",
+            "localhost:9100",
+            "10.0.0.1:1",
+            "[::1]:9100",
+            "[fe80::1]",
+            "a_b.c-d:65535",
+        ] {
             assert_eq!(check_target(good, Scheme::Http), Ok(()), "{good}");
         }
         for bad in [
-            "", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x", "a:1#x", "ü:1", "[::1", "a\n",
+            "", "unix://x", "unix://", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x",
+            "a:1#x", "ü:1", "[::1", "a\n",
         ] {
             assert!(check_target(bad, Scheme::Http).is_err(), "{bad}");
         }
@@ -88,8 +111,8 @@ mod tests {
 
     #[test]
     fn urls_are_http_with_a_host_and_nobodys_password() {
-        assert_eq!(check_url("http://a"), Ok(Scheme::Http));
-        assert_eq!(check_url("https://a.example:9090/api/v1/write?tenant=1"), Ok(Scheme::Https));
+        assert_eq!(check_url("http://a"), Ok(()));
+        assert_eq!(check_url("https://a.example:9090/api/v1/write?tenant=1"), Ok(()));
         for bad in [
             "",
             "a",

@@ -1,15 +1,17 @@
 //! The configuration as it is in effect: each default written out, each secret masked, in the file's own form.
 
 use super::Config;
-use super::endpoints::WRITE_V1;
+use super::discovery::{DnsSd, FileSd, HttpSd, MdnsSd};
+use super::effective_http::HttpClient;
 use super::labels::escape_external_label;
+use super::messages::protobuf_message_name;
 use super::page_effective::{GlobalPage, Page};
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
-use crate::model::{Params, Scheme, Secret, format_duration, format_size};
-use crate::remote_write::{Auth, EndpointOptions, SecretSource};
+use crate::model::{Params, format_duration, format_size};
+use crate::remote_write::EndpointOptions;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,8 +74,18 @@ struct ScrapeConfig<'c> {
     samples: Samples,
     #[serde(flatten)]
     page: Page,
+    #[serde(flatten)]
+    http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     static_configs: Vec<Targets<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    file_sd_configs: Vec<FileSd>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns_sd_configs: Vec<DnsSd<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    http_sd_configs: Vec<HttpSd<'c>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mdns_sd_configs: Vec<MdnsSd<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     relabel_configs: Vec<ShownRule<'c>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,13 +105,13 @@ struct RemoteWrite<'c> {
     name: &'c str,
     remote_timeout: String,
     protobuf_message: &'c str,
+    send_exemplars: bool,
+    send_native_histograms: bool,
     queue_config: Queue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_config: Option<Tls>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    basic_auth: Option<BasicAuth<'c>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorization: Option<Authorization<'c>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'c str, &'c str>,
+    #[serde(flatten)]
+    http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     write_relabel_configs: Vec<ShownRule<'c>>,
 }
@@ -110,31 +122,6 @@ struct Queue {
     batch_send_deadline: String,
     min_backoff: String,
     max_backoff: String,
-}
-
-#[derive(Serialize)]
-struct Tls {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ca_file: Option<String>,
-    insecure_skip_verify: bool,
-}
-
-#[derive(Serialize)]
-struct BasicAuth<'c> {
-    username: &'c str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<&'c str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password_file: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Authorization<'c> {
-    r#type: &'c str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credentials: Option<&'c str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credentials_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -188,7 +175,12 @@ impl<'c> From<&'c JobOptions> for ScrapeConfig<'c> {
                 target_limit: job.target_limit,
             }),
             page: Page::from(&*job.page),
+            http: HttpClient::from(&job.http),
             static_configs: job.static_configs.iter().map(Targets::from).collect(),
+            file_sd_configs: job.discovery.file.iter().map(FileSd::from).collect(),
+            dns_sd_configs: job.discovery.dns.iter().map(DnsSd::from).collect(),
+            http_sd_configs: job.discovery.http.iter().map(HttpSd::from).collect(),
+            mdns_sd_configs: job.discovery.mdns.iter().map(MdnsSd::from).collect(),
             relabel_configs: job.relabel.iter().map(ShownRule::from).collect(),
             metric_relabel_configs: job.samples.rules.iter().map(ShownRule::from).collect(),
         }
@@ -216,37 +208,22 @@ impl<'c> From<&'c StaticConfig> for Targets<'c> {
 
 impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
     fn from(endpoint: &'c EndpointOptions) -> Self {
-        let (basic_auth, authorization) = match &endpoint.auth {
-            Auth::None => (None, None),
-            Auth::Basic { username, password } => {
-                let (password, password_file) = masked(password);
-                (Some(BasicAuth { username, password, password_file }), None)
-            }
-            Auth::Header { kind, credentials } => {
-                let (credentials, credentials_file) = masked(credentials);
-                (None, Some(Authorization { r#type: kind, credentials, credentials_file }))
-            }
-        };
-        // Refused beside an http url, so not shown beside one either.
-        let tls_config = endpoint.url.starts_with(&format!("{}://", Scheme::Https.name())).then(|| Tls {
-            ca_file: endpoint.tls.ca_file.as_deref().map(shown_path),
-            insecure_skip_verify: endpoint.tls.insecure_skip_verify,
-        });
         RemoteWrite {
             url: &endpoint.url,
             name: &endpoint.name,
             remote_timeout: format_duration(endpoint.timeout),
-            protobuf_message: WRITE_V1,
+            protobuf_message: protobuf_message_name(endpoint.message),
+            send_exemplars: endpoint.content.send_exemplars,
+            send_native_histograms: endpoint.content.send_native_histograms,
             queue_config: Queue {
                 max_samples_per_send: endpoint.queue.max_samples_per_send,
                 batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),
                 min_backoff: format_duration(endpoint.queue.min_backoff),
                 max_backoff: format_duration(endpoint.queue.max_backoff),
             },
-            tls_config,
-            basic_auth,
-            authorization,
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
+            headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            http: HttpClient::from(&endpoint.http),
         }
     }
 }
@@ -264,14 +241,6 @@ impl From<&BufferOptions> for Buffer {
             write_budget: buffer.write_budget.map(|budget| budget.to_string()),
             rated_cycles: buffer.rated_cycles,
         }
-    }
-}
-
-/// An inline secret's mask, or the path of the file it is in.
-fn masked(secret: &SecretSource) -> (Option<&'static str>, Option<String>) {
-    match secret {
-        SecretSource::Inline(_) => (Some(Secret::MASK), None),
-        SecretSource::File(path) => (None, Some(shown_path(path))),
     }
 }
 

@@ -2,23 +2,20 @@
 
 use super::address::check_url;
 use super::error::ConfigError;
+use super::http_client::{read_http_client, read_plain_headers};
 use super::jobs::GlobalOptions;
 use super::keys;
+use super::messages::{read_content, read_protobuf_message};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
 use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
-use crate::model::{Scheme, Secret};
-use crate::remote_write::{Auth, EndpointOptions, QueueOptions, SecretSource};
-use crate::tls::TlsOptions;
+use crate::remote_write::{EndpointOptions, QueueOptions};
 use std::time::Duration;
 
 const URL_EXAMPLE: &str = "\"https://host/api/v1/write\"";
 
 /// Prometheus's `DefaultRemoteWriteConfig`.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `protobuf_message` of Remote-Write 1.0.
-pub(super) const WRITE_V1: &str = "prometheus.WriteRequest";
 
 pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
@@ -42,16 +39,16 @@ pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result
 fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOptions, ConfigError> {
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
-    let scheme = check_url(url).map_err(|problem| url_value.error(problem))?;
-    check_protobuf_message(table)?;
+    check_url(url).map_err(|problem| url_value.error(problem))?;
     Ok(EndpointOptions {
         name: read_name(table, url)?,
         url: url.into(),
         timeout: table.get_or("remote_timeout", REMOTE_TIMEOUT, Value::nonzero_duration)?,
-        auth: read_auth(table)?,
-        tls: read_tls(table, scheme)?,
+        http: read_http_client(table)?,
+        headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
-        external_labels: global.external_labels.clone(),
+        message: read_protobuf_message(table)?,
+        content: read_content(table, &global.external_labels)?,
         write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
     })
 }
@@ -65,14 +62,6 @@ fn read_name(table: &Table, url: &str) -> Result<String, ConfigError> {
             Err(value.error("has a control character or line break; write a name such as \"cloud\""))
         }
         name => Ok(name.into()),
-    }
-}
-
-fn check_protobuf_message(table: &Table) -> Result<(), ConfigError> {
-    let Some(value) = table.get("protobuf_message") else { return Ok(()) };
-    match value.text("\"prometheus.WriteRequest\"")? {
-        WRITE_V1 => Ok(()),
-        other => Err(value.error(format_args!("{} is not supported; write {WRITE_V1:?}", quoted(other)))),
     }
 }
 
@@ -97,68 +86,4 @@ fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
         ));
     }
     Ok(queue)
-}
-
-fn read_tls(table: &Table, scheme: Scheme) -> Result<TlsOptions, ConfigError> {
-    let Some(options) = table.table("tls_config", &keys::TLS_CONFIG)? else { return Ok(TlsOptions::default()) };
-    if scheme == Scheme::Http {
-        return Err(table.error("tls_config", "the url is http, which has no TLS; write an https url or remove this"));
-    }
-    Ok(TlsOptions {
-        ca_file: options.get_or("ca_file", None, |value| value.path("\"ca.pem\"").map(Some))?,
-        insecure_skip_verify: options.get_or("insecure_skip_verify", false, Value::flag)?,
-    })
-}
-
-fn read_auth(table: &Table) -> Result<Auth, ConfigError> {
-    let basic = table.table("basic_auth", &keys::BASIC_AUTH)?;
-    let authorization = table.table("authorization", &keys::AUTHORIZATION)?;
-    match (basic, authorization) {
-        (None, None) => Ok(Auth::None),
-        (Some(_), Some(_)) => Err(table.error("authorization", "stands beside basic_auth; keep one of the two")),
-        (Some(basic), None) => {
-            let username = basic.require("username", "\"device-7\"")?.secret()?.into();
-            Ok(Auth::Basic { username, password: read_secret(&basic, "password", "password_file")? })
-        }
-        (None, Some(authorization)) => {
-            let kind = read_authorization_type(&authorization)?;
-            let credentials = read_secret(&authorization, "credentials", "credentials_file")?;
-            match &credentials {
-                SecretSource::Inline(secret) if !fits_header(secret) => Err(authorization
-                    .error("credentials", "is empty or has a line break or control character; write the token alone")),
-                _ => Ok(Auth::Header { kind, credentials }),
-            }
-        }
-    }
-}
-
-/// `type` is not repeated in errors: credentials are easily written there.
-fn read_authorization_type(table: &Table) -> Result<String, ConfigError> {
-    let Some(value) = table.get("type") else { return Ok("Bearer".into()) };
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    match value.secret()?.trim() {
-        "" => Ok("Bearer".into()),
-        kind if kind.eq_ignore_ascii_case("basic") => {
-            Err(value.error("is \"basic\"; write basic_auth with username and password instead of authorization"))
-        }
-        kind if kind.chars().all(token) => Ok(kind.into()),
-        _ => Err(value.error("is not one word; write a type such as \"Bearer\", and the rest in credentials")),
-    }
-}
-
-/// A password goes out in base64 and may be any text; credentials go out as they are.
-fn fits_header(credentials: &Secret) -> bool {
-    !credentials.expose().is_empty() && !credentials.expose().contains(char::is_control)
-}
-
-fn read_secret(table: &Table, key: &str, file_key: &str) -> Result<SecretSource, ConfigError> {
-    match (table.get(key), table.get(file_key)) {
-        (Some(_), Some(_)) => Err(table.error(file_key, format_args!("stands beside {key}; keep one of the two"))),
-        (None, None) => Err(table.error(key, format_args!("is missing; write {key} or {file_key}"))),
-        (None, Some(file)) => Ok(SecretSource::File(file.path("\"/etc/narthex/secret\"")?)),
-        (Some(inline), None) => match inline.secret()? {
-            Secret::MASK => Err(inline.error("is what Narthex shows instead of a secret; write the secret itself")),
-            text => Ok(SecretSource::Inline(Secret::new(text))),
-        },
-    }
 }

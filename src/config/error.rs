@@ -27,7 +27,14 @@ pub enum ConfigError {
         line: usize,
         message: String,
     },
-    /// A key is unknown, missing, or has a value that can't be used.
+    /// A table has a key that it may not have; fields as of `Key`.
+    UnknownKey {
+        file: PathBuf,
+        line: usize,
+        key: String,
+        problem: String,
+    },
+    /// A key is missing, or has a value that can't be used.
     Key {
         file: PathBuf,
         line: usize,
@@ -59,7 +66,9 @@ impl fmt::Display for ConfigError {
             ConfigError::Syntax { file, line, message } => {
                 write!(f, "{}:{line}: is not TOML: {message}", file.display())
             }
-            ConfigError::Key { file, line, key, problem } => write!(f, "{}:{line}: {key}: {problem}", file.display()),
+            ConfigError::UnknownKey { file, line, key, problem } | ConfigError::Key { file, line, key, problem } => {
+                write!(f, "{}:{line}: {key}: {problem}", file.display())
+            }
             ConfigError::WritableByOthers { file, mode } => {
                 let file = file.display();
                 write!(f, "{file}: holds a secret, but others may write to it (mode {mode:04o}); run chmod go-w {file}")

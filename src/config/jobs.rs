@@ -1,17 +1,19 @@
 //! `[global]` and `[[scrape_configs]]`.
 
 use super::address::{check_metrics_path, check_target};
+use super::discovery::read_discovery;
 use super::error::ConfigError;
+use super::http_client::read_http_client;
 use super::keys;
 use super::labels::{read_external_labels, read_target_labels};
 use super::page::{GlobalPageOptions, read_global_page, read_page};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
 use super::samples::{SampleDefaults, read_params, read_sample_defaults, read_sample_rules};
-use crate::discovery::{JobOptions, StaticConfig, static_targets};
+use crate::discovery::{JobOptions, StaticConfig};
 use crate::limits::TARGETS_MAX;
 use crate::model::{Labels, Params, Scheme};
-use crate::relabel::PopulateError;
+use crate::relabel::{PopulateError, populate};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -54,7 +56,7 @@ pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError
             format_args!("{} is not a label's name in the scheme legacy; write letters, digits and _", quoted(name));
         return Err(table.error("external_labels", problem));
     }
-    let page = read_global_page(&table, samples.scheme)?;
+    let page = read_global_page(&table)?;
     Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, samples, page })
 }
 
@@ -89,17 +91,19 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
         scheme: read_scheme(table)?,
         interval,
         timeout,
+        http: read_http_client(table)?,
         relabel: read_rules(table, "relabel_configs", samples.scheme)?,
         target_limit: samples.target_limit,
         samples: Rc::new(read_sample_rules(table, &samples)?),
         page: Rc::new(read_page(table, &global.page, samples.scheme)?),
         static_configs: Vec::new(),
+        discovery: read_discovery(table)?,
     };
     let mut static_configs = Vec::new();
     for static_config in table.tables("static_configs", &keys::STATIC_CONFIG)? {
         // One at a time, so that an error stands at the line of the one that has it.
         job.static_configs = vec![read_static_config(&static_config, &job, targets)?];
-        static_targets(&job).map_err(|error| match error {
+        check_targets(&job).map_err(|error| match error {
             PopulateError::Labels(_) => {
                 static_config.error("labels", format_args!("{error}; write fewer or shorter ones"))
             }
@@ -109,6 +113,13 @@ fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Resul
     }
     job.static_configs = static_configs;
     Ok(job)
+}
+
+/// Whether what the job lists itself comes to targets.
+fn check_targets(job: &JobOptions) -> Result<(), PopulateError> {
+    let defaults = job.target_defaults();
+    let groups = job.static_groups();
+    groups.iter().flat_map(|group| group.discovered()).try_for_each(|labels| populate(labels, &defaults).map(drop))
 }
 
 /// Interval and timeout. A timeout that is written must fit the interval; one that is inherited is cut to it.

@@ -51,7 +51,7 @@ pub(super) const GLOBAL: Keys = Keys {
     ],
 };
 
-/// Service discovery (`*_sd_configs`) is unsupported too.
+/// Any other service discovery (`*_sd_configs`) is unsupported too.
 pub(super) const SCRAPE_CONFIG: Keys = Keys {
     known: &[
         "job_name",
@@ -67,6 +67,10 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "label_value_length_limit",
         "target_limit",
         "static_configs",
+        "file_sd_configs",
+        "dns_sd_configs",
+        "http_sd_configs",
+        "mdns_sd_configs",
         "relabel_configs",
         "metric_relabel_configs",
         "always_scrape_classic_histograms",
@@ -83,24 +87,19 @@ pub(super) const SCRAPE_CONFIG: Keys = Keys {
         "native_histogram_bucket_limit",
         "native_histogram_min_bucket_factor",
         "track_timestamps_staleness",
-    ],
-    unsupported: &[
         "authorization",
         "basic_auth",
-        "bearer_token",
-        "bearer_token_file",
         "enable_http2",
         "follow_redirects",
         "http_headers",
-        "keep_dropped_targets",
         "no_proxy",
         "oauth2",
         "proxy_connect_header",
         "proxy_from_environment",
         "proxy_url",
-        "scrape_failure_log_file",
         "tls_config",
     ],
+    unsupported: &["keep_dropped_targets", "scrape_failure_log_file"],
 };
 
 pub(super) const RELABEL_CONFIG: Keys = Keys {
@@ -110,39 +109,58 @@ pub(super) const RELABEL_CONFIG: Keys = Keys {
 
 pub(super) const STATIC_CONFIG: Keys = Keys { known: &["targets", "labels"], unsupported: &[] };
 
+pub(super) const FILE_SD_CONFIG: Keys = Keys { known: &["files", "refresh_interval"], unsupported: &[] };
+
+/// `nameservers` is Narthex's own.
+pub(super) const DNS_SD_CONFIG: Keys =
+    Keys { known: &["names", "type", "port", "refresh_interval", "nameservers"], unsupported: &[] };
+
+pub(super) const HTTP_SD_CONFIG: Keys = Keys {
+    known: &[
+        "url",
+        "refresh_interval",
+        "authorization",
+        "basic_auth",
+        "enable_http2",
+        "follow_redirects",
+        "http_headers",
+        "no_proxy",
+        "oauth2",
+        "proxy_connect_header",
+        "proxy_from_environment",
+        "proxy_url",
+        "tls_config",
+    ],
+    unsupported: &["bearer_token", "bearer_token_file"],
+};
+
+/// Narthex's own.
+pub(super) const MDNS_SD_CONFIG: Keys = Keys { known: &["service_types"], unsupported: &[] };
+
 pub(super) const REMOTE_WRITE: Keys = Keys {
     known: &[
         "url",
         "name",
         "remote_timeout",
         "protobuf_message",
+        "send_exemplars",
+        "send_native_histograms",
         "queue_config",
-        "tls_config",
-        "basic_auth",
-        "authorization",
         "write_relabel_configs",
-    ],
-    unsupported: &[
-        "azuread",
-        "bearer_token",
-        "bearer_token_file",
-        "enable_http2",
-        "failed_request_logging",
-        "follow_redirects",
-        "google_iam",
         "headers",
+        "authorization",
+        "basic_auth",
+        "enable_http2",
+        "follow_redirects",
         "http_headers",
-        "metadata_config",
         "no_proxy",
         "oauth2",
         "proxy_connect_header",
         "proxy_from_environment",
         "proxy_url",
-        "round_robin_dns",
-        "send_exemplars",
-        "send_native_histograms",
-        "sigv4",
+        "tls_config",
     ],
+    unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns", "sigv4"],
 };
 
 pub(super) const QUEUE_CONFIG: Keys = Keys {
@@ -150,30 +168,60 @@ pub(super) const QUEUE_CONFIG: Keys = Keys {
     unsupported: &["capacity", "max_shards", "min_shards", "retry_on_http_429", "sample_age_limit"],
 };
 
+/// The tables of an HTTP client; the keys that lead to them stand in the table of whoever uses it.
 pub(super) const TLS_CONFIG: Keys = Keys {
-    known: &["ca_file", "insecure_skip_verify"],
-    unsupported: &[
+    known: &[
         "ca",
-        "ca_ref",
+        "ca_file",
         "cert",
         "cert_file",
-        "cert_ref",
         "key",
         "key_file",
-        "key_ref",
-        "max_version",
-        "min_version",
         "server_name",
+        "insecure_skip_verify",
+        "min_version",
+        "max_version",
     ],
+    unsupported: &["ca_ref", "cert_ref", "key_ref"],
 };
 
 pub(super) const BASIC_AUTH: Keys = Keys {
-    known: &["username", "password", "password_file"],
-    unsupported: &["password_ref", "username_file", "username_ref"],
+    known: &["username", "username_file", "password", "password_file"],
+    unsupported: &["password_ref", "username_ref"],
 };
 
 pub(super) const AUTHORIZATION: Keys =
     Keys { known: &["type", "credentials", "credentials_file"], unsupported: &["credentials_ref"] };
+
+pub(super) const OAUTH2: Keys = Keys {
+    known: &[
+        "client_id",
+        "client_secret",
+        "client_secret_file",
+        "token_url",
+        "scopes",
+        "endpoint_params",
+        "grant_type",
+        "tls_config",
+        "no_proxy",
+        "proxy_connect_header",
+        "proxy_from_environment",
+        "proxy_url",
+    ],
+    unsupported: &[
+        "audience",
+        "claims",
+        "client_certificate_key",
+        "client_certificate_key_file",
+        "client_certificate_key_id",
+        "client_certificate_key_ref",
+        "client_secret_ref",
+        "iss",
+        "signature_algorithm",
+    ],
+};
+
+pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };
 
 pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
 
@@ -199,6 +247,12 @@ impl Keys {
 
     /// What is wrong with a key that is not known; what to write instead.
     pub(super) fn complaint(&self, key: &str) -> String {
+        if ["bearer_token", "bearer_token_file"].contains(&key) && self.knows("authorization") {
+            let credentials = key.replace("bearer_token", "credentials");
+            return format!(
+                "is what Prometheus had before authorization; write authorization = {{ {credentials} = \"...\" }}"
+            );
+        }
         if self.unsupported.contains(&key) || (self.knows("static_configs") && key.ends_with("_sd_configs")) {
             return unsupported::complaint(key);
         }

@@ -10,13 +10,18 @@
 
 mod address;
 mod buffer;
+mod discovery;
 mod effective;
+mod effective_http;
 mod endpoints;
 mod error;
+mod http_client;
+mod http_secrets;
 mod jobs;
 mod keys;
 mod labels;
 mod limits;
+mod messages;
 mod page;
 mod page_effective;
 mod reader;
@@ -35,7 +40,8 @@ pub use samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::remote_write::{Auth, EndpointOptions, SecretSource};
+use crate::remote_write::EndpointOptions;
+use effective_http::has_inline_secret;
 use reader::{Source, Table};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -76,8 +82,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 
 /// Reads a text as if it stood in the file of that name, which need not exist. Relative paths start from that file's directory.
 pub fn parse(text: &str, path_for_messages: &Path) -> Result<Config, ConfigError> {
+    parse_in(text, path_for_messages, &variable)
+}
+
+/// The same, in an environment with these variables.
+pub fn parse_in(
+    text: &str,
+    path_for_messages: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
     let directory = directory_of(path_for_messages);
-    read(&Source { text, file: path_for_messages, directory, environment: &variable })
+    read(&Source { text, file: path_for_messages, directory, environment })
 }
 
 /// Whether a file that holds a secret may be written by its owner only: who can write to it can have the secret sent elsewhere.
@@ -98,12 +113,9 @@ impl Config {
     }
 
     fn has_inline_secret(&self) -> bool {
-        self.endpoints.iter().any(|endpoint| match &endpoint.auth {
-            Auth::None => false,
-            Auth::Basic { password: secret, .. } | Auth::Header { credentials: secret, .. } => {
-                matches!(secret, SecretSource::Inline(_))
-            }
-        })
+        let endpoints = self.endpoints.iter().map(|endpoint| &endpoint.http);
+        let lists = self.jobs.iter().flat_map(|job| &job.discovery.http).map(|list| &list.http);
+        self.jobs.iter().map(|job| &job.http).chain(endpoints).chain(lists).any(has_inline_secret)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::model::{EscapingScheme, NameScheme, NativeHistogramOptions, PageOptio
 
 const PROTOCOLS_EXAMPLE: &str = "[\"OpenMetricsText1.0.0\", \"PrometheusText0.0.4\"]";
 
+const ESCAPING_KEY: &str = "metric_name_escaping_scheme";
+
 /// The most that a limit may be: it is kept in floating point numbers, which hold each whole number up to here.
 const LIMIT_MAX: usize = 1 << 31;
 
@@ -14,7 +16,8 @@ const LIMIT_MAX: usize = 1 << 31;
 pub struct GlobalPageOptions {
     /// `None`: it depends on whether a job scrapes native histograms.
     pub protocols: Option<Vec<ScrapeProtocol>>,
-    pub escaping_scheme: EscapingScheme,
+    /// `None`: it depends on which names a job allows.
+    pub escaping_scheme: Option<EscapingScheme>,
     pub body_size_bytes_limit: u64,
     pub sample_limit: usize,
     pub extra_metrics: bool,
@@ -23,11 +26,11 @@ pub struct GlobalPageOptions {
 }
 
 /// `scheme` is what the table's names are held to.
-pub(super) fn read_global_page(table: &Table, scheme: NameScheme) -> Result<GlobalPageOptions, ConfigError> {
+pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, ConfigError> {
     refuse_nhcb(table)?;
     Ok(GlobalPageOptions {
         protocols: table.get("scrape_protocols").map(|value| read_protocols(&value)).transpose()?,
-        escaping_scheme: read_escaping(table, EscapingScheme::default(), scheme)?,
+        escaping_scheme: table.get(ESCAPING_KEY).map(|value| read_escaping(&value)).transpose()?,
         body_size_bytes_limit: table.get_or("body_size_limit", 0, Value::size)?,
         sample_limit: table.get_or("sample_limit", 0, |value| value.limit(LIMIT_MAX))?,
         extra_metrics: table.get_or("extra_scrape_metrics", false, Value::flag)?,
@@ -36,11 +39,12 @@ pub(super) fn read_global_page(table: &Table, scheme: NameScheme) -> Result<Glob
     })
 }
 
-/// A limit of 0 in a job is none of its own: it takes the global one, as in Prometheus. `scheme` is what its names are held to.
+/// A limit of 0 in a job is none of its own: it takes the global one, as in Prometheus. `names` are those that the job
+/// allows.
 pub(super) fn read_page(
     table: &Table,
     global: &GlobalPageOptions,
-    scheme: NameScheme,
+    names: NameScheme,
 ) -> Result<PageOptions, ConfigError> {
     refuse_nhcb(table)?;
     let or_global = |own: u64, inherited: u64| if own == 0 { inherited } else { own };
@@ -57,7 +61,7 @@ pub(super) fn read_page(
     Ok(PageOptions {
         protocols,
         fallback_protocol: table.get("fallback_scrape_protocol").map(|value| read_protocol(&value)).transpose()?,
-        escaping_scheme: read_escaping(table, global.escaping_scheme, scheme)?,
+        escaping_scheme: read_job_escaping(table, global, names)?,
         compression: table.get_or("enable_compression", defaults.compression, Value::flag)?,
         body_size_bytes_limit: or_global(body_size_bytes_limit, global.body_size_bytes_limit),
         sample_limit: or_global(sample_limit as u64, global.sample_limit as u64) as usize,
@@ -111,18 +115,26 @@ fn read_protocol(value: &Value) -> Result<ScrapeProtocol, ConfigError> {
         .ok_or_else(|| value.error(format_args!("{} is not a protocol; write one of {names}", quoted(name))))
 }
 
-/// A table that says which names are valid does not inherit how others are escaped: names that may hold anything are asked
-/// for as they are, others with underscores.
-fn read_escaping(table: &Table, inherited: EscapingScheme, scheme: NameScheme) -> Result<EscapingScheme, ConfigError> {
-    let default = match (table.get("metric_name_validation_scheme"), scheme) {
-        (None, _) => inherited,
-        (Some(_), NameScheme::Legacy) => EscapingScheme::Underscores,
-        (Some(_), NameScheme::Utf8) => EscapingScheme::AllowUtf8,
+/// A job that says which names it allows, but not how others are escaped, does not inherit that either.
+fn read_job_escaping(
+    table: &Table,
+    global: &GlobalPageOptions,
+    names: NameScheme,
+) -> Result<EscapingScheme, ConfigError> {
+    let fitting = match names {
+        NameScheme::Utf8 => EscapingScheme::AllowUtf8,
+        NameScheme::Legacy => EscapingScheme::Underscores,
     };
-    table.get_or("metric_name_escaping_scheme", default, parse_escaping)
+    let inherited = global.escaping_scheme.filter(|_| table.get("metric_name_validation_scheme").is_none());
+    let scheme = table.get_or(ESCAPING_KEY, inherited.unwrap_or(fitting), read_escaping)?;
+    if scheme == EscapingScheme::AllowUtf8 && names == NameScheme::Legacy {
+        let problem = "asks for names that metric_name_validation_scheme \"legacy\" forbids; write \"underscores\"";
+        return Err(table.error(ESCAPING_KEY, problem));
+    }
+    Ok(scheme)
 }
 
-fn parse_escaping(value: &Value) -> Result<EscapingScheme, ConfigError> {
+fn read_escaping(value: &Value) -> Result<EscapingScheme, ConfigError> {
     let name = value.text("\"allow-utf-8\"")?;
     let names = EscapingScheme::ALL.map(EscapingScheme::name).join(", ");
     EscapingScheme::parse(name)

@@ -1,7 +1,7 @@
 //! What [`super::page`] reads, in the file's own form again.
 
 use super::page::GlobalPageOptions;
-use crate::model::{PageOptions, ScrapeProtocol, format_size};
+use crate::model::{EscapingScheme, PageOptions, ScrapeProtocol, format_size};
 use serde::Serialize;
 
 /// The part of `[global]`.
@@ -9,7 +9,8 @@ use serde::Serialize;
 pub(super) struct GlobalPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     scrape_protocols: Option<Vec<&'static str>>,
-    metric_name_escaping_scheme: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric_name_escaping_scheme: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_size_limit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +47,7 @@ impl From<&GlobalPageOptions> for GlobalPage {
     fn from(options: &GlobalPageOptions) -> Self {
         GlobalPage {
             scrape_protocols: options.protocols.as_deref().map(names),
-            metric_name_escaping_scheme: options.escaping_scheme.name(),
+            metric_name_escaping_scheme: options.escaping_scheme.map(EscapingScheme::name),
             body_size_limit: shown_size(options.body_size_bytes_limit),
             sample_limit: shown_limit(options.sample_limit),
             extra_scrape_metrics: options.extra_metrics,

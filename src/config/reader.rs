@@ -58,9 +58,12 @@ impl<'t> Table<'t> {
         let first = self.entries.keys().filter(|key| !keys.knows(key.get_ref())).min_by_key(|key| key.span().start);
         match first {
             None => Ok(()),
-            Some(key) => {
-                Err(self.source.error(key.span().start, self.key_of(key.get_ref()), keys.complaint(key.get_ref())))
-            }
+            Some(key) => Err(ConfigError::UnknownKey {
+                file: self.source.file.into(),
+                line: self.source.line(key.span().start),
+                key: self.key_of(key.get_ref()),
+                problem: keys.complaint(key.get_ref()),
+            }),
         }
     }
 

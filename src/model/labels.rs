@@ -22,6 +22,8 @@ pub enum LabelsError {
     Malformed,
     /// More than [`LABELS_PER_SERIES_MAX`] labels.
     TooMany(usize),
+    /// A label has no name.
+    NameEmpty,
     /// This name comes twice.
     Repeated(String),
     /// A name, a value or the whole set is longer than `limits.rs` allows.
@@ -33,6 +35,7 @@ impl fmt::Display for LabelsError {
         match self {
             LabelsError::Malformed => write!(f, "a stored label set is damaged"),
             LabelsError::TooMany(n) => write!(f, "a series has {n} labels; the most is {LABELS_PER_SERIES_MAX}"),
+            LabelsError::NameEmpty => write!(f, "a label has no name"),
             LabelsError::Repeated(name) => write!(f, "label name {name:?} is not unique"),
             LabelsError::TooLong { label, bytes } => write!(f, "label {label:?} is {bytes} bytes long, past the limit"),
         }
@@ -199,6 +202,9 @@ impl LabelsBuilder {
         }
         self.pairs.sort_unstable();
         self.base_len = 0;
+        if self.pairs.first().is_some_and(|(name, _)| name.is_empty()) {
+            return Err(LabelsError::NameEmpty);
+        }
         if let Some(twice) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(LabelsError::Repeated(twice[0].0.chars().take(64).collect()));
         }
@@ -305,6 +311,21 @@ mod tests {
         }
         assert_eq!(Labels::from_packed(b"\x01b\x011\x01a\x011"), Err(LabelsError::Malformed), "unsorted");
         assert_eq!(Labels::from_packed(b"\x01a\x00"), Err(LabelsError::Malformed), "empty value");
+    }
+
+    #[test]
+    fn what_is_set_comes_behind_the_base_and_in_its_place() {
+        let mut builder = LabelsBuilder::over_base([("b", "1"), ("a", "1"), ("b", "2")]);
+        assert_eq!((builder.get("b"), builder.clone().build()), (Some("1"), Err(LabelsError::Repeated("b".into()))));
+        builder.set("c", "3");
+        builder.set("b", "4");
+        builder.set("c", "5");
+        assert_eq!(builder.iter().collect::<Vec<_>>(), [("a", "1"), ("c", "5"), ("b", "4")]);
+        builder.retain(|name| name != "a");
+        builder.set("a", "6");
+        assert_eq!(builder.iter().collect::<Vec<_>>(), [("c", "5"), ("b", "4"), ("a", "6")]);
+        builder.set("", "7");
+        assert_eq!(builder.build(), Err(LabelsError::NameEmpty));
     }
 
     #[test]

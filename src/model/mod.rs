@@ -7,10 +7,17 @@ mod histogram;
 mod labels;
 mod name_scheme;
 mod page_options;
+#[cfg(test)]
+#[path = "../../tests/support/extras.rs"]
+pub mod random_extras;
 mod secret;
 mod series;
 mod size;
 mod target;
+
+// By this name for what is shared with the tests of the binary.
+#[cfg(test)]
+use crate::model;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
 pub use duration::{DurationError, format_duration, parse_duration};
@@ -24,4 +31,4 @@ pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, Scra
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
-pub use target::{Params, Scheme, Target};
+pub use target::{Params, SOCKET_PREFIX, Scheme, Target};

@@ -2,10 +2,11 @@
 
 use super::labels::Labels;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     Http,
     Https,
@@ -33,10 +34,10 @@ impl Scheme {
 pub type Params = BTreeMap<String, Vec<String>>;
 
 /// One thing to scrape: where, how often, and the labels that each of its samples gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     pub scheme: Scheme,
-    /// `host` or `host:port`, as configured.
+    /// `host`, `host:port`, or `unix://` and the absolute path of a socket.
     pub address: String,
     /// As it is meant, before anything in it is percent-encoded. Mostly starts with `/`.
     pub metrics_path: String,
@@ -47,10 +48,20 @@ pub struct Target {
     pub timeout: Duration,
 }
 
+/// What an address begins with that is the path of a socket.
+pub const SOCKET_PREFIX: &str = "unix://";
+
 impl Target {
-    /// As Go writes it, so that a server sees the same request as from Prometheus.
+    /// The Unix socket that it listens on, if it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix(SOCKET_PREFIX).map(Path::new)
+    }
+
+    /// What is asked for. As Go writes it, so that a server sees the same request as from Prometheus.
     pub fn url(&self) -> String {
-        let mut url = format!("{}://{}", self.scheme.name(), self.address);
+        // Who listens on a socket needs some name for itself: Prometheus's.
+        let host = if self.socket().is_some() { "localhost" } else { &self.address };
+        let mut url = format!("{}://{host}", self.scheme.name());
         if !self.metrics_path.is_empty() && !self.metrics_path.starts_with('/') {
             url.push('/');
         }
@@ -64,6 +75,17 @@ impl Target {
             query_encode(&mut url, value);
         }
         url
+    }
+}
+
+/// For the log: the URL, and the socket if there is one.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url())?;
+        match self.socket() {
+            Some(path) => write!(f, " on {}", path.display()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rules and lists of rules. Every expectation is what Prometheus 3 (`model/relabel`) makes of the same.
 
 use super::{Action, Rule, RuleError, RuleOptions, Rules, Verdict};
-use crate::model::{LabelsBuilder, NameScheme};
+use crate::model::{LabelsBuilder, LabelsError, NameScheme};
+use proptest::prelude::*;
 
 fn rule(options: RuleOptions) -> Rule {
     Rule::new(options, NameScheme::Utf8).unwrap()
@@ -122,4 +123,77 @@ fn what_grows_without_end_fails() {
     assert!(multiplying.apply(&mut LabelsBuilder::over_base([("a", "1"), ("b", "2")])).is_err());
     let long = RuleOptions { separator: "x".repeat(2000), target_label: "a".into(), ..RuleOptions::default() };
     assert!(matches!(Rule::new(long, NameScheme::Utf8), Err(RuleError::TextTooLong { key: "separator", .. })));
+}
+
+/// Patterns from pieces that mean something, and from anything.
+fn any_pattern() -> impl Strategy<Value = String> {
+    let pieces = r"a b . .* (a) (b|c) | ( ) [a-c] [^b] [ \d \pL \Q \E \b ^ $ {2} {0,1} * +? (?i) (?P<n>a) é";
+    let pieces: Vec<&str> = pieces.split(' ').collect();
+    prop_oneof![
+        4 => prop::collection::vec(prop::sample::select(pieces), 0..8).prop_map(|pieces| pieces.concat()),
+        1 => any::<String>(),
+    ]
+}
+
+fn any_rule() -> impl Strategy<Value = RuleOptions> {
+    let name = || prop::sample::select(vec!["a", "b", "c", "d", "x.y", "$1", "t_${1}", "é"]).prop_map(str::to_owned);
+    let sources = prop::option::of(prop::collection::vec(name(), 0..3));
+    let replacement = prop::sample::select(vec!["$1", "${n}", "$0$0", "", "x", "$"]).prop_map(str::to_owned);
+    (prop::sample::select(Action::ALL.to_vec()), sources, prop::option::of(any_pattern()), name(), replacement, 0..9u64)
+        .prop_map(|(action, source_labels, regex, target_label, replacement, modulus)| {
+            let by_name = matches!(action, Action::LabelDrop | Action::LabelKeep);
+            let equal = matches!(action, Action::KeepEqual | Action::DropEqual);
+            let defaults = RuleOptions::default();
+            RuleOptions {
+                action,
+                source_labels: source_labels.filter(|_| !by_name),
+                regex: regex.filter(|_| !equal),
+                target_label: if by_name { String::new() } else { target_label },
+                modulus: if action == Action::HashMod { modulus } else { 0 },
+                replacement: match action {
+                    Action::Replace | Action::LabelMap => replacement,
+                    _ => defaults.replacement,
+                },
+                separator: defaults.separator,
+            }
+        })
+}
+
+proptest! {
+    /// No rule panics; what is kept can be a series' labels, unless labelmap leaves one without a name, and is the same each
+    /// time.
+    #[test]
+    fn rules_leave_valid_labels(
+        options in prop::collection::vec(any_rule(), 0..6),
+        labels in prop::collection::vec(("[a-d]|x.y|é", "[a-c;é]{0,4}"), 0..6),
+    ) {
+        let rules: Rules = options.into_iter().filter_map(|options| Rule::new(options, NameScheme::Utf8).ok()).collect();
+        let run = || {
+            let mut builder: LabelsBuilder = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            rules.apply(&mut builder).map(|verdict| (verdict, builder.build()))
+        };
+        let found = run();
+        if let Ok((Verdict::Keep, labels)) = &found {
+            match labels {
+                Ok(labels) => prop_assert!(labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty())),
+                Err(error) => prop_assert_eq!(error, &LabelsError::NameEmpty),
+            }
+        }
+        prop_assert_eq!(found, run());
+    }
+
+    /// A value that is kept by a pattern is dropped by it, and the other way round.
+    #[test]
+    fn keep_and_drop_are_each_others_opposite(pattern in any_pattern(), value in "[a-cé]{0,5}|\\PC*") {
+        let verdict = |action| {
+            let source_labels = Some(vec!["v".into()]);
+            let options = RuleOptions { action, source_labels, regex: Some(pattern.clone()), ..RuleOptions::default() };
+            let rules: Rules = Rule::new(options, NameScheme::Utf8).into_iter().collect();
+            rules.apply(&mut [("v", value.as_str())].into_iter().collect()).map(|verdict| (rules.is_empty(), verdict))
+        };
+        match (verdict(Action::Keep), verdict(Action::Drop)) {
+            (Ok((false, keep)), Ok((false, drop))) => prop_assert_ne!(keep, drop),
+            (keep, drop) => prop_assert_eq!(keep, drop),
+        }
+    }
 }

@@ -7,7 +7,9 @@
 //! ```
 
 use super::{Rules, Verdict};
-use crate::model::{LabelsBuilder, LabelsError, Params, Scheme, Target, format_duration, parse_duration};
+use crate::model::{
+    LabelsBuilder, LabelsError, Params, SOCKET_PREFIX, Scheme, Target, format_duration, parse_duration,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,11 +18,14 @@ const SCHEME: &str = "__scheme__";
 const METRICS_PATH: &str = "__metrics_path__";
 const SCRAPE_INTERVAL: &str = "__scrape_interval__";
 const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+/// The path of a socket to connect to instead of the address.
+const UNIX_SOCKET: &str = "__unix_socket__";
+
 const PARAM_PREFIX: &str = "__param_";
 
-/// Prometheus's switches for one target's native histograms; Narthex has none of them.
-const HISTOGRAM_SWITCHES: [&str; 3] =
-    ["__convert_classic_histograms_to_nhcb__", "__always_scrape_classic_histograms__", "__scrape_native_histograms__"];
+const CONVERT_CLASSIC: &str = "__convert_classic_histograms_to_nhcb__";
+const CLASSIC_TOO: &str = "__always_scrape_classic_histograms__";
+const NATIVE: &str = "__scrape_native_histograms__";
 
 /// What a job gives each of its targets that does not bring its own.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,10 @@ pub struct TargetDefaults<'j> {
     pub params: &'j Params,
     pub interval: Duration,
     pub timeout: Duration,
+    /// `scrape_native_histograms`
+    pub native_histograms: bool,
+    /// `always_scrape_classic_histograms`
+    pub classic_histograms_too: bool,
     /// `relabel_configs`.
     pub rules: &'j Rules,
 }
@@ -58,6 +67,7 @@ pub enum PopulateError {
         timeout: String,
         interval: String,
     },
+    /// Prometheus lets rules switch native histograms for one target; here they are the job's.
     HistogramSwitch(&'static str),
     Labels(LabelsError),
 }
@@ -82,7 +92,9 @@ impl fmt::Display for PopulateError {
                 write!(f, "scrape timeout cannot be greater than scrape interval ({timeout:?} > {interval:?}); ")?;
                 write!(f, "let {SCRAPE_TIMEOUT} be shorter or {SCRAPE_INTERVAL} longer")
             }
-            PopulateError::HistogramSwitch(label) => write!(f, "{label} can only be \"false\"; remove it"),
+            PopulateError::HistogramSwitch(label) => {
+                write!(f, "{label} can't differ from the job's setting; let relabel_configs leave it as it is")
+            }
             PopulateError::Labels(error) => error.fmt(f),
         }
     }
@@ -107,17 +119,25 @@ pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) ->
     let text = |name| labels.get(name).unwrap_or_default().to_owned();
     let address = check_address(text(ADDRESS))?;
     let (interval, timeout) = timing(text(SCRAPE_INTERVAL), text(SCRAPE_TIMEOUT))?;
-    if let Some(switch) = HISTOGRAM_SWITCHES.into_iter().find(|switch| !is_off(&text(switch))) {
-        return Err(PopulateError::HistogramSwitch(switch));
+    for (label, setting) in histogram_switches(defaults) {
+        let value = text(label);
+        if !value.is_empty() && parse_bool(&value) != Some(setting) {
+            return Err(PopulateError::HistogramSwitch(label));
+        }
     }
     let scheme = text(SCHEME);
     let scheme = Scheme::parse(&scheme).ok_or(PopulateError::SchemeUnknown(scheme))?;
+    let socket = text(UNIX_SOCKET);
     let (metrics_path, params) = (text(METRICS_PATH), params_of(labels, defaults.params));
     labels.retain(|name| !name.starts_with("__"));
     if labels.get("instance").is_none() {
         labels.set("instance", &address);
     }
     let labels = labels.build()?;
+    let address = match socket {
+        socket if socket.is_empty() => address,
+        socket => check_address(format!("{SOCKET_PREFIX}{socket}"))?,
+    };
     Ok(Populated::Target(Target { scheme, address, metrics_path, params, labels, interval, timeout }))
 }
 
@@ -132,7 +152,9 @@ fn set_defaults(labels: &mut LabelsBuilder, defaults: &TargetDefaults<'_>) {
     set(SCRAPE_TIMEOUT, &format_duration(defaults.timeout));
     set(METRICS_PATH, defaults.metrics_path);
     set(SCHEME, defaults.scheme.name());
-    HISTOGRAM_SWITCHES.iter().for_each(|switch| set(switch, "false"));
+    for (label, setting) in histogram_switches(defaults) {
+        set(label, if setting { "true" } else { "false" });
+    }
     for (name, values) in defaults.params {
         if let Some(first) = values.first() {
             set(&format!("{PARAM_PREFIX}{name}"), first);
@@ -159,9 +181,17 @@ fn timing(interval: String, timeout: String) -> Result<(Duration, Duration), Pop
     if times.1 > times.0 { Err(PopulateError::TimeoutTooLong { timeout, interval }) } else { Ok(times) }
 }
 
-/// What Go's `strconv.ParseBool` takes for false, and nothing at all.
-fn is_off(text: &str) -> bool {
-    matches!(text, "" | "0" | "f" | "F" | "false" | "FALSE" | "False")
+fn histogram_switches(defaults: &TargetDefaults<'_>) -> [(&'static str, bool); 3] {
+    [(CONVERT_CLASSIC, false), (CLASSIC_TOO, defaults.classic_histograms_too), (NATIVE, defaults.native_histograms)]
+}
+
+/// Go's `strconv.ParseBool`.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// The job's parameters; the first value of each is the label's, if that is left.
@@ -203,6 +233,8 @@ mod tests {
             params: &params,
             interval: Duration::from_secs(93_600),
             timeout: Duration::from_secs(10),
+            native_histograms: false,
+            classic_histograms_too: true,
             rules: &rules,
         };
         populate(discovered.iter().copied().collect(), &defaults)
@@ -268,10 +300,15 @@ mod tests {
             (&[("__address__", "h"), ("__scrape_interval__", "300y")], "\"300y\" in __scrape_interval__"),
             (&[("__address__", "h"), ("__scrape_interval__", "9s")], "scrape timeout cannot be greater"),
             (&[("__address__", "h"), ("__scrape_native_histograms__", "true")], "__scrape_native_histograms__ can"),
+            (
+                &[("__address__", "h"), ("__always_scrape_classic_histograms__", "no")],
+                "__always_scrape_classic_histograms__ can",
+            ),
         ] {
             let found = outcome(discovered, vec![]).unwrap_err().to_string();
             assert!(found.starts_with(error), "{found}");
         }
         assert!(outcome(&[("__address__", "unix:///run/x.sock")], vec![]).is_ok());
+        assert!(outcome(&[("__address__", "h"), ("__always_scrape_classic_histograms__", "T")], vec![]).is_ok());
     }
 }

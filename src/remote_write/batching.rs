@@ -30,6 +30,18 @@ pub struct Block {
     pub series: Range<usize>,
 }
 
+/// One sample of a [`Block`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleAt {
+    /// Position in the window's batches.
+    pub batch: usize,
+    pub timestamp_ms: i64,
+    pub value: f64,
+    /// It is the sample before once more, by time and value: an exporter that gives times of its own shows the same sample
+    /// again and again until it has a newer one. Nothing is lost if it is left out.
+    pub is_repeated: bool,
+}
+
 /// What is sent at once. Of two blocks with a series in common, the older comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -93,7 +105,7 @@ impl Batching {
 }
 
 impl Request {
-    /// Repeats that [`Block::samples_of`] leaves out are counted here: their value is delivered, once.
+    /// Repeats that [`SampleAt::is_repeated`] tells of are counted here: their value is delivered, once.
     pub fn samples(&self) -> usize {
         self.blocks.iter().map(Block::samples).sum()
     }
@@ -133,16 +145,15 @@ impl Block {
         self.batches.len() * self.series.len()
     }
 
-    /// Time in milliseconds and value of each of the block's samples of one series, in the order they were scraped.
-    ///
-    /// An exporter that gives times of its own shows the same sample again and again until it has a newer one. A sample
-    /// of the same time and value as the one before is left out: nothing is lost by it.
-    pub fn samples_of(&self, batches: &[Rc<ScrapeBatch>], series: usize) -> impl Iterator<Item = (i64, f64)> {
+    /// The block's samples of one series, in the order they were scraped.
+    pub fn samples_of(&self, batches: &[Rc<ScrapeBatch>], series: usize) -> impl Iterator<Item = SampleAt> {
         let mut before = None;
-        batches[self.batches.clone()].iter().filter_map(move |batch| {
+        self.batches.clone().map(move |at| {
+            let batch = &batches[at];
             let (timestamp_ms, value) = (batch.timestamp_ms_at(series), batch.values[series]);
-            let repeated = before.replace((timestamp_ms, value.to_bits())) == before;
-            (!repeated).then_some((timestamp_ms, value))
+            let this = (timestamp_ms, value.to_bits(), batch.histogram_at(series));
+            let is_repeated = before.replace(this) == Some(this);
+            SampleAt { batch: at, timestamp_ms, value, is_repeated }
         })
     }
 

@@ -20,6 +20,8 @@ pub enum FailureEvent {
     Halved(Cause),
     /// The request was refused for good.
     Dropped(Cause),
+    /// It was delivered, and the receiver tells of other counts than were sent.
+    WrittenDiffers,
 }
 
 /// One endpoint's failures since their last line. Times are of the monotonic clock.
@@ -103,6 +105,9 @@ impl Kind {
         match self.event {
             FailureEvent::Retried(_) => format!("not delivered, will retry: {text}{times}"),
             FailureEvent::Halved(_) => format!("a request was refused and is sent again in halves: {text}{times}"),
+            FailureEvent::WrittenDiffers => {
+                format!("the receiver answered 2xx and tells of other counts than were sent: {text}{times}")
+            }
             FailureEvent::Dropped(_) => format!("{samples} samples dropped, refused for good: {text}{times}"),
         }
     }

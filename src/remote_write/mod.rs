@@ -6,9 +6,11 @@
 //!  window ─► queue ─► batching   which samples go into one request         pure
 //!              │ ▲
 //!              │ └─── retry      what an answer means                       pure
+//!              │      protocol   1.0 or 2.0
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
-//!            v1 ─► uplink        bytes, and the exchange with the receiver  edge, blocks
+//!         encoder ─► uplink      bytes, and the exchange with the receiver  edge
+//!         v1, v2
 //! ```
 //!
 //! One endpoint's task, in short:
@@ -16,31 +18,42 @@
 //! ```text
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
-//!      Send(attempt) => if attempt.retries == 0 { encoder.encode(attempt.batches, attempt.request, &mut body) },
-//!                       outcome = uplink.send(body.as_bytes(), &v1::HEADERS, retries) on the pool,
-//!                       queue.on_outcome(now, &outcome, counters),
+//!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
+//!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries).await,
+//!                       queue.on_outcome(now, &sent, &outcome, counters),
 //!      Wait { until } => wait,
 //!      Finished { next_record } => acknowledge it,
 //!  }
 //! ```
 
-mod auth;
 mod backoff;
 mod batching;
+mod body;
+mod encoder;
 mod failures;
 mod halving;
+mod histogram_message;
 pub mod messages;
+#[cfg(test)]
+mod messages_v2;
 mod options;
+mod protocol;
 mod queue;
 mod relabeling;
 mod retry;
+mod symbols;
 #[cfg(test)]
 mod testing;
 mod uplink;
-pub mod v1;
+mod v1;
+mod v2;
+mod wire;
 
 pub use batching::{Block, Request};
-pub use options::{Auth, EndpointOptions, QueueOptions, SecretSource};
+pub use body::Body;
+pub use encoder::{Content, Encoder, Sent};
+pub use options::{EndpointOptions, QueueOptions};
+pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;
 pub use retry::{Answer, Failure, FailureKind, Outcome};

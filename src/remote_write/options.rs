@@ -1,9 +1,9 @@
 //! What an endpoint is configured with.
 
-use crate::model::{Labels, Secret};
+use super::encoder::Content;
+use super::protocol::ProtobufMessage;
+use crate::http_client::HttpClientOptions;
 use crate::relabel::Rules;
-use crate::tls::TlsOptions;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// One `[[remote_write]]`.
@@ -15,31 +15,14 @@ pub struct EndpointOptions {
     pub url: String,
     /// `remote_timeout`: of one request, connecting included.
     pub timeout: Duration,
-    pub auth: Auth,
-    pub tls: TlsOptions,
+    pub http: HttpClientOptions,
+    /// `headers`: set on each request, before those of `http_headers` are added. None is reserved; all are fit for a header.
+    pub headers: Vec<(String, String)>,
     pub queue: QueueOptions,
-    /// `[global] external_labels`: added to each series that has no label of that name.
-    pub external_labels: Labels,
+    pub message: ProtobufMessage,
+    pub content: Content,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,
-}
-
-/// How a request proves who sends it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Auth {
-    #[default]
-    None,
-    /// `basic_auth`.
-    Basic { username: String, password: SecretSource },
-    /// `authorization`: `{kind} {credentials}`; kind defaults to `Bearer`.
-    Header { kind: String, credentials: SecretSource },
-}
-
-/// A secret in the configuration, or in a file that is read before each use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    Inline(Secret),
-    File(PathBuf),
 }
 
 /// `queue_config`, with Prometheus's names and defaults.

@@ -11,9 +11,11 @@
 
 use super::backoff::Backoff;
 use super::batching::{Batching, Request};
+use super::encoder::Sent;
 use super::failures::{FailureEvent, FailureLog};
 use super::halving::Halving;
 use super::options::QueueOptions;
+use super::protocol::{Judgement, ProtobufMessage, Protocol, Version};
 use super::retry::{Outcome, Verdict, classify};
 use crate::counters::{DropCause, EndpointCounters};
 use crate::model::{ScrapeBatch, Window};
@@ -27,6 +29,7 @@ pub struct Queue {
     samples_max: usize,
     backoff: Backoff,
     failures: FailureLog,
+    protocol: Protocol,
     in_hand: Option<InHand>,
 }
 
@@ -46,6 +49,7 @@ pub enum Action<'a> {
 pub struct Attempt<'a> {
     pub batches: &'a [Rc<ScrapeBatch>],
     pub request: &'a Request,
+    pub version: Version,
     /// How often exactly this request failed before; if it did, its body is what it was.
     pub retries: u32,
 }
@@ -57,17 +61,20 @@ struct InHand {
     pieces: Vec<Request>,
     halving: Halving,
     retries: u32,
+    /// Of the request in hand, from its first attempt on.
+    version: Version,
     not_before: Duration,
 }
 
 impl Queue {
     /// `seed` is to differ between devices: it spreads their retries.
-    pub fn new(endpoint: &str, options: &QueueOptions, seed: u64) -> Self {
+    pub fn new(endpoint: &str, options: &QueueOptions, message: ProtobufMessage, seed: u64) -> Self {
         Queue {
             endpoint: endpoint.into(),
             samples_max: options.max_samples_per_send,
             backoff: Backoff::new(options.min_backoff, options.max_backoff, seed),
             failures: FailureLog::default(),
+            protocol: Protocol::new(message),
             in_hand: None,
         }
     }
@@ -84,6 +91,7 @@ impl Queue {
             pieces: Vec::new(),
             halving: Halving::new(),
             retries: 0,
+            version: Version::V1,
             not_before: Duration::ZERO,
         });
     }
@@ -93,24 +101,57 @@ impl Queue {
         if in_hand.pieces.is_empty() && !in_hand.take_request() {
             return Action::Finished { next_record: in_hand.next_record };
         }
-        let InHand { batching, pieces, retries, not_before, .. } = self.in_hand.insert(in_hand);
+        if in_hand.retries == 0 {
+            in_hand.version = self.protocol.version(now);
+        }
+        let InHand { batching, pieces, retries, version, not_before, .. } = self.in_hand.insert(in_hand);
         if now < *not_before {
             return Action::Wait { until: *not_before };
         }
         let request = pieces.last().expect("one was taken above");
-        Action::Send(Attempt { batches: batching.batches(), request, retries: *retries })
+        Action::Send(Attempt { batches: batching.batches(), request, version: *version, retries: *retries })
     }
 
-    /// Tells how the attempt that `poll` gave went. Counts it, and writes to the log what is to be said of it.
-    pub fn on_outcome(&mut self, now: Duration, outcome: &Outcome, counters: &EndpointCounters) {
+    /// The attempt that `poll` gave has nothing in it that the endpoint is to get: it is done with.
+    pub fn on_nothing_to_send(&mut self, sent: &Sent, counters: &EndpointCounters) {
+        if self.in_hand.as_mut().and_then(|in_hand| in_hand.pieces.pop()).is_some() {
+            counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
+        }
+    }
+
+    /// Tells how the attempt that `poll` gave, in which this was sent, went. Counts it, and writes to the log what is to be
+    /// said of it.
+    pub fn on_outcome(&mut self, now: Duration, sent: &Sent, outcome: &Outcome, counters: &EndpointCounters) {
         counters.requests.add(1);
         counters.bytes_sent.add(outcome.bytes_sent);
         let Some(in_hand) = &mut self.in_hand else { return };
         let Some(request) = in_hand.pieces.pop() else { return };
-        let samples = request.samples();
-        match classify(&outcome.result) {
+        let samples = request.samples() - sent.histograms_left_out as usize;
+        let judgement = self.protocol.judge(now, in_hand.version, sent, &outcome.result);
+        let verdict = match judgement {
+            Judgement::SendAsV1 => {
+                counters.retries.add(1);
+                in_hand.retries = 0;
+                in_hand.pieces.push(request);
+                return log::info!("remote_write {:?}: {outcome}: {FALLS_BACK}", self.endpoint);
+            }
+            Judgement::Ignored => Verdict::Refused { halve: false },
+            Judgement::Understood | Judgement::WrittenDiffers { .. } => classify(&outcome.result),
+        };
+        match verdict {
             Verdict::Delivered => {
-                counters.samples_delivered.add(samples as u64);
+                let missing = match judgement {
+                    Judgement::WrittenDiffers { missing } => {
+                        counters.written_differs.add(1);
+                        let text = written_differs(sent, outcome);
+                        self.failures.note(now, FailureEvent::WrittenDiffers, missing as usize, text);
+                        missing
+                    }
+                    _ => 0,
+                };
+                counters.drop_samples(DropCause::NotWritten, missing);
+                counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
+                counters.samples_delivered.add((samples as u64).saturating_sub(missing));
                 in_hand.halving.accepted(&request);
                 in_hand.retries = 0;
                 self.backoff.reset();
@@ -129,7 +170,10 @@ impl Queue {
             Verdict::Refused { halve } => {
                 in_hand.retries = 0;
                 self.backoff.reset();
-                let text = outcome.to_string();
+                let text = match judgement {
+                    Judgement::Ignored => format!("{outcome}{IGNORED}"),
+                    _ => outcome.to_string(),
+                };
                 let halves = if halve { in_hand.halving.halves(&request, &text) } else { None };
                 let event = match halves {
                     Some((first, second)) => {
@@ -138,6 +182,7 @@ impl Queue {
                     }
                     None => {
                         counters.drop_samples(DropCause::Rejected, samples as u64);
+                        counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
                         FailureEvent::Dropped(outcome.cause())
                     }
                 };
@@ -148,6 +193,19 @@ impl Queue {
             log::warn!("remote_write {:?}: {line}", self.endpoint);
         }
     }
+}
+
+/// What to say when an endpoint does not know 2.0.
+const FALLS_BACK: &str = "the receiver does not know Remote-Write 2.0; it is sent 1.0, and asked again in a day";
+const IGNORED: &str = " without a count of what was written: the receiver does not know Remote-Write 2.0; \
+                       write protobuf_message = \"prometheus.WriteRequest\" or \"auto\"";
+
+fn written_differs(sent: &Sent, outcome: &Outcome) -> String {
+    let written = outcome.result.as_ref().ok().and_then(|answer| answer.written).unwrap_or_default();
+    format!(
+        "{} samples, {} histograms, {} exemplars were sent, and {}, {}, {} written",
+        sent.samples, sent.histograms, sent.exemplars, written.samples, written.histograms, written.exemplars
+    )
 }
 
 impl InHand {

@@ -10,9 +10,11 @@
 //! | whatever is left (1xx)           | retry                                                                |
 //!
 //! As Remote-Write 1.0 asks, which leaves 1xx and 3xx open, and mostly as Prometheus does. It retries 429 only with
-//! `retry_on_http_429`; and it follows redirects, but drops a request for one that it can't follow. Here none is followed
-//! and nothing is lost: a device whose http url is answered by a captive portal would lose what it sends in the meantime.
+//! `retry_on_http_429`; and a redirect by 301, 302 or 303 it follows with a GET, whose answer it takes for the request's, so
+//! that it drops what a captive portal answered for. Here such a redirect is the answer, and nothing is lost. 307 and 308 are
+//! followed by both, with the request as it is, unless `follow_redirects` is off; this table sees the answer of who is last.
 
+use super::protocol::Written;
 use crate::limits::RETRY_AFTER_MAX;
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct Answer {
     pub html: bool,
     /// What the receiver had to say: one line, within `RECEIVER_TEXT_BYTES_MAX`. Empty if it was content.
     pub text: String,
+    /// What it says it has written, if it says so.
+    pub written: Option<Written>,
 }
 
 /// Why there is no answer.

@@ -1,9 +1,12 @@
 //! Windows for tests, and what a receiver makes of a body.
 
 use super::batching::{Batching, Request};
+use super::body::Body;
+use super::encoder::{Content, Encoder};
 use super::messages::{TimeSeries, WriteRequest};
-use super::v1::{Body, Encoder};
-use crate::model::{Labels, LabelsBuilder, OwnTimestamp, ScrapeBatch, Series, SeriesTable, stale_nan};
+use super::protocol::Version;
+use crate::model::random_extras as random;
+use crate::model::{self, Labels, LabelsBuilder, OwnTimestamp, ScrapeBatch, Series, SeriesTable, stale_nan};
 use proptest::prelude::*;
 use prost::Message;
 use std::rc::Rc;
@@ -35,7 +38,8 @@ pub fn all_requests(batching: &mut Batching) -> Vec<Request> {
 
 pub fn encode(external: &Labels, batches: &[Rc<ScrapeBatch>], request: &Request) -> Vec<u8> {
     let mut body = Body::default();
-    Encoder::new(external.clone()).encode(batches, request, &mut body);
+    let content = Content { external_labels: external.clone(), ..Content::default() };
+    Encoder::new(content).encode(Version::V1, batches, request, &mut body);
     body.as_bytes().to_vec()
 }
 
@@ -46,6 +50,20 @@ pub fn decode(body: &[u8]) -> WriteRequest {
 
 pub fn label_value<'a>(series: &'a TimeSeries, name: &str) -> Option<&'a str> {
     series.labels.iter().find(|label| label.name == name).map(|label| label.value.as_str())
+}
+
+/// Some of the batches with histograms, exemplars and start timestamps.
+pub fn with_extras(batches: Vec<Rc<ScrapeBatch>>, seed: u64) -> Vec<Rc<ScrapeBatch>> {
+    let (mut rng, mut last) = (fastrand::Rng::with_seed(seed), None::<Box<model::Extras>>);
+    let mut with_extras = |batch: Rc<ScrapeBatch>| {
+        let mut batch = ScrapeBatch::clone(&batch);
+        if rng.bool() {
+            batch.extras = random::random_extras(&mut rng, last.as_deref(), &mut batch.values);
+            last.clone_from(&batch.extras);
+        }
+        Rc::new(batch)
+    };
+    batches.into_iter().map(&mut with_extras).collect()
 }
 
 /// Up to 30 scrapes of up to four targets, whose pages change now and then; some series are exposed by two targets, and

@@ -1,33 +1,46 @@
 //! The edge: one request over HTTP to one receiver, and what came of it. Everything that can go wrong out there becomes
 //! an [`Outcome`] here, in one line that says what to do, without secrets and without the url's query.
 //!
-//! Blocks its caller for up to `remote_timeout`, so it runs on a thread of the pool and not on the executor. Decides
-//! nothing: whether to send again is for `retry` to say.
+//! Takes up to `remote_timeout`. Decides nothing: whether to send again is for `retry` to say.
+//!
+//! ```text
+//!  on the executor                                      on a thread of the pool, one at a time
+//!    Journey::hop ── where to, by way of whom, as whom ──► exchange ── ureq: HTTP, and a connection that is kept
+//!    Journey::goes_on ◄── answer ─────────────────────────   connection ── TCP, CONNECT, TLS
+//! ```
 
-use super::auth::{AuthHeader, auth_header};
-use super::options::{Auth, EndpointOptions};
+mod connection;
+mod exchange;
+
+use super::options::EndpointOptions;
+use super::protocol::Written;
 use super::retry::{Answer, Failure, FailureKind, Outcome, retry_after};
-use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey, Resolver};
+use crate::limits::RECEIVER_TEXT_BYTES_MAX;
 use crate::model::{Secret, format_duration};
-use crate::tls::{Roots, TlsError, TlsOptions};
+use crate::tls::{TlsError, TlsFailure};
+use exchange::{Broken, Ended, Exchange, Line, Reply};
+use smol::{Task, Timer};
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
-use std::time::Duration;
-use ureq::http::{HeaderMap, Response, Uri, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body, SendBody};
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
-/// Connections wait this long for their next request, as Prometheus's do: a handshake costs more bytes than a few samples.
-const IDLE_MAX: Duration = Duration::from_secs(300);
-
-/// Bytes gathered before they are written to the connection: one TLS record.
-const OUTPUT_BUFFER_BYTES: usize = 16 * 1024;
+const RETRY_ATTEMPT: HeaderName = HeaderName::from_static("retry-attempt");
 
 /// One endpoint's receiver, and the connection to it. For one request at a time.
 pub struct Uplink {
-    agent: Agent,
+    client: Rc<HttpClient>,
+    line: Option<Line>,
+    /// On the pool; one that was given up holds its thread until its time is up, and the next one waits for it.
+    running: Option<Task<Ended>>,
+    /// What bodies are copied into, which have to go along to the pool.
+    body: Vec<u8>,
     uri: Uri,
-    auth: Auth,
+    headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,
     /// Scheme, host, port and path, for texts.
     shown: String,
@@ -38,6 +51,8 @@ pub struct Uplink {
 pub enum UplinkError {
     /// The url is not shown: there may be a token in its query.
     Url,
+    /// One of `headers` is none.
+    Header(String),
     Tls(TlsError),
 }
 
@@ -47,6 +62,7 @@ impl fmt::Display for UplinkError {
             UplinkError::Url => {
                 f.write_str("remote_write url is not one; write it as \"https://host/api/v1/write\", without a user")
             }
+            UplinkError::Header(name) => write!(f, "remote_write headers {name:?} is not a header; write another"),
             UplinkError::Tls(error) => error.fmt(f),
         }
     }
@@ -55,184 +71,169 @@ impl fmt::Display for UplinkError {
 impl std::error::Error for UplinkError {}
 
 impl Uplink {
-    /// Reads the trusted certificates, once; connects to nothing.
-    pub fn new(options: &EndpointOptions) -> Result<Uplink, UplinkError> {
+    /// Reads the files that TLS needs; connects to nothing.
+    pub fn new(options: &EndpointOptions, resolver: Resolver) -> Result<Uplink, UplinkError> {
         let uri: Uri = options.url.parse().map_err(|_| UplinkError::Url)?;
         let authority = uri.authority().filter(|a| !a.as_str().contains('@')).ok_or(UplinkError::Url)?;
-        let secure = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(UplinkError::Url),
-        };
-        let shown = format!("{}://{authority}{}", if secure { "https" } else { "http" }, uri.path());
+        let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme)).ok_or(UplinkError::Url)?;
+        let shown = format!("{scheme}://{authority}{}", uri.path());
+        let client = HttpClient::new(&options.http, resolver).map_err(UplinkError::Tls)?;
         // Certificates of a whole system take hundreds of kilobytes: they are read only where they are looked at.
-        let verified = secure && !options.tls.insecure_skip_verify;
-        let tls = TlsConfig::builder()
-            .root_certs(if verified { trusted_roots(&options.tls)? } else { RootCerts::WebPki })
-            .disable_verification(options.tls.insecure_skip_verify)
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(options.timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent(format!("Narthex/{}", env!("CARGO_PKG_VERSION")))
-            .accept("")
-            .max_response_header_size(RESPONSE_HEAD_BYTES_MAX)
-            .input_buffer_size(RESPONSE_HEAD_BYTES_MAX)
-            .output_buffer_size(OUTPUT_BUFFER_BYTES)
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(IDLE_MAX)
-            .build();
-        Ok(Uplink { agent: config.into(), uri, auth: options.auth.clone(), timeout: options.timeout, shown })
+        if scheme == "https" {
+            client.check_tls().map_err(UplinkError::Tls)?;
+        }
+        let headers = options.headers.iter().map(|(name, value)| {
+            let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+            parsed.ok_or_else(|| UplinkError::Header(name.clone()))
+        });
+        let headers = headers.collect::<Result<_, _>>()?;
+        let timeout = options.timeout;
+        Ok(Uplink { client, line: None, running: None, body: Vec::new(), headers, uri, timeout, shown })
     }
 
     /// Sends `body` by POST with these headers and those that each request has. `retries` is how often this very request
     /// failed before; receivers are told in `Retry-Attempt`, as Prometheus does.
-    pub fn send(&self, body: &[u8], headers: &[(&str, &str)], retries: u32) -> Outcome {
-        let auth = match auth_header(&self.auth) {
-            Ok(auth) => auth,
-            Err(error) => {
-                let failure = Failure { kind: FailureKind::Secret, text: format!("{}: {error}", self.shown) };
-                return Outcome { bytes_sent: 0, result: Err(failure) };
-            }
+    pub async fn send(&mut self, body: &[u8], headers: &[(&str, &str)], retries: u32) -> Outcome {
+        let fixed = headers
+            .iter()
+            .filter_map(|(name, value)| Some((HeaderName::try_from(*name).ok()?, HeaderValue::try_from(*value).ok()?)));
+        let attempt = (retries > 0).then(|| (RETRY_ATTEMPT, HeaderValue::from(retries)));
+        let mut all: Vec<_> = fixed.chain(attempt).collect();
+        for (name, value) in &self.headers {
+            all.retain(|(other, _)| other != name);
+            all.push((name.clone(), value.clone()));
+        }
+        let deadline = Instant::now() + self.timeout;
+        let late = async {
+            Timer::at(deadline).await;
+            Err(Broken::Late)
         };
-        // Read from, so that what was sent is known even of a request that broke off; the length keeps it in one piece.
-        let mut unsent = body;
-        let mut request = self.agent.post(&self.uri).header(header::CONTENT_LENGTH, body.len());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if retries > 0 {
-            request = request.header("Retry-Attempt", retries);
-        }
-        if let Some(AuthHeader { value, .. }) = &auth {
-            request = request.header(header::AUTHORIZATION, value);
-        }
-        let response = request.send(SendBody::from_reader(&mut unsent));
-        let bytes_sent = (body.len() - unsent.len()) as u64;
-        let secrets = auth.map_or_else(Vec::new, |auth| auth.secrets);
-        let result = match response {
-            Ok(response) => Ok(read_answer(response, &secrets)),
-            Err(error) => Err(self.failure(error)),
-        };
-        Outcome { bytes_sent, result }
+        let (uri, sent) = (self.uri.clone(), Arc::<AtomicUsize>::default());
+        let request = HttpRequest { uri: &uri, headers: &all, body: Some(body) };
+        let result = smol::future::or(self.converse(&request, deadline, &sent), late).await;
+        let result = result.map_err(|broken| match broken {
+            Broken::Http(error) => self.failure(error),
+            Broken::Late => self.timed_out(),
+        });
+        Outcome { bytes_sent: sent.load(Ordering::Relaxed) as u64, result }
     }
 
-    fn failure(&self, error: ureq::Error) -> Failure {
-        let shown = &self.shown;
-        let (kind, text) = match error {
-            ureq::Error::Io(error) => match tls_error_within(&error) {
-                Some(error) => return self.tls_failure(error),
-                None => self.io_failure(&error),
-            },
-            ureq::Error::Rustls(error) => return self.tls_failure(&error),
-            ureq::Error::Timeout(_) => self.timed_out(),
-            ureq::Error::HostNotFound => self.name_unknown("no address is known for it"),
-            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) | ureq::Error::Http(_) => {
-                let text = format!("{shown} answers with something that is not HTTP; check the url's scheme and port");
-                (FailureKind::NotHttp, text)
+    /// One exchange, or as many as redirects make of it.
+    async fn converse(
+        &mut self,
+        request: &HttpRequest<'_>,
+        deadline: Instant,
+        sent: &Arc<AtomicUsize>,
+    ) -> Result<Answer, Broken> {
+        let mut journey = Journey::new(self.client.clone(), request);
+        loop {
+            let Hop { route, request: head, secrets } = journey.hop().await?;
+            if let Some(given_up) = &mut self.running {
+                self.body = given_up.await.body;
+                self.running = None;
             }
-            other => (FailureKind::Broken, format!("{shown}: {other}; check the url and the network")),
-        };
-        Failure { kind, text }
+            self.line = self.line.take().filter(|line| line.is_on(&route));
+            let line = self.line.get_or_insert_with(|| Line::new(route)).clone();
+            let mut body = std::mem::take(&mut self.body);
+            body.clear();
+            body.extend_from_slice(request.body.unwrap_or_default());
+            let exchange = Exchange { line, request: head, body, sent: sent.clone(), deadline };
+            let Ended { body, result } = self.running.insert(smol::unblock(|| exchange.run())).await;
+            (self.running, self.body) = (None, body);
+            let reply = result?;
+            if !journey.goes_on(&reply.response)? {
+                return Ok(answer(&reply, &secrets));
+            }
+        }
     }
 
-    fn io_failure(&self, error: &io::Error) -> (FailureKind, String) {
+    fn failure(&self, error: HttpError) -> Failure {
         let shown = &self.shown;
-        match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => self.timed_out(),
-            ErrorKind::ConnectionRefused => (
+        let (kind, text) = match &error {
+            HttpError::Handshake { cause, .. } => return self.tls_failure(cause),
+            HttpError::Tls(error) => (FailureKind::Tls, format!("{shown}: {error}")),
+            HttpError::Secret(_) | HttpError::NotAHeader(_) => (FailureKind::Secret, format!("{shown}: {error}")),
+            HttpError::Token { .. } => (FailureKind::Secret, format!("{shown}: {error}")),
+            HttpError::Resolve { host, cause } => (
+                FailureKind::Name,
+                format!("can't look up host {host:?}: {cause}; check the url, the network and its DNS server"),
+            ),
+            HttpError::ConnectionRefused(_) => (
                 FailureKind::Connect,
                 format!("{shown} refuses connections; check that the receiver runs, and the url's port"),
             ),
-            ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-            | ErrorKind::AddrNotAvailable => {
-                (FailureKind::Connect, format!("{shown} can't be reached: {error}; check this device's network"))
+            HttpError::Connect { kind: ErrorKind::TimedOut, .. } => return self.timed_out(),
+            HttpError::Connect { cause, .. } => {
+                (FailureKind::Connect, format!("{shown} can't be reached: {cause}; check this device's network"))
             }
-            ErrorKind::UnexpectedEof
-            | ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe => (
+            HttpError::Proxy { .. } => (FailureKind::Connect, format!("{shown}: {error}")),
+            HttpError::Protocol(_) | HttpError::HeadTooLarge => {
+                let text = format!("{shown} answers with something that is not HTTP; check the url's scheme and port");
+                (FailureKind::NotHttp, text)
+            }
+            HttpError::Unanswered | HttpError::Truncated | HttpError::Io { .. } => (
                 FailureKind::Broken,
                 format!(
                     "{shown} closed the connection without an answer; check the url's scheme and port, and the link"
                 ),
             ),
-            // The standard library has no kind of its own for this.
-            _ if error.to_string().starts_with("failed to lookup address") => self.name_unknown(&error.to_string()),
-            _ => (FailureKind::Broken, format!("{shown}: {error}; check the network")),
-        }
+            HttpError::Url(_) | HttpError::TooManyRedirects => {
+                (FailureKind::Broken, format!("{shown}: {error}; check the url"))
+            }
+        };
+        Failure { kind, text }
     }
 
-    fn timed_out(&self) -> (FailureKind, String) {
+    fn timed_out(&self) -> Failure {
         let (shown, timeout) = (&self.shown, format_duration(self.timeout));
         let text = format!("{shown} did not answer within {timeout}; check the link, or raise remote_timeout");
-        (FailureKind::Timeout, text)
+        Failure { kind: FailureKind::Timeout, text }
     }
 
-    fn name_unknown(&self, cause: &str) -> (FailureKind, String) {
-        let host = self.uri.host().unwrap_or_default();
-        (
-            FailureKind::Name,
-            format!("can't look up host {host:?}: {cause}; check the url, the network and its DNS server"),
-        )
-    }
-
-    fn tls_failure(&self, error: &rustls::Error) -> Failure {
-        use rustls::CertificateError as Bad;
+    fn tls_failure(&self, failure: &TlsFailure) -> Failure {
         let (shown, host) = (&self.shown, self.uri.host().unwrap_or_default());
-        let text = match error {
-            rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => format!(
+        let text = match failure {
+            TlsFailure::UnknownIssuer => format!(
                 "the certificate of {shown} is not signed by an authority that is trusted here; \
                  name the right CA in tls_config ca_file, or check who answers at this address"
             ),
-            rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => format!(
+            TlsFailure::WrongName => format!(
                 "the certificate of {shown} is not for {host:?}; use the name it was made for, or check who answers there"
             ),
-            rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            TlsFailure::Expired => {
                 format!("the certificate of {shown} has expired; renew it, or check that this device's clock is right")
             }
-            rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            TlsFailure::NotValidYet => {
                 format!("the certificate of {shown} is not valid yet; check that this device's clock is right")
             }
-            other => format!("TLS with {shown} failed: {other}; check the url's port and the receiver's certificate"),
+            TlsFailure::Other(cause) => {
+                format!("TLS with {shown} failed: {cause}; check the url's port and the certificates of both sides")
+            }
         };
         Failure { kind: FailureKind::Tls, text }
     }
 }
 
-fn trusted_roots(options: &TlsOptions) -> Result<RootCerts, UplinkError> {
-    Ok(match Roots::load(options).map_err(UplinkError::Tls)? {
-        Roots::Certificates(list) => {
-            list.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>().into()
-        }
-        Roots::BuiltIn => RootCerts::WebPki,
-    })
-}
-
-fn tls_error_within(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn read_answer(mut response: Response<Body>, secrets: &[Secret]) -> Answer {
-    let headers = response.headers();
+fn answer(reply: &Reply, secrets: &[Secret]) -> Answer {
+    let (status, headers) = (reply.response.status(), reply.response.headers());
     let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = text_of(header::RETRY_AFTER).and_then(|value| retry_after(value, text_of(header::DATE)));
-    let (status, html) = (response.status(), is_html(headers));
-    let mut bytes = Vec::new();
-    // Read for a success, too: a connection with an unread answer can't be used again. The verdict is in the status, so
-    // that a text which breaks off changes nothing, and what came of it is shown.
-    let mut reader = response.body_mut().as_reader().take(RECEIVER_TEXT_BYTES_MAX as u64 + 1);
-    if let Err(error) = reader.read_to_end(&mut bytes) {
-        log::debug!("a receiver's answer broke off: {error}");
-    }
-    let text = if status.is_success() { String::new() } else { one_line(&bytes, secrets) };
-    Answer { status: status.as_u16(), retry_after, html, text }
+    let text = if status.is_success() { String::new() } else { one_line(&reply.text, secrets) };
+    Answer { status: status.as_u16(), retry_after, html: is_html(headers), text, written: written(headers) }
+}
+
+/// Of three counts, one that is missing is zero; without any of them, nothing is said.
+fn written(headers: &HeaderMap) -> Option<Written> {
+    let count = |name| headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let samples = count("X-Prometheus-Remote-Write-Samples-Written");
+    let histograms = count("X-Prometheus-Remote-Write-Histograms-Written");
+    let exemplars = count("X-Prometheus-Remote-Write-Exemplars-Written");
+    let is_said = samples.or(histograms).or(exemplars).is_some();
+    is_said.then(|| Written {
+        samples: samples.unwrap_or(0),
+        histograms: histograms.unwrap_or(0),
+        exemplars: exemplars.unwrap_or(0),
+    })
 }
 
 fn is_html(headers: &HeaderMap) -> bool {

@@ -316,13 +316,13 @@ mod tests {
         }
         assert_eq!(found, [1, 2]);
         drop(ring);
-        // Without any frame, the segment counts as one whose first append was interrupted.
+        // Without any frame it counts as one whose first append was interrupted; as the only one it tells that a ring is here.
         let file = File::options().write(true).open(&path).unwrap();
         file.write_all_at(b"damage", 16384 + 4096).unwrap();
         file.write_all_at(b"damage", 16384 + 8192).unwrap();
         let (mut ring, _) = Ring::open(FileMedium::open(&path, shape).unwrap().0, layout, Rc::default()).unwrap();
         ring.append(&frame(2), Placement::NewSegment, &Acks::new()).unwrap();
-        assert_eq!(ring.segments().map(|segment| segment.seq).collect::<Vec<_>>(), [1]);
+        assert_eq!(ring.segments().map(|segment| segment.seq).collect::<Vec<_>>(), [1, 2]);
         drop(ring);
         let (medium, found) = FileMedium::open(&path, layout).unwrap();
         assert_eq!((medium.shape().program_unit_bytes, found), (4096, Found::Other), "512 is another shape");

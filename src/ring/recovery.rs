@@ -15,8 +15,8 @@
 //!  none valid:
 //!   all blank, and so is the start             empty
 //!   the same, but one torn                     empty: the first append was interrupted
-//!   the same, but the first is anything, with  the same: the first header of all is written and synced alone
-//!     nothing behind it in its slot
+//!   the same, but the first is anything, with  the same: the first header of all is written and synced alone,
+//!     nothing behind its unit in its slot        unless the slot was being erased
 //!   the same, but one unreadable               empty; if it is the first, it is passed over (1)
 //!   one unreadable, one other not blank        storage that fails: refused, untouched
 //!   anything else                              refused, untouched

@@ -126,13 +126,14 @@ fn cannot_read(cause: io::Error) -> RingError {
     RingError::Device { doing: "reading the segment headers", cause }
 }
 
-/// Whether the first header of all was torn when it was written, alone and before anything else: behind it there is nothing.
+/// Whether the first header of all was torn when it was written, alone and before anything else: behind its unit there is
+/// nothing. On flash that is erased first, whatever is in the slot can be what an erase left that was cut.
 fn is_torn_first(medium: &dyn Medium, layout: Layout) -> Result<bool, RingError> {
-    let slot = layout.slot_offset(FIRST_SLOT);
+    let (slot, unit_bytes) = (layout.slot_offset(FIRST_SLOT), medium.geometry().program_unit_bytes);
     let mut unit = [0; HEADER_BYTES];
-    for offset in (HEADER_BYTES as u64..u64::from(layout.segment_size_bytes)).step_by(HEADER_BYTES) {
-        medium.read(slot + offset, &mut unit).map_err(cannot_read)?;
-        if !is_blank(&unit) {
+    for offset in (unit_bytes..layout.segment_size_bytes).step_by(HEADER_BYTES) {
+        medium.read(slot + u64::from(offset), &mut unit).map_err(cannot_read)?;
+        if !is_blank(&unit) && medium.overwrites() {
             return Ok(false);
         }
     }

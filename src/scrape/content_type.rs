@@ -10,6 +10,8 @@ pub enum Format {
     Text,
     /// `application/openmetrics-text` of a version before 2.
     OpenMetrics,
+    /// `application/vnd.google.protobuf`, delimited, whatever its parameters say.
+    Protobuf,
 }
 
 /// Why it is not known how to read a page.
@@ -55,6 +57,7 @@ impl Format {
         let is_second = || parameters.iter().any(|(name, value)| name == "version" && value == "2.0.0");
         match media_type.as_str() {
             "text/plain" => Ok(Format::Text),
+            "application/vnd.google.protobuf" => Ok(Format::Protobuf),
             "application/openmetrics-text" if !is_second() => Ok(Format::OpenMetrics),
             _ => Err(ContentTypeError::Unsupported(shown())),
         }
@@ -63,7 +66,7 @@ impl Format {
     /// What a page is read as that is taken for one of this protocol. `None` if there is no parser for it.
     pub fn of_protocol(protocol: ScrapeProtocol) -> Option<Format> {
         match protocol {
-            ScrapeProtocol::PrometheusProto => None,
+            ScrapeProtocol::PrometheusProto => Some(Format::Protobuf),
             ScrapeProtocol::OpenMetricsText1_0_0 | ScrapeProtocol::OpenMetricsText0_0_1 => Some(Format::OpenMetrics),
             ScrapeProtocol::PrometheusText1_0_0 | ScrapeProtocol::PrometheusText0_0_4 => Some(Format::Text),
         }

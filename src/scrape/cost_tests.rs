@@ -1,7 +1,7 @@
 //! What the cache is worth: the time of a sample on a page that comes again, beside that on a page seen first.
 //!
 //! ```sh
-//! cargo test --profile power-cuts --lib scrape::cost -- --ignored --nocapture
+//! cargo test --lib scrape::cost -- --ignored --nocapture
 //! ```
 
 use super::{Cycle, Format, ScrapeOptions};

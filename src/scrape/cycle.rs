@@ -17,15 +17,19 @@ use super::ScrapeOptions;
 use super::cache::{Cache, Place, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
+use super::extras::{LastExtras, stored_histogram};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
 use super::page_error::PageError;
 use super::parser::Parser;
+use super::protobuf::HistogramForms;
 use super::report::{Report, report_names};
 use super::sample_labels::{report_labels, sample_labels};
 use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
-use crate::model::{Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan};
+use crate::model::{
+    Extras, Histogram, Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan,
+};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -55,6 +59,7 @@ pub struct Cycle {
     scraped_once: bool,
     /// Positions of the cache's list that are not followed for staleness, in order: the page gives their times.
     untracked: Vec<u32>,
+    last_extras: LastExtras,
     times: Times,
 }
 
@@ -82,6 +87,7 @@ impl Cycle {
             alive: false,
             scraped_once: false,
             untracked: Vec::new(),
+            last_extras: LastExtras::default(),
             times: Times::default(),
         })
     }
@@ -117,6 +123,10 @@ impl Cycle {
             self.counters.scrapes_failed.add(1);
         }
         result
+    }
+
+    pub fn has_scraped(&self) -> bool {
+        self.scraped_once
     }
 
     /// Staleness markers for all that exists, report series included. `None` if there never was a scrape.
@@ -166,7 +176,9 @@ impl Cycle {
         walk: &mut Walk<'_>,
         gathered: &mut Gathered,
     ) -> Result<(), PageError> {
-        let mut parser = Parser::new(page, format);
+        let natives = &self.options.page.native_histograms;
+        let forms = HistogramForms { native: natives.scraped, classic_too: natives.classic_too };
+        let mut parser = Parser::new(page, format, forms);
         let in_step = format == self.cached_format;
         while let Some(entry) = parser.next(walk.expected().filter(|_| in_step))? {
             let Entry::Sample(sample) = entry else { continue };
@@ -199,12 +211,21 @@ impl Cycle {
             walk.forget(place);
             return Ok(());
         }
-        Ok(self.add(sample.value, own_ms, place, walk, gathered)?)
+        let histogram = stored_histogram(&self.options.page.native_histograms, sample)?;
+        let positions = gathered.values.len();
+        self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
+        if sample.is_plain() {
+            return Ok(());
+        }
+        let is_new = gathered.values.len() > positions;
+        let timestamp_ms = own_ms.unwrap_or(gathered.timestamp_ms);
+        let at = (place.position, walk.series(place));
+        gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_new), timestamp_ms)
     }
 
     fn add(
         &self,
-        value: f64,
+        (value, histogram): (f64, Option<Rc<Histogram>>),
         own_ms: Option<i64>,
         mut place: Place,
         walk: &Walk<'_>,
@@ -219,7 +240,7 @@ impl Cycle {
         place.known = place.known && !self.times.is_untaken(series);
         match own_ms {
             None => gathered.add(place, value, newest_ms),
-            Some(at_ms) => gathered.add_at(place, value, at_ms, newest_ms)?,
+            Some(at_ms) => gathered.add_at(place, (value, histogram), at_ms, newest_ms)?,
         }
         Ok(())
     }
@@ -234,7 +255,7 @@ impl Cycle {
     /// `None` if relabelling drops it.
     fn labels_of(&self, sample: &Sample<'_>) -> Result<Option<Labels>, PageError> {
         sample_labels(&sample.series, &self.target.labels, &self.options.rules)
-            .map_err(|cause| PageError::labels(sample.series.raw, cause))
+            .map_err(|cause| PageError::labels(&sample.series, cause))
     }
 
     /// Series of the last page that this one no longer follows. Those that it lists all the same, with a time of their
@@ -263,7 +284,8 @@ impl Cycle {
                     let timestamp_ms = gathered.timestamp_ms;
                     let newest_ms = gathered.newest_on_page(*position).max(self.times.newest_ms(series, true));
                     if newest_ms.is_none_or(|newest_ms| newest_ms < timestamp_ms) {
-                        gathered.repeat(Repeat { position: *position, value: stale_nan(), timestamp_ms })?;
+                        let (position, value, histogram) = (*position, stale_nan(), None);
+                        gathered.repeat(Repeat { position, value, timestamp_ms, histogram })?;
                     }
                 }
                 Some(_) => {}
@@ -288,7 +310,13 @@ impl Cycle {
         self.report_into(report, &mut gathered.values);
         let list = self.cache.list().clone();
         let more = gathered.repeats.iter().map(|repeats| self.repeats_batch(&list, repeats)).collect();
-        let Gathered { mut values, mut own_timestamps, refused, .. } = gathered;
+        let Gathered { mut values, mut own_timestamps, refused, extras, .. } = gathered;
+        // Refused samples are not in the batch.
+        let place_in_batch = |position: u32| {
+            let before = refused.binary_search(&position).err()?;
+            Some(position - before as u32)
+        };
+        let extras = extras.finish(&mut self.last_extras, &list, place_in_batch);
         let mut series = list;
         if !refused.is_empty() || !gone.is_empty() {
             let kept = |position: &u32| refused.binary_search(position).is_err();
@@ -301,7 +329,7 @@ impl Cycle {
             }
         }
         let mut batch = self.batch(timestamp_ms, series, values);
-        batch.own_timestamps = own_timestamps;
+        (batch.own_timestamps, batch.extras) = (own_timestamps, extras);
         CycleResult { batch, more, error: None }
     }
 
@@ -351,7 +379,10 @@ impl Cycle {
         let own =
             repeats.iter().zip(0..).map(|(repeat, index)| OwnTimestamp { index, timestamp_ms: repeat.timestamp_ms });
         let newest_ms = repeats.iter().map(|repeat| repeat.timestamp_ms).max().unwrap_or_default();
-        ScrapeBatch { own_timestamps: own.collect(), ..self.batch(newest_ms, series, values) }
+        let histograms = repeats.iter().zip(0..).filter_map(|(repeat, at)| Some((at, repeat.histogram.clone()?)));
+        let extras = Extras { histograms: histograms.collect(), ..Extras::default() };
+        let extras = (!extras.is_empty()).then(|| Box::new(extras));
+        ScrapeBatch { own_timestamps: own.collect(), extras, ..self.batch(newest_ms, series, values) }
     }
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {

@@ -5,6 +5,8 @@
 
 use super::exemplar::Exemplar;
 use super::series_text::{MetricType, SeriesText};
+use crate::model::Histogram;
+use std::rc::Rc;
 
 /// The one NaN that stands for any NaN of a page, so that none passes for a staleness marker (`value.NormalNaN`).
 pub const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
@@ -42,6 +44,23 @@ pub struct Sample<'p> {
     /// Since when the series counts, if the format tells it and the parser was asked to.
     pub start_timestamp_ms: Option<i64>,
     pub exemplar: Option<Exemplar<'p>>,
+    /// It is a native histogram, whose sum is `value`.
+    pub native: Option<Native<'p>>,
+}
+
+impl Sample<'_> {
+    /// It has a value and a time, and nothing else.
+    pub fn is_plain(&self) -> bool {
+        self.native.is_none() && self.exemplar.is_none() && self.start_timestamp_ms.is_none()
+    }
+}
+
+/// A native histogram as a page gives it: not validated yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Native<'p> {
+    pub histogram: &'p Rc<Histogram>,
+    /// Each with a time.
+    pub exemplars: &'p [Exemplar<'p>],
 }
 
 /// Any NaN becomes [`NORMAL_NAN_BITS`].

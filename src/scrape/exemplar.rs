@@ -1,6 +1,7 @@
 //! One event that a sample counts, such as a request with the identifier of its trace.
 
 use super::content_type::Format;
+use super::protobuf_series::labels_of_exemplar;
 use super::series_text::{Braces, Part};
 
 /// What a page tells of the event.
@@ -25,6 +26,7 @@ impl<'p> ExemplarText<'p> {
     pub fn labels(&self) -> Option<Vec<(&'p str, &'p str)>> {
         match self.format {
             Format::Text | Format::OpenMetrics => self.labels_of_text(),
+            Format::Protobuf => labels_of_exemplar(self.raw),
         }
     }
 

@@ -1,13 +1,15 @@
 //! Fetching from servers that behave, and from servers that don't.
 
 use super::{
-    ContentTypeError, Dialer, FetchError, FetchLimits, Fetcher, Format, GunzipError, PageError, Resolver, ScrapeError,
-    ScrapeOptions, Scraper,
+    ContentTypeError, FetchError, FetchLimits, Fetcher, Format, GunzipError, PageError, ScrapeError, ScrapeOptions,
+    Scraper,
 };
 use crate::clock::SystemClock;
 use crate::counters::Counters;
+use crate::http_client::{HttpClient, HttpClientOptions, HttpError, Resolver};
 use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::model::{LabelsBuilder, PageOptions, Scheme, ScrapeProtocol, SeriesTable, Target};
+use crate::secrets::SecretSource;
 use crate::tls::TlsOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -82,7 +84,11 @@ fn fetcher(url: String) -> Fetcher {
 }
 
 fn fetcher_within(url: String, timeout: Duration, limits: FetchLimits, tls: TlsOptions) -> Fetcher {
-    Fetcher::new(url, timeout, Rc::default(), limits, Rc::new(Dialer::new(Resolver::new(), tls)))
+    Fetcher::new(url, timeout, Rc::default(), limits, client(tls))
+}
+
+fn client(tls: TlsOptions) -> Rc<HttpClient> {
+    HttpClient::new(&HttpClientOptions { tls, ..HttpClientOptions::default() }, Resolver::new()).unwrap()
 }
 
 fn fetch(fetcher: &mut Fetcher) -> Result<String, FetchError> {
@@ -176,11 +182,14 @@ fn answers_that_are_no_page_say_why() {
         (encoded("zstd", b"a 1\n"), FetchError::ContentEncoding("zstd".into())),
         (encoded("gzip", b"a 1\n"), FetchError::Gunzip(GunzipError::Header)),
         (encoded("gzip", b""), FetchError::Gunzip(GunzipError::Truncated)),
-        (format!("{OK}Content-Length: 9\r\n\r\na 1\n").into(), FetchError::Truncated),
-        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n5\r\na 1\n").into(), FetchError::Truncated),
-        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n").into(), FetchError::Truncated),
-        (OK.into(), FetchError::Truncated),
-        (Vec::new(), FetchError::Truncated),
+        (format!("{OK}Content-Length: 9\r\n\r\na 1\n").into(), FetchError::Http(HttpError::Truncated)),
+        (format!("{OK}Transfer-Encoding: chunked\r\n\r\n5\r\na 1\n").into(), FetchError::Http(HttpError::Truncated)),
+        (
+            format!("{OK}Transfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n").into(),
+            FetchError::Http(HttpError::Truncated),
+        ),
+        (OK.into(), FetchError::Http(HttpError::Truncated)),
+        (Vec::new(), FetchError::Http(HttpError::Unanswered)),
     ];
     for (answer, error) in cases {
         assert_eq!(fetch_once(&*answer), Err(error), "{}", String::from_utf8_lossy(&answer));
@@ -245,10 +254,10 @@ fn a_page_is_in_the_format_that_its_content_type_or_else_the_fallback_says() {
         let (address, _requests) = answering(answer, false);
         for fallback_protocol in [None, Some(ScrapeProtocol::OpenMetricsText0_0_1)] {
             let options = PageOptions { fallback_protocol, ..PageOptions::default() };
-            let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
+            let client = client(TlsOptions::default());
             let url = format!("http://{address}/metrics");
             let limits = FetchLimits::default();
-            let mut fetcher = Fetcher::new(url, Duration::from_secs(5), Rc::new(options), limits, dialer);
+            let mut fetcher = Fetcher::new(url, Duration::from_secs(5), Rc::new(options), limits, client);
             let expected =
                 if fallback_protocol.is_none() { format.clone() } else { format.clone().or(Ok(Format::OpenMetrics)) };
             assert_eq!(smol::block_on(fetcher.fetch()).unwrap().format, expected, "{header}");
@@ -259,12 +268,12 @@ fn a_page_is_in_the_format_that_its_content_type_or_else_the_fallback_says() {
 #[test]
 fn garbage_is_refused() {
     for answer in [b"\x00\xff\xfe\x80garbage".to_vec(), b"SSH-2.0-dropbear\r\n".to_vec(), vec![0x16; 5000]] {
-        assert!(matches!(fetch_once(answer), Err(FetchError::Protocol(_))));
+        assert!(matches!(fetch_once(answer), Err(FetchError::Http(HttpError::Protocol(_)))));
     }
     let chunked = format!("{OK}Transfer-Encoding: chunked\r\n\r\nxyz\r\n");
-    assert!(matches!(fetch_once(chunked), Err(FetchError::Protocol(_))));
+    assert!(matches!(fetch_once(chunked), Err(FetchError::Http(HttpError::Protocol(_)))));
     let endless_head = format!("{OK}X: {}", "x".repeat(2 * RESPONSE_HEAD_BYTES_MAX));
-    assert_eq!(fetch_once(endless_head), Err(FetchError::HeadTooLarge));
+    assert_eq!(fetch_once(endless_head), Err(FetchError::Http(HttpError::HeadTooLarge)));
 }
 
 #[test]
@@ -299,13 +308,16 @@ fn redirects_are_followed_to_a_point() {
     drop(requests);
 
     let (looping, requests) = answering(redirect("/metrics"), true);
-    assert_eq!(fetch(&mut fetcher(format!("http://{looping}/metrics"))), Err(FetchError::TooManyRedirects));
+    assert_eq!(
+        fetch(&mut fetcher(format!("http://{looping}/metrics"))),
+        Err(FetchError::Http(HttpError::TooManyRedirects))
+    );
     let connections: Vec<_> = requests.try_iter().map(|(connection, _)| connection).collect();
-    assert_eq!(connections, vec![0; REDIRECTS_MAX + 1], "all on the same connection");
+    assert_eq!(connections, vec![0; REDIRECTS_MAX], "all on the same connection");
 
     let (bad, _requests) = answering(redirect("ftp://user:secret@x/"), true);
     let error = fetch(&mut fetcher(format!("http://{bad}/metrics"))).unwrap_err();
-    assert!(matches!(error, FetchError::Url(_)));
+    assert!(matches!(error, FetchError::Http(HttpError::Url(_))));
     assert!(!error.to_string().contains("secret"));
 }
 
@@ -315,7 +327,7 @@ fn unreachable_targets_say_why() {
     let error = fetch(&mut fetcher(format!("http://{free}/metrics"))).unwrap_err();
     assert_eq!(error.to_string(), format!("connection refused at {free}; is the exporter running?"));
     for url in ["http://a b/metrics", "http:///metrics", "http://h:1/metr ics"] {
-        assert!(matches!(fetch(&mut fetcher(url.into())), Err(FetchError::Url(_))), "{url}");
+        assert!(matches!(fetch(&mut fetcher(url.into())), Err(FetchError::Http(HttpError::Url(_)))), "{url}");
     }
 }
 
@@ -381,8 +393,8 @@ fn https_targets_need_a_certificate_that_is_trusted() {
     });
     let url = format!("https://localhost:{}/metrics", address.rsplit(':').next().unwrap());
     let with = |tls| fetcher_within(url.clone(), Duration::from_secs(5), FetchLimits::default(), tls);
-    let trusting = TlsOptions { ca_file: Some(ca_file.path().into()), insecure_skip_verify: false };
-    let careless = TlsOptions { ca_file: None, insecure_skip_verify: true };
+    let trusting = TlsOptions { ca: Some(SecretSource::File(ca_file.path().into())), ..TlsOptions::default() };
+    let careless = TlsOptions { insecure_skip_verify: true, ..TlsOptions::default() };
     for tls in [trusting, careless] {
         let mut fetcher = with(tls);
         assert_eq!(fetch(&mut fetcher).as_deref(), Ok("a 1\n"));
@@ -390,9 +402,9 @@ fn https_targets_need_a_certificate_that_is_trusted() {
     }
     assert_eq!(*served.lock().unwrap(), 4);
     let error = fetch(&mut with(TlsOptions::default())).unwrap_err();
-    assert!(matches!(error, FetchError::Handshake { .. }), "{error}");
-    let missing = TlsOptions { ca_file: Some("/nonexistent".into()), insecure_skip_verify: false };
-    assert!(matches!(fetch(&mut with(missing)), Err(FetchError::Tls(_))));
+    assert!(matches!(error, FetchError::Http(HttpError::Handshake { .. })), "{error}");
+    let missing = TlsOptions { ca: Some(SecretSource::File("/nonexistent".into())), ..TlsOptions::default() };
+    assert!(matches!(fetch(&mut with(missing)), Err(FetchError::Http(HttpError::Tls(_)))));
 }
 
 #[test]
@@ -410,9 +422,9 @@ fn a_scraper_joins_it_all() {
     };
     let counters = Rc::new(Counters::default());
     let scraper = |target: Target| {
-        let dialer = Rc::new(Dialer::new(Resolver::new(), TlsOptions::default()));
+        let client = client(TlsOptions::default());
         let options = ScrapeOptions::default();
-        Scraper::new(Rc::new(target), 3, options, Rc::new(SeriesTable::new()), counters.clone(), dialer).unwrap()
+        Scraper::new(Rc::new(target), 3, options, Rc::new(SeriesTable::new()), counters.clone(), client).unwrap()
     };
     let clock = SystemClock::new();
     let result = smol::block_on(scraper(target.clone()).scrape(&clock, 1000));
@@ -423,7 +435,7 @@ fn a_scraper_joins_it_all() {
 
     let refused = Target { address: "a b".into(), ..target.clone() };
     let result = smol::block_on(scraper(refused).scrape(&clock, 2000));
-    assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Url(_)))));
+    assert!(matches!(result.error, Some(ScrapeError::Fetch(FetchError::Http(HttpError::Url(_))))));
     assert_eq!(result.batch.values[0], 0.0);
     let (typeless, _requests) = answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n", false);
     let result = smol::block_on(scraper(Target { address: typeless, ..target.clone() }).scrape(&clock, 3000));

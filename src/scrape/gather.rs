@@ -4,9 +4,11 @@
 //! that are newer than what went before. What it refuses is counted by cause.
 
 use super::cache::Place;
+use super::extras::GatheredExtras;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SAMPLE_AHEAD_MAX_MS};
-use crate::model::{OwnTimestamp, PageOptions};
+use crate::model::{Histogram, OwnTimestamp, PageOptions};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Where Prometheus's storage has a series begin: what is no newer than that is out of order.
 const BEFORE_ANY_MS: i64 = i64::MIN;
@@ -26,11 +28,12 @@ pub struct SampleCounts {
 }
 
 /// A further sample of a series that the batch already has one of.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Repeat {
     pub position: u32,
     pub value: f64,
     pub timestamp_ms: i64,
+    pub histogram: Option<Rc<Histogram>>,
 }
 
 pub struct Gathered {
@@ -46,6 +49,7 @@ pub struct Gathered {
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
+    pub extras: GatheredExtras,
     /// Lines whose series relabelling drops.
     pub dropped: usize,
     /// Newest sample and number of samples of the series in `repeats`.
@@ -79,6 +83,7 @@ impl Gathered {
             late: Vec::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
+            extras: GatheredExtras::default(),
             dropped: 0,
             repeated: HashMap::new(),
             timestamp_ms,
@@ -119,11 +124,11 @@ impl Gathered {
         }
     }
 
-    /// A sample to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
+    /// A sample, or histogram and its sum, to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
     pub fn add_at(
         &mut self,
         place: Place,
-        sample: f64,
+        (sample, histogram): (f64, Option<Rc<Histogram>>),
         at_ms: i64,
         newest_ms: Option<i64>,
     ) -> Result<(), TooManyRepeats> {
@@ -155,7 +160,7 @@ impl Gathered {
                 self.accept(place, sample);
             }
             None => {
-                self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms })?;
+                self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?;
                 if self.is_refused(place.position) && !self.late.contains(&place.position) {
                     self.late.push(place.position);
                 }
@@ -177,8 +182,9 @@ impl Gathered {
         if self.repeats.len() == *count {
             self.repeats.push(Vec::new());
         }
+        *newest_ms = sample.timestamp_ms;
         self.repeats[*count].push(sample);
-        (*newest_ms, *count) = (sample.timestamp_ms, *count + 1);
+        *count += 1;
         Ok(())
     }
 

@@ -33,7 +33,11 @@ pub fn format_open_metrics_float(number: f64) -> String {
     if number == 0.0 {
         return "0.0".into();
     }
-    let scientific = format!("{number:e}");
+    let shortest = format!("{number:e}");
+    // Where two texts of this length are equally near, Go takes the even one.
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let nearest = format!("{number:.*e}", digits - 1);
+    let scientific = if nearest.parse() == Ok(number) { nearest } else { shortest };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     // `strconv.FormatFloat(f, 'g', -1, 64)` turns to exponents below 1e-4 and from 1e6 on.
@@ -99,6 +103,8 @@ mod tests {
             (0.0001, "0.0001"),
             (0.00001, "1e-05"),
             (1.5e-7, "1.5e-07"),
+            // Halfway between two texts of 17 digits.
+            (f64::from_bits(0x42e4321be9e21854), "1.7764359386336262e+14"),
             (1e300, "1e+300"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  schedule ─ when          fetch ─► parser ─► cache ─► gather ─► cycle ─► ScrapeBatch
-//!  (timers are agent's)     dial     text     series    which     staleness,
+//!  (timers are agent's)              text     series    which     staleness,
 //!                                             in step   samples   report series
 //!                                             with the  count
 //!                                             last page
 //! ```
 //!
-//! [`Scraper`] is the whole; all of it but `dial` and `fetch` is pure. It refuses to know where targets come from and who
+//! [`Scraper`] is the whole; all of it but `fetch` is pure. It refuses to know where targets come from and who
 //! takes the batches. Each format has a parser behind `parser`, chosen by `content_type`; relabelling goes into
 //! `sample_labels`, limits into `gather`.
 
@@ -16,9 +16,9 @@ mod body;
 mod cache;
 mod content_type;
 mod cycle;
-mod dial;
 mod entry;
 mod exemplar;
+mod extras;
 mod fetch;
 mod fetch_error;
 mod gather;
@@ -28,30 +28,42 @@ mod negotiation;
 mod openmetrics;
 mod page_error;
 mod parser;
+mod protobuf;
+mod protobuf_error;
+mod protobuf_metric;
+mod protobuf_series;
 mod report;
+mod resolution;
 mod sample_labels;
 mod schedule;
 mod series_text;
+mod start_timestamp;
 mod text;
 mod text_error;
 mod times;
+mod wire;
 
+#[cfg(test)]
+mod client_model;
 #[cfg(test)]
 mod cost_tests;
 #[cfg(test)]
 mod cycle_tests;
 #[cfg(test)]
+mod extras_tests;
+#[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod openmetrics_tests;
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod text_tests;
 
 pub use body::{Body, FetchLimits};
 pub use content_type::{ContentTypeError, Format};
 pub use cycle::{Cycle, CycleResult};
-pub use dial::{Dialer, Resolver};
-pub use entry::{Entry, NORMAL_NAN_BITS, Sample};
+pub use entry::{Entry, NORMAL_NAN_BITS, Native, Sample};
 pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{Fetched, Fetcher};
 pub use fetch_error::FetchError;
@@ -59,6 +71,9 @@ pub use gunzip::{Gunzip, GunzipError};
 pub use openmetrics::OpenMetricsParser;
 pub use page_error::PageError;
 pub use parser::Parser;
+pub use protobuf::{HistogramForms, ProtobufParser};
+pub use protobuf_error::ProtobufError;
+pub use resolution::{TooManyBuckets, limit as limit_buckets, schema_of_factor};
 pub use sample_labels::SampleLabelsError;
 pub use schedule::{Schedule, offset_seed};
 pub use series_text::{MetricType, SeriesText};
@@ -67,6 +82,7 @@ pub use text_error::TextError;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::http_client::HttpClient;
 use crate::model::{LabelsError, PageOptions, ScrapeBatch, SeriesTable, Target};
 use crate::relabel::SampleRules;
 use std::fmt;
@@ -134,18 +150,22 @@ pub struct Scraper {
 
 impl Scraper {
     /// `number` is the target's within this process; see [`ScrapeBatch::target`]. Targets of one scrape configuration
-    /// share a `dialer` and `rules`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
+    /// share a `client` and `rules`. Fails if the target's own labels are past the limits as soon as a metric's name joins them.
     pub fn new(
         target: Rc<Target>,
         number: u32,
         options: ScrapeOptions,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
-        dialer: Rc<Dialer>,
+        client: Rc<HttpClient>,
     ) -> Result<Scraper, LabelsError> {
         let page = options.page.clone();
         let limits = FetchLimits { body_size_bytes_limit: page.body_size_bytes_limit, ..FetchLimits::default() };
-        let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, dialer);
+        let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, client);
+        let fetcher = match target.socket() {
+            Some(path) => fetcher.over_socket(path),
+            None => fetcher,
+        };
         Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })
     }
 
@@ -171,6 +191,11 @@ impl Scraper {
         };
         let CycleResult { batch, more, error } = result;
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
+    }
+
+    /// Whether there is anything to end.
+    pub fn has_scraped(&self) -> bool {
+        self.cycle.has_scraped()
     }
 
     /// A scrape that failed before it began, for this reason.

@@ -21,6 +21,7 @@ use super::entry::{Entry, Sample, normal};
 use super::exemplar::{Exemplar, ExemplarText};
 use super::go_float::parse_go_float;
 use super::series_text::{MetricType, SeriesText, after_word, quoted_text};
+use super::start_timestamp::{StartTimestamps, is_created_line};
 use super::text_error::TextError;
 
 const NO_EOF: &str = "data does not end with # EOF";
@@ -34,6 +35,8 @@ pub struct OpenMetricsParser<'p> {
     metric_type: MetricType,
     /// The line of the last sample went on in a way that can't be: there is nothing more to be had.
     broken: bool,
+    /// There if they are wanted.
+    start_timestamps: Option<StartTimestamps>,
 }
 
 /// What a `#` line tells.
@@ -46,13 +49,44 @@ enum Keyword {
 
 impl<'p> OpenMetricsParser<'p> {
     pub fn new(page: &'p [u8]) -> Self {
-        OpenMetricsParser { page, at: 0, start: 0, metric_type: MetricType::Unknown, broken: false }
+        OpenMetricsParser {
+            page,
+            at: 0,
+            start: 0,
+            metric_type: MetricType::Unknown,
+            broken: false,
+            start_timestamps: None,
+        }
+    }
+
+    /// A parser that takes `_created` lines for what they tell of the series before them, not for series.
+    pub fn with_start_timestamps(page: &'p [u8]) -> Self {
+        OpenMetricsParser { start_timestamps: Some(StartTimestamps::default()), ..OpenMetricsParser::new(page) }
     }
 
     /// The next entry, or `None` at `# EOF`. After an error there is nothing more to be had.
     ///
     /// `expected` is the text of a series, as an earlier page in this format yielded it.
     pub fn next(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'p>>, TextError> {
+        loop {
+            let mut entry = self.line(expected)?;
+            let Some(start_timestamps) = &mut self.start_timestamps else { return Ok(entry) };
+            match &mut entry {
+                Some(Entry::Sample(sample)) if is_created_line(&sample.series) => continue,
+                Some(Entry::Sample(sample)) => {
+                    let ahead = OpenMetricsParser { start_timestamps: None, ..*self };
+                    sample.start_timestamp_ms = start_timestamps.find(&sample.series, ahead);
+                }
+                Some(Entry::Type { name, .. } | Entry::Help { name, .. } | Entry::Unit { name, .. }) => {
+                    start_timestamps.family_name_len = name.len();
+                }
+                Some(Entry::Comment) | None => {}
+            }
+            return Ok(entry);
+        }
+    }
+
+    fn line(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'p>>, TextError> {
         if self.broken {
             return Err(self.error(BEHIND_VALUE));
         }
@@ -156,6 +190,7 @@ impl<'p> OpenMetricsParser<'p> {
             timestamp_ms,
             start_timestamp_ms: None,
             exemplar,
+            native: None,
         }))
     }
 

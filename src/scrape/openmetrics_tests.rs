@@ -179,6 +179,34 @@ fn bounds_are_normalised_by_the_type_before_them() {
 }
 
 #[test]
+fn start_timestamps_are_told_where_they_are_wanted() {
+    let page = "# TYPE a counter\na_total{b=\"c\"} 1\na_created{b=\"c\"} 1500.25\na_total{b=\"d\"} 2\na_created{b=\"e\"} 9\n\
+                # TYPE h histogram\nh_bucket{le=\"1\",x=\"y\"} 1\nh_bucket{le=\"+Inf\",x=\"y\"} 1\nh_count{x=\"y\"} 1\n\
+                h_created{x=\"y\"} 2\n# TYPE g gauge\ng 1\ng_created 3\n# TYPE \"u.v\" counter\n{\"u.v_total\"} 1\n\
+                {\"u.v_created\"} 4\n# EOF\n";
+    let mut parser = OpenMetricsParser::with_start_timestamps(page.as_bytes());
+    let mut starts = Vec::new();
+    while let Some(entry) = parser.next(None).unwrap() {
+        if let Entry::Sample(sample) = entry {
+            starts.push((std::str::from_utf8(sample.series.raw).unwrap(), sample.start_timestamp_ms));
+        }
+    }
+    assert_eq!(
+        starts,
+        [
+            ("a_total{b=\"c\"}", Some(1_500_250)),
+            ("a_total{b=\"d\"}", None),
+            ("h_bucket{le=\"1\",x=\"y\"}", Some(2000)),
+            ("h_bucket{le=\"+Inf\",x=\"y\"}", Some(2000)),
+            ("h_count{x=\"y\"}", Some(2000)),
+            ("g", None),
+            ("g_created", None),
+            ("{\"u.v_total\"}", Some(4000)),
+        ]
+    );
+}
+
+#[test]
 fn any_nan_is_the_one_nan() {
     let entries = entries(b"a NaN # {} nan\n# EOF\n").unwrap();
     let [Entry::Sample(sample)] = entries[..] else { panic!("one sample") };

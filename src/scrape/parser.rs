@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Format ─► Parser ─┬─ text        ─┬─► Entry: series as bytes, value, times, exemplar; or metadata
-//!                    └─ openmetrics ─┘
+//!                    ├─ openmetrics ─┤
+//!                    └─ protobuf    ─┘
 //! ```
 //!
 //! An entry lives until the next one is asked for: a format may keep it in a buffer of its own.
@@ -11,19 +12,23 @@ use super::content_type::Format;
 use super::entry::Entry;
 use super::openmetrics::OpenMetricsParser;
 use super::page_error::PageError;
+use super::protobuf::{HistogramForms, ProtobufParser};
 use super::text::TextParser;
 
 /// A parser for each format.
 pub enum Parser<'p> {
     Text(TextParser<'p>),
     OpenMetrics(OpenMetricsParser<'p>),
+    Protobuf(Box<ProtobufParser<'p>>),
 }
 
 impl<'p> Parser<'p> {
-    pub fn new(page: &'p [u8], format: Format) -> Self {
+    /// `forms` of histograms count where a format has more than one.
+    pub fn new(page: &'p [u8], format: Format, forms: HistogramForms) -> Self {
         match format {
             Format::Text => Parser::Text(TextParser::new(page)),
             Format::OpenMetrics => Parser::OpenMetrics(OpenMetricsParser::new(page)),
+            Format::Protobuf => Parser::Protobuf(Box::new(ProtobufParser::new(page, forms))),
         }
     }
 
@@ -35,6 +40,7 @@ impl<'p> Parser<'p> {
         match self {
             Parser::Text(parser) => Ok(parser.next(expected)?),
             Parser::OpenMetrics(parser) => Ok(parser.next(expected)?),
+            Parser::Protobuf(parser) => Ok(parser.next(expected)?),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::content_type::Format;
 use super::go_float::{format_open_metrics_float, parse_go_bound};
+use super::protobuf_series::labels_of_series;
 use std::borrow::Cow;
 
 /// What a `# TYPE` line says.
@@ -40,6 +41,7 @@ impl<'p> SeriesText<'p> {
     pub fn labels(&self) -> Option<Vec<LabelText<'p>>> {
         match self.format {
             Format::Text | Format::OpenMetrics => self.labels_of_text(),
+            Format::Protobuf => labels_of_series(self.raw),
         }
     }
 

@@ -125,6 +125,7 @@ impl<'p> TextParser<'p> {
             timestamp_ms,
             start_timestamp_ms: None,
             exemplar: None,
+            native: None,
         }))
     }
 

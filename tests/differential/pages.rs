@@ -166,7 +166,7 @@ fn labels(rng: &mut Rng, style: &Style) -> Vec<String> {
     let values = names.iter().map(|name| (name, label_value(rng)));
     let shown = values.filter(|(_, value)| {
         let is_empty = value.is_empty() && style.own_times;
-        !is_empty && !(style.old && value.contains("\\n"))
+        !(is_empty || style.old && value.contains("\\n"))
     });
     let mut labels: Vec<String> = shown.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if style.quoted_names && once_in(rng, 2) {

@@ -1,6 +1,8 @@
 //! What the tests of the built binary stand on: an exporter, a receiver and an agent, each a few lines to set up.
 #![allow(dead_code)]
 
+pub mod targets;
+
 use narthex::remote_write::messages::WriteRequest;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -147,6 +149,9 @@ impl Receiver {
     fn listen(&mut self, address: &str) {
         let (samples, repeats, answer) = (self.samples.clone(), self.repeats.clone(), self.answer.clone());
         self.server = Some(Server::start_at(address, move |_, request| {
+            if request.head.contains("proto=io.prometheus.write.v2.Request") {
+                return respond("415 Unsupported Media Type", "", b"only 1.0");
+            }
             let bytes = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
             let message = WriteRequest::decode(&bytes[..]).unwrap();
             if let Some(refusal) = (answer.lock().unwrap())(&message) {

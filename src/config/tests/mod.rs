@@ -1,9 +1,11 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
+mod http_client;
 mod mistakes;
 mod relabelling;
 
 use super::*;
+use crate::http_client::HttpClientOptions;
 use crate::model::{EscapingScheme, PageOptions, Scheme, ScrapeProtocol, Secret};
 use crate::remote_write::QueueOptions;
 use proptest::prelude::*;
@@ -49,7 +51,7 @@ fn a_small_file_gets_prometheus_defaults() {
     assert_eq!(job.static_configs[0].labels, [("site".to_string(), "north".to_string())]);
     let [endpoint] = &config.endpoints[..] else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.timeout), ("102bbf40", Duration::from_secs(30)));
-    assert_eq!((&endpoint.auth, &endpoint.queue), (&Auth::None, &QueueOptions::default()));
+    assert_eq!((&endpoint.http, &endpoint.queue), (&HttpClientOptions::default(), &QueueOptions::default()));
     let buffer = config.buffer.unwrap();
     assert_eq!(buffer.path, Path::new("/etc/narthex/ring"));
     assert_eq!((buffer.size_bytes, buffer.segment_size_bytes), (64 << 20, 1 << 20));
@@ -115,6 +117,18 @@ fn jobs_inherit_what_is_said_of_pages_as_in_prometheus() {
     }
     let job = page("extra_scrape_metrics = true\nmetric_name_escaping_scheme = 'dots'", "");
     assert_eq!((job.extra_metrics, job.escaping_scheme), (true, EscapingScheme::Dots));
+    let legacy = "metric_name_validation_scheme = 'legacy'";
+    for (global, job, escaping) in [
+        ("", "", "allow-utf-8"),
+        ("", legacy, "underscores"),
+        (legacy, "", "underscores"),
+        (legacy, "metric_name_validation_scheme = 'utf8'", "allow-utf-8"),
+        ("metric_name_escaping_scheme = 'values'", legacy, "underscores"),
+        ("metric_name_escaping_scheme = 'values'", "", "values"),
+        (legacy, "metric_name_escaping_scheme = 'dots'", "dots"),
+    ] {
+        assert_eq!(page(global, job).escaping_scheme.name(), escaping, "{global} {job}");
+    }
     assert!(!page("extra_scrape_metrics = true", "extra_scrape_metrics = false").extra_metrics);
     let (legacy, utf8) = ("metric_name_validation_scheme = 'legacy'", "metric_name_validation_scheme = 'utf8'");
     let dots = "metric_name_escaping_scheme = 'dots'";
@@ -173,7 +187,7 @@ fn the_effective_configuration_gives_the_same_again() {
         assert_eq!(format!("{again:?}"), format!("{config:?}"));
         assert_eq!(again.to_toml(), shown);
         for (a, b) in again.endpoints.iter().zip(&config.endpoints) {
-            assert_eq!(a.auth, b.auth);
+            assert_eq!(a.http, b.http);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Rules, parameters and limits: what is inherited, what is refused, what static targets come to.
 
 use super::*;
-use crate::discovery::static_targets;
 use crate::model::NameScheme;
+use crate::relabel::{Populated, populate};
 
 fn job_error(rest: &str) -> String {
     let text = format!("[[scrape_configs]]\njob_name = 'j'\n{rest}");
@@ -53,11 +53,17 @@ fn static_targets_are_relabelled() {
         ]
         "#,
     );
-    let found = static_targets(&config.jobs[0]).unwrap();
-    let [target] = &found.targets[..] else { panic!("one target") };
+    let (job, groups) = (&config.jobs[0], config.jobs[0].static_groups());
+    let found = groups.iter().flat_map(|group| group.discovered());
+    let found: Vec<_> = found.map(|labels| populate(labels, &job.target_defaults()).unwrap()).collect();
+    let targets = found.iter().filter_map(|found| match found {
+        Populated::Target(target) => Some(target),
+        Populated::Dropped => None,
+    });
+    let [target] = &targets.collect::<Vec<_>>()[..] else { panic!("one target") };
     assert_eq!(target.url(), "http://127.0.0.1:9115/probe?module=http_2xx&target=https%3A%2F%2Fsite.example%2F");
     assert_eq!(target.labels.to_string(), r#"{instance="https://site.example/", job="probe"}"#);
-    assert_eq!(found.dropped, 1);
+    assert_eq!(found.len(), 2, "one was dropped");
 }
 
 #[test]

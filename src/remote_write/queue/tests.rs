@@ -2,6 +2,7 @@ use super::*;
 use crate::limits::{REJECTED_SPLITS_MAX, RETRY_AFTER_MAX};
 use crate::model::{Labels, SeriesTable};
 use crate::remote_write::messages::WriteRequest;
+use crate::remote_write::protocol::Written;
 use crate::remote_write::retry::{Answer, Failure, FailureKind};
 use crate::remote_write::testing::{decode, encode, label_value, scrapes, series_list};
 
@@ -16,7 +17,8 @@ fn no_answer() -> Outcome {
 }
 
 fn queue(max_samples_per_send: usize) -> Queue {
-    Queue::new("test", &QueueOptions { max_samples_per_send, ..QueueOptions::default() }, 1)
+    let options = QueueOptions { max_samples_per_send, ..QueueOptions::default() };
+    Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1)
 }
 
 /// A window of one target.
@@ -61,7 +63,7 @@ fn deliver(
         if classify(&outcome.result) == Verdict::Delivered {
             accepted.extend(samples);
         }
-        queue.on_outcome(now, &outcome, counters);
+        queue.on_outcome(now, &Sent::default(), &outcome, counters);
     }
 }
 
@@ -97,13 +99,13 @@ fn the_same_request_is_sent_again_after_growing_waits_until_it_is_delivered() {
     let (first, _) = attempt(&mut queue, now);
     for failures in 1..100 {
         let outcome = if failures % 2 == 0 { no_answer() } else { answer(503, "") };
-        queue.on_outcome(now, &outcome, &counters);
+        queue.on_outcome(now, &Sent::default(), &outcome, &counters);
         let Action::Wait { until } = queue.poll(now) else { panic!("no wait after failure {failures}") };
         assert!(until - now >= Duration::from_millis(30) && until - now <= Duration::from_secs(5));
         now = until;
         assert_eq!(attempt(&mut queue, now), (first.clone(), failures));
     }
-    queue.on_outcome(now, &answer(200, ""), &counters);
+    queue.on_outcome(now, &Sent::default(), &answer(200, ""), &counters);
     let (second, retries) = attempt(&mut queue, now);
     assert!(second != first && retries == 0);
     assert_eq!((counters.requests.get(), counters.retries.get()), (100, 99));
@@ -118,7 +120,12 @@ fn retry_after_is_waited_for_up_to_an_hour_and_jittered() {
         attempt(&mut queue, Duration::ZERO);
         let retry_after = Some(Duration::from_secs(asked_s));
         let result = Ok(Answer { status: 429, retry_after, ..Answer::default() });
-        queue.on_outcome(Duration::ZERO, &Outcome { bytes_sent: 0, result }, &EndpointCounters::default());
+        queue.on_outcome(
+            Duration::ZERO,
+            &Sent::default(),
+            &Outcome { bytes_sent: 0, result },
+            &EndpointCounters::default(),
+        );
         let Action::Wait { until } = queue.poll(Duration::ZERO) else { panic!("no wait") };
         let least = Duration::from_secs(least_s);
         assert!(until > least && until < least + Duration::from_secs(1), "{until:?}");
@@ -252,4 +259,60 @@ fn a_window_can_not_take_the_place_of_an_unfinished_one() {
     let mut queue = queue(10);
     queue.offer(window(0..1, 1));
     queue.offer(window(1..2, 1));
+}
+
+/// Says which version each attempt of a window has, and what became of its samples.
+fn versions(
+    queue: &mut Queue,
+    counters: &EndpointCounters,
+    mut receiver: impl FnMut(Version) -> (Sent, Answer),
+) -> Vec<Version> {
+    queue.offer(window(0..1, 3));
+    let mut versions = Vec::new();
+    while let Action::Send(Attempt { version, .. }) = queue.poll(Duration::ZERO) {
+        versions.push(version);
+        let (sent, answer) = receiver(version);
+        queue.on_outcome(Duration::ZERO, &sent, &Outcome { bytes_sent: 1, result: Ok(answer) }, counters);
+    }
+    versions
+}
+
+#[test]
+fn a_receiver_of_1_0_is_found_out_and_loses_nothing() {
+    for refusal in [415, 204] {
+        let options = QueueOptions { max_samples_per_send: 2, ..QueueOptions::default() };
+        let mut queue = Queue::new("test", &options, ProtobufMessage::Auto, 1);
+        let counters = EndpointCounters::default();
+        let answer_of = |version| match version {
+            Version::V2 => (Sent { samples: 2, ..Sent::default() }, Answer { status: refusal, ..Answer::default() }),
+            Version::V1 => (Sent { samples: 2, ..Sent::default() }, Answer { status: 204, ..Answer::default() }),
+        };
+        let found = versions(&mut queue, &counters, answer_of);
+        assert_eq!(found, [Version::V2, Version::V1, Version::V1]);
+        assert_eq!((counters.samples_delivered.get(), counters.dropped_total()), (3, 0));
+    }
+}
+
+#[test]
+fn what_a_receiver_did_not_write_and_what_is_left_out_is_counted() {
+    let mut queue = Queue::new("test", &QueueOptions::default(), ProtobufMessage::Auto, 1);
+    let counters = EndpointCounters::default();
+    let found = versions(&mut queue, &counters, |_| {
+        let written = Some(Written { samples: 1, ..Written::default() });
+        let sent = Sent { samples: 2, histograms_left_out: 1, ..Sent::default() };
+        (sent, Answer { status: 200, written, ..Answer::default() })
+    });
+    assert_eq!(found, [Version::V2]);
+    assert_eq!((counters.samples_delivered.get(), counters.written_differs.get()), (1, 1));
+    assert_eq!((counters.dropped(DropCause::NotWritten), counters.dropped(DropCause::HistogramsOff)), (1, 1));
+}
+
+#[test]
+fn a_request_of_nothing_but_what_is_left_out_is_not_sent() {
+    let (mut queue, counters) = (queue(10), EndpointCounters::default());
+    queue.offer(window(0..1, 3));
+    attempt(&mut queue, Duration::ZERO);
+    queue.on_nothing_to_send(&Sent { histograms_left_out: 3, ..Sent::default() }, &counters);
+    assert!(matches!(queue.poll(Duration::ZERO), Action::Finished { .. }));
+    assert_eq!((counters.requests.get(), counters.dropped(DropCause::HistogramsOff)), (0, 3));
 }

@@ -1,14 +1,20 @@
 use super::*;
+use crate::http_client::{Auth, HttpClientOptions};
 use crate::limits::RETRY_AFTER_MAX;
-use crate::model::Labels;
-use crate::remote_write::options::{QueueOptions, SecretSource};
+use crate::remote_write::encoder::Content;
+use crate::remote_write::options::QueueOptions;
+use crate::remote_write::protocol::ProtobufMessage;
 use crate::remote_write::retry::{Verdict, classify};
 use crate::remote_write::v1;
+use crate::secrets::SecretSource;
+use crate::tls::TlsOptions;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+
+mod ways;
 
 /// Long enough for a busy machine; what must time out has a shorter one.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,10 +24,11 @@ fn options(url: String) -> EndpointOptions {
         name: "test".into(),
         url,
         timeout: TIMEOUT,
-        auth: Auth::None,
-        tls: TlsOptions::default(),
+        http: HttpClientOptions::default(),
+        headers: Vec::new(),
         queue: QueueOptions::default(),
-        external_labels: Labels::default(),
+        message: ProtobufMessage::default(),
+        content: Content::default(),
         write_relabel: Default::default(),
     }
 }
@@ -44,24 +51,42 @@ fn receiver(answers: Vec<&'static str>) -> (String, JoinHandle<Vec<String>>) {
 
 /// Reads a request to the end of its body and writes the answer; gives the request's head.
 fn exchange(connection: &mut (impl Read + Write), answer: &str) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        match connection.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return String::new(),
-        }
-    }
-    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).unwrap();
+    let Some(head) = read_request(connection) else { return String::new() };
     connection.write_all(answer.as_bytes()).unwrap();
     connection.flush().unwrap();
     head
 }
 
+/// The head of the next request, in small letters; `None` if there is none.
+fn read_request(connection: &mut impl Read) -> Option<String> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        match connection.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    connection.read_exact(&mut body).ok()?;
+    Some(head)
+}
+
+fn uplink(options: &EndpointOptions) -> Result<Uplink, UplinkError> {
+    Uplink::new(options, Resolver::new())
+}
+
+fn with(auth: Auth, options: EndpointOptions) -> EndpointOptions {
+    EndpointOptions { http: HttpClientOptions { auth, ..options.http }, ..options }
+}
+
+fn over_tls(tls: TlsOptions, options: EndpointOptions) -> EndpointOptions {
+    EndpointOptions { http: HttpClientOptions { tls, ..options.http }, ..options }
+}
+
 fn send(options: &EndpointOptions) -> Outcome {
-    Uplink::new(options).unwrap().send(b"body", &v1::HEADERS, 0)
+    smol::block_on(uplink(options).unwrap().send(b"body", &v1::HEADERS, 0))
 }
 
 fn outcome_of(answer: &'static str) -> Outcome {
@@ -80,19 +105,14 @@ fn failure_of(outcome: Outcome, kind: FailureKind) -> String {
 }
 
 #[test]
-fn an_uplink_can_be_used_from_another_thread() {
-    fn is_shareable<T: Send + Sync>() {}
-    is_shareable::<Uplink>();
-}
-
-#[test]
 fn a_request_has_the_headers_of_remote_write_and_the_connection_is_kept() {
     let refused = "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad";
     let (url, server) =
         receiver(vec!["HTTP/1.1 204 No Content\r\n\r\n", refused, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]);
-    let uplink = Uplink::new(&options(url)).unwrap();
-    let statuses: Vec<u16> =
-        (0..3).map(|retries| uplink.send(b"body", &v1::HEADERS, retries).result.unwrap().status).collect();
+    let mut uplink = uplink(&options(url)).unwrap();
+    let statuses: Vec<u16> = (0..3)
+        .map(|retries| smol::block_on(uplink.send(b"body", &v1::HEADERS, retries)).result.unwrap().status)
+        .collect();
     assert_eq!(statuses, [204, 400, 200]);
     let heads = server.join().unwrap();
     for line in [
@@ -132,8 +152,9 @@ fn what_a_receiver_answers_is_taken_down() {
     let broken = outcome_of("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 100\r\n\r\nonly a part");
     assert_eq!(broken.to_string(), "HTTP 500: only a part");
 
-    let moved = outcome_of("HTTP/1.1 308 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(classify(&moved.result), Verdict::Retry { after: Duration::ZERO }, "and it is not followed");
+    let moved = outcome_of("HTTP/1.1 302 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(moved.bytes_sent, 4, "which is not followed");
+    assert_eq!(classify(&moved.result), Verdict::Retry { after: Duration::ZERO });
 }
 
 #[test]
@@ -179,13 +200,13 @@ fn credentials_are_sent_and_never_shown() {
     let (url, server) = receiver(vec![echo]);
     let credentials = SecretSource::Inline(Secret::new("topsecret"));
     let auth = Auth::Header { kind: "Bearer".into(), credentials };
-    let outcome = send(&EndpointOptions { auth, ..options(url) });
+    let outcome = send(&with(auth, options(url)));
     assert!(server.join().unwrap()[0].lines().any(|l| l == "authorization: bearer topsecret"));
     assert!(outcome.to_string().ends_with(": Bearer <secret> is unknown"), "{outcome}");
 
     let credentials = SecretSource::File("/nowhere/token".into());
     let auth = Auth::Header { kind: "Bearer".into(), credentials };
-    let outcome = send(&EndpointOptions { auth, ..options("http://127.0.0.1:1/".into()) });
+    let outcome = send(&with(auth, options("http://127.0.0.1:1/".into())));
     assert_eq!((outcome.bytes_sent, classify(&outcome.result)), (0, Verdict::Retry { after: Duration::ZERO }));
     assert!(failure_of(outcome, FailureKind::Secret).contains("/nowhere/token"));
 }
@@ -201,7 +222,7 @@ fn a_long_text_is_cut_at_a_character() {
 #[test]
 fn a_url_must_be_http_with_a_host_and_without_a_user() {
     for url in ["", "receiver/write", "ftp://host/", "/api/v1/write", "https://user:hunter2@host/", "http://"] {
-        let error = Uplink::new(&options(url.into())).err().expect(url).to_string();
+        let error = uplink(&options(url.into())).err().expect(url).to_string();
         assert!(error.contains("https://host/") && !error.contains("hunter2"), "{error}");
     }
 }
@@ -240,9 +261,7 @@ fn send_over_tls(identity: &Identity, tls: TlsOptions) -> Outcome {
         let tls = rustls::ServerConnection::new(config).unwrap();
         exchange(&mut rustls::StreamOwned::<_, TcpStream>::new(tls, connection), "HTTP/1.1 204 No Content\r\n\r\n");
     });
-    let mut options = options(format!("https://localhost:{port}/write?token=hunter2"));
-    options.tls = tls;
-    let outcome = send(&options);
+    let outcome = send(&over_tls(tls, options(format!("https://localhost:{port}/write?token=hunter2"))));
     server.join().unwrap();
     outcome
 }
@@ -251,7 +270,7 @@ fn trusting(ca_pem: &str) -> (tempfile::TempDir, TlsOptions) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
     std::fs::write(&path, ca_pem).unwrap();
-    (dir, TlsOptions { ca_file: Some(path), insecure_skip_verify: false })
+    (dir, TlsOptions { ca: Some(SecretSource::File(path)), ..TlsOptions::default() })
 }
 
 #[test]
@@ -260,7 +279,7 @@ fn a_receiver_is_trusted_by_its_ca_or_without_verification_only() {
     let (_dir, tls) = trusting(&identity.ca_pem);
     assert_eq!(send_over_tls(&identity, tls).result.unwrap().status, 204);
 
-    let insecure = TlsOptions { ca_file: None, insecure_skip_verify: true };
+    let insecure = TlsOptions { insecure_skip_verify: true, ..TlsOptions::default() };
     assert_eq!(send_over_tls(&identity, insecure).result.unwrap().status, 204);
 
     let outcome = send_over_tls(&identity, TlsOptions::default());
@@ -299,12 +318,30 @@ fn https_to_a_receiver_without_tls_is_a_failure_that_says_so() {
 #[test]
 fn a_ca_file_must_be_there_and_hold_certificates() {
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for content in ["", "hello", damaged] {
+    for content in ["hello", damaged] {
         let (_dir, tls) = trusting(content);
-        let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
+        let error = uplink(&over_tls(tls, options("https://localhost/".into()))).err().unwrap();
         assert!(error.to_string().contains("write it anew"), "{error}");
     }
-    let tls = TlsOptions { ca_file: Some("/nowhere/ca.pem".into()), insecure_skip_verify: false };
-    let error = Uplink::new(&EndpointOptions { tls, ..options("https://localhost/".into()) }).err().unwrap();
+    let tls = TlsOptions { ca: Some(SecretSource::File("/nowhere/ca.pem".into())), ..TlsOptions::default() };
+    let error = uplink(&over_tls(tls, options("https://localhost/".into()))).err().unwrap();
     assert!(error.to_string().contains("check the path"), "{error}");
+}
+
+#[test]
+fn what_a_receiver_says_it_has_written_is_read() {
+    let written = |samples, histograms, exemplars| Some(Written { samples, histograms, exemplars });
+    for (headers, expected) in [
+        ("", None),
+        ("X-Prometheus-Remote-Write-Samples-Written: 7\r\n", written(7, 0, 0)),
+        (
+            "x-prometheus-remote-write-histograms-written: 2\r\nX-Prometheus-Remote-Write-Exemplars-Written: 1\r\n",
+            written(0, 2, 1),
+        ),
+        ("X-Prometheus-Remote-Write-Samples-Written: many\r\n", None),
+    ] {
+        let answer = format!("HTTP/1.1 204 No Content\r\n{headers}\r\n");
+        let found = outcome_of(Box::leak(answer.into_boxed_str())).result.unwrap().written;
+        assert_eq!(found, expected, "{headers}");
+    }
 }

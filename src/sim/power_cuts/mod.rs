@@ -78,10 +78,10 @@ impl fmt::Display for Tally {
 }
 
 /// Scripts of the run with a million cuts.
-const RING_SEEDS: u64 = 150;
-const BUFFER_SEEDS: u64 = 60;
+const RING_SEEDS: u64 = 100;
+const BUFFER_SEEDS: u64 = 50;
 const RESIZING_SEEDS: u64 = 12;
-const BAD_PLACE_SEEDS: u64 = 120;
+const BAD_PLACE_SEEDS: u64 = 60;
 /// Scripts of each kind in which a deliberate bug has to show.
 const BUG_SEEDS: u64 = 40;
 
@@ -135,7 +135,7 @@ fn buffers_survive() {
 
 #[test]
 fn bad_places_cost_what_is_there() {
-    run_all("bad_places_cost_what_is_there", bad_places::run, 0..8, QUICK);
+    run_all("bad_places_cost_what_is_there", bad_places::run, 0..6, QUICK);
 }
 
 #[test]

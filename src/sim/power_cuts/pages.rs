@@ -13,9 +13,14 @@ use std::time::Duration;
 /// Calls in a row that may fail before an endpoint gets something: a bad place is given up sooner.
 const PATIENCE: usize = 8;
 
+/// What a failed read is told apart by.
+const UNREADABLE: &str = "1 opens";
+
 /// Every third page is wide, as many samples as this.
 pub(super) struct Pages {
     wide: u64,
+    /// Windows are asked for again before they are acknowledged.
+    pub asks_twice: bool,
     pub table: Rc<SeriesTable>,
     lists: HashMap<(u64, u64), Rc<[Series]>>,
 }
@@ -30,12 +35,12 @@ pub(super) struct Piece {
 
 impl Pages {
     pub fn new(wide: u64) -> Pages {
-        Pages { wide, table: Rc::default(), lists: HashMap::new() }
+        Pages { wide, asks_twice: false, table: Rc::default(), lists: HashMap::new() }
     }
 
     /// The same pages, for another process.
     pub fn copy(&self) -> Pages {
-        Pages::new(self.wide)
+        Pages { asks_twice: self.asks_twice, ..Pages::new(self.wide) }
     }
 
     pub fn width(&self, scrape: u64) -> u64 {
@@ -65,14 +70,18 @@ impl Pages {
 
     /// Everything that an endpoint is handed from here on, each batch what it was to the bit, in order and once. A read that fails
     /// is repeated.
-    pub fn drain(&self, buffer: &mut Buffer<SimFlash>, endpoint: usize) -> Result<Vec<Piece>, Violation> {
-        let (mut pieces, mut failures) = (Vec::new(), 0);
+    pub fn drain(
+        &self,
+        buffer: &mut Buffer<SimFlash>,
+        endpoint: usize,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Violation> {
+        let mut failures = 0;
         loop {
-            match self.take(buffer, endpoint, &mut pieces) {
+            match self.take(buffer, endpoint, pieces) {
                 Ok(true) => failures = 0,
-                Ok(false) => return Ok(pieces),
-                Err(violation) if failures == PATIENCE => return Err(violation),
-                Err(violation) if violation.invariant != UNREADABLE => return Err(violation),
+                Ok(false) => return Ok(()),
+                Err(violation) if violation.invariant != UNREADABLE || failures == PATIENCE => return Err(violation),
                 Err(_) => failures += 1,
             }
         }
@@ -94,6 +103,9 @@ impl Pages {
             });
             ensure(is_next, "2 nothing invented", || format!("{piece:?} comes after {:?}", pieces.last()))?;
             pieces.push(piece);
+        }
+        if self.asks_twice {
+            _ = buffer.window(endpoint);
         }
         buffer.ack(endpoint, window.next_record, Duration::ZERO);
         Ok(true)
@@ -117,9 +129,6 @@ impl Pages {
         opened.map(|(buffer, _)| (buffer, counters)).map_err(|error: RingError| Violation::new("1 opens", error))
     }
 }
-
-/// What a failed read is told apart by.
-const UNREADABLE: &str = "1 opens";
 
 pub(super) fn samples_in(pieces: &[Piece]) -> u64 {
     pieces.iter().map(|piece| piece.until - piece.from).sum()

@@ -126,8 +126,10 @@ impl Script<'_> {
     /// Everything that each endpoint would be handed by a process that starts now, and the samples counted as lost.
     fn drain_all(&self, flash: &SimFlash, layout: Layout) -> Result<(Handed, Vec<u64>), Violation> {
         let (mut buffer, counters) = self.pages.open(flash, layout, self.endpoints)?;
-        let drain = |endpoint| self.pages.drain(&mut buffer, endpoint);
-        let handed = (0..self.endpoints.len()).map(drain).collect::<Result<_, _>>()?;
+        let mut handed = vec![Vec::new(); self.endpoints.len()];
+        for (endpoint, pieces) in handed.iter_mut().enumerate() {
+            self.pages.drain(&mut buffer, endpoint, pieces)?;
+        }
         let lost = (0..self.endpoints.len()).map(|endpoint| counters.endpoint(endpoint).dropped_total());
         Ok((handed, lost.collect()))
     }

@@ -17,6 +17,7 @@ fn series(labels: &[(&str, &str)], timestamps_ms: &[i64]) -> TimeSeries {
     TimeSeries {
         labels: labels.iter().map(|(name, value)| Label { name: (*name).into(), value: (*value).into() }).collect(),
         samples: timestamps_ms.iter().map(|timestamp| Sample { value: 1.0, timestamp: *timestamp }).collect(),
+        ..TimeSeries::default()
     }
 }
 

@@ -1,0 +1,86 @@
+//! What an HTTP client is configured with: Prometheus's `HTTPClientConfig`, with its names and defaults.
+
+use super::proxy::ProxyUrl;
+use crate::model::Secret;
+use crate::secrets::SecretSource;
+use crate::tls::TlsOptions;
+use std::path::PathBuf;
+
+/// The options of one scrape configuration, endpoint, or list of targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpClientOptions {
+    pub auth: Auth,
+    pub tls: TlsOptions,
+    pub proxy: ProxyOptions,
+    pub follow_redirects: bool,
+    /// Added to each request. None is reserved ([`super::is_reserved`]); all names and values are fit for a header.
+    pub http_headers: Vec<HeaderOptions>,
+}
+
+impl Default for HttpClientOptions {
+    fn default() -> Self {
+        HttpClientOptions {
+            auth: Auth::None,
+            tls: TlsOptions::default(),
+            proxy: ProxyOptions::default(),
+            follow_redirects: true,
+            http_headers: Vec::new(),
+        }
+    }
+}
+
+/// How a request proves who sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    #[default]
+    None,
+    /// `basic_auth`. What is missing is empty.
+    Basic { username: Option<SecretSource>, password: Option<SecretSource> },
+    /// `authorization`: `{kind} {credentials}`; kind defaults to `Bearer`.
+    Header { kind: String, credentials: SecretSource },
+    /// `oauth2`.
+    OAuth2(Box<OAuth2Options>),
+}
+
+/// `oauth2`: a token is asked for with client credentials (RFC 6749, section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth2Options {
+    pub client_id: String,
+    pub client_secret: Option<SecretSource>,
+    /// `http` or `https`.
+    pub token_url: String,
+    pub scopes: Vec<String>,
+    /// Sent along to the token server.
+    pub endpoint_params: Vec<(String, String)>,
+    /// Of the connection to the token server, as is `proxy`.
+    pub tls: TlsOptions,
+    pub proxy: ProxyOptions,
+}
+
+/// `proxy_url` and what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyOptions {
+    pub choice: ProxyChoice,
+    /// `proxy_connect_header`: sent to the proxy with each CONNECT.
+    pub connect_headers: Vec<(String, Vec<Secret>)>,
+}
+
+/// By way of whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ProxyChoice {
+    #[default]
+    None,
+    /// `proxy_url`; `no_proxy` lists who is reached without it and may be empty.
+    Url { url: ProxyUrl, no_proxy: String },
+    /// `proxy_from_environment`: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or in small letters, which come first.
+    Environment,
+}
+
+/// One header of `http_headers`; each value becomes a line of its own, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderOptions {
+    pub name: String,
+    pub values: Vec<String>,
+    pub secrets: Vec<Secret>,
+    pub files: Vec<PathBuf>,
+}

@@ -1,0 +1,202 @@
+//! Requests, written straight from series and samples in one pass, into memory that is used again.
+//!
+//! A series becomes a `TimeSeries`. Samples and histograms of one series, which there are where a staleness marker follows on
+//! histograms, become one each: a receiver takes all samples of a `TimeSeries` before all of its histograms.
+//!
+//! ```text
+//!                    ┌─ v1 ─┐
+//!  block ─► runs ─► ─┤      ├─ TimeSeries ─► body
+//!                    └─ v2 ─┘  (2.0: symbols go before)
+//! ```
+
+use super::batching::{Block, Request};
+use super::body::{Body, BodyWriter};
+use super::protocol::Version;
+use super::v1::V1;
+use super::v2::V2;
+use crate::model::{Exemplar, Histogram, Labels, LabelsIter, ScrapeBatch};
+use std::rc::Rc;
+
+/// What an endpoint is sent of what there is.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// Added to each series that has no label of that name.
+    pub external_labels: Labels,
+    pub send_exemplars: bool,
+    pub send_native_histograms: bool,
+}
+
+/// What is in one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub samples: u64,
+    pub histograms: u64,
+    pub exemplars: u64,
+    /// Histograms that the endpoint is not to get.
+    pub histograms_left_out: u64,
+}
+
+impl Sent {
+    pub fn is_empty(&self) -> bool {
+        self.samples + self.histograms + self.exemplars == 0
+    }
+}
+
+/// One version's way of writing.
+pub trait Message {
+    fn put_sample(&mut self, out: &mut Vec<u8>, timestamp_ms: i64, value: f64, start_ms: i64);
+    fn put_histogram(&mut self, out: &mut Vec<u8>, histogram: &Histogram, timestamp_ms: i64, start_ms: i64);
+    fn put_exemplar(&mut self, out: &mut Vec<u8>, exemplar: &Exemplar);
+    /// A `TimeSeries` of these labels, sorted, and what the functions above have written.
+    fn put_series<'a>(&mut self, out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>, points: &Points);
+}
+
+/// Samples or histograms, and exemplars, of one series.
+#[derive(Default)]
+pub struct Points {
+    /// Either all samples, or all histograms.
+    pub samples: Vec<u8>,
+    pub has_histograms: bool,
+    pub exemplars: Vec<u8>,
+}
+
+/// Writes requests one after the other.
+pub struct Encoder {
+    content: Content,
+    points: Points,
+    v1: V1,
+    v2: V2,
+    /// All series of a 2.0 request: symbols go before them.
+    series: Vec<u8>,
+    writer: BodyWriter,
+}
+
+impl Encoder {
+    pub fn new(content: Content) -> Self {
+        Encoder {
+            content,
+            points: Points::default(),
+            v1: V1::default(),
+            v2: V2::default(),
+            series: Vec::new(),
+            writer: BodyWriter::new(),
+        }
+    }
+
+    /// Puts the request into `body`, in place of what was in it. `batches` are those that the request was made of.
+    pub fn encode(
+        &mut self,
+        version: Version,
+        batches: &[Rc<ScrapeBatch>],
+        request: &Request,
+        body: &mut Body,
+    ) -> Sent {
+        let Encoder { content, points, v1, v2, series, writer } = self;
+        let mut sent = Sent::default();
+        writer.begin(body);
+        match version {
+            Version::V1 => {
+                let mut each = |block: &Block, index: usize| {
+                    writer.append(body, |out| write_series(v1, content, points, batches, block, index, out, &mut sent));
+                };
+                request.blocks.iter().for_each(|block| block.series.clone().for_each(|index| each(block, index)));
+            }
+            Version::V2 => {
+                v2.begin();
+                series.clear();
+                for block in &request.blocks {
+                    for index in block.series.clone() {
+                        write_series(v2, content, points, batches, block, index, series, &mut sent);
+                    }
+                }
+                v2.symbols().for_each(|symbol| writer.append(body, |out| V2::put_symbol(out, symbol)));
+                writer.append(body, |out| out.extend_from_slice(series));
+            }
+        }
+        writer.finish(body);
+        sent
+    }
+
+    #[cfg(test)]
+    pub fn plain_capacity(&self) -> usize {
+        self.writer.capacity()
+    }
+}
+
+/// One series of a block, as one `TimeSeries` or, where samples and histograms take turns, as several.
+#[allow(clippy::too_many_arguments)]
+fn write_series<M: Message>(
+    message: &mut M,
+    content: &Content,
+    points: &mut Points,
+    batches: &[Rc<ScrapeBatch>],
+    block: &Block,
+    index: usize,
+    out: &mut Vec<u8>,
+    sent: &mut Sent,
+) {
+    let labels = || merge(batches[block.batches.start].series[index].labels(), content.external_labels.iter());
+    for sample in block.samples_of(batches, index) {
+        let extras = batches[sample.batch].extras.as_deref();
+        let start_ms = extras.and_then(|extras| extras.start_timestamp_ms_at(index)).unwrap_or(0);
+        match extras.and_then(|extras| extras.histogram_at(index)) {
+            _ if sample.is_repeated => {}
+            Some(_) if !content.send_native_histograms => sent.histograms_left_out += 1,
+            histogram => {
+                if histogram.is_some() != points.has_histograms && !points.samples.is_empty() {
+                    flush(message, labels(), points, out);
+                }
+                points.has_histograms = histogram.is_some();
+                match histogram {
+                    Some(histogram) => {
+                        message.put_histogram(&mut points.samples, histogram, sample.timestamp_ms, start_ms);
+                        sent.histograms += 1;
+                    }
+                    None => {
+                        message.put_sample(&mut points.samples, sample.timestamp_ms, sample.value, start_ms);
+                        sent.samples += 1;
+                    }
+                }
+            }
+        }
+        if content.send_exemplars {
+            for exemplar in extras.into_iter().flat_map(|extras| extras.exemplars_at(index)) {
+                message.put_exemplar(&mut points.exemplars, exemplar);
+                sent.exemplars += 1;
+            }
+        }
+    }
+    flush(message, labels(), points, out);
+}
+
+fn flush<'a, M: Message>(
+    message: &mut M,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+    points: &mut Points,
+    out: &mut Vec<u8>,
+) {
+    if !points.samples.is_empty() || !points.exemplars.is_empty() {
+        message.put_series(out, labels, points);
+    }
+    points.samples.clear();
+    points.exemplars.clear();
+}
+
+/// Both sets in one order; where both have a name, the series' own value stands.
+fn merge<'a>(own: LabelsIter<'a>, external: LabelsIter<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let (mut own, mut external) = (own.peekable(), external.peekable());
+    std::iter::from_fn(move || match (own.peek(), external.peek()) {
+        (Some((own_name, _)), Some((external_name, _))) if external_name < own_name => external.next(),
+        (Some((own_name, _)), Some((external_name, _))) => {
+            if own_name == external_name {
+                external.next();
+            }
+            own.next()
+        }
+        (Some(_), None) => own.next(),
+        (None, _) => external.next(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! What pages with histograms, exemplars and start timestamps make of a batch.
+
+use super::client_model::{COUNTER, Counter, HISTOGRAM, Metric, Timestamp, both_forms, exemplar, family, page};
+use super::{Cycle, CycleResult, Format, PageError, ScrapeOptions};
+use crate::model::{Extras, LabelsBuilder, NativeHistogramOptions, PageOptions, Scheme, SeriesTable, Target, is_stale};
+use std::rc::Rc;
+use std::time::Duration;
+
+fn cycle(native_histograms: NativeHistogramOptions) -> Cycle {
+    let labels = [("job", "node")].into_iter().collect::<LabelsBuilder>().build().unwrap();
+    let target = Target {
+        scheme: Scheme::Http,
+        address: "h:1".into(),
+        metrics_path: "/metrics".into(),
+        params: Default::default(),
+        labels,
+        interval: Duration::from_secs(15),
+        timeout: Duration::from_secs(10),
+    };
+    let page = Rc::new(PageOptions { native_histograms, ..PageOptions::default() });
+    let options = ScrapeOptions { page, rules: Rc::default() };
+    Cycle::new(0, Rc::new(target), options, Rc::new(SeriesTable::new()), Rc::default()).unwrap()
+}
+
+fn complete(cycle: &mut Cycle, page: &[u8], timestamp_ms: i64) -> CycleResult {
+    cycle.complete(Some((page, Format::Protobuf)), timestamp_ms, Duration::from_millis(1))
+}
+
+const NATIVE: NativeHistogramOptions =
+    NativeHistogramOptions { scraped: true, classic_too: false, bucket_limit: 0, min_bucket_factor: 0.0 };
+
+fn histogram_page() -> Vec<u8> {
+    let counter = Counter {
+        value: 3.0,
+        exemplar: Some(exemplar("c", 1.0, None)),
+        start: Some(Timestamp { seconds: 4, nanos: 0 }),
+    };
+    let counter = Metric { counter: Some(counter), ..Metric::default() };
+    let histogram = Metric { histogram: Some(both_forms()), ..Metric::default() };
+    page(&[family("c_total", COUNTER, vec![counter]), family("h", HISTOGRAM, vec![histogram])])
+}
+
+fn extras(result: &CycleResult) -> &Extras {
+    result.batch.extras.as_ref().unwrap()
+}
+
+#[test]
+fn a_histogram_is_a_sample_whose_value_is_its_sum() {
+    let mut cycle = cycle(NATIVE);
+    let result = complete(&mut cycle, &histogram_page(), 100_000);
+    let batch = &result.batch;
+    assert_eq!((batch.len(), batch.values[2], batch.values[5], batch.values[6]), (7, 2.0, 3.0, 11.5));
+    assert_eq!(batch.histogram_at(6).unwrap().buckets(), 2);
+    assert_eq!(extras(&result).start_timestamps.as_slice(), [(5, 4000), (6, 5001)]);
+    let times: Vec<_> = extras(&result).exemplars.iter().map(|(at, exemplar)| (*at, exemplar.timestamp_ms)).collect();
+    assert_eq!(times, [(5, 100_000), (6, 7999)], "one without a time has that of its sample");
+    let gone = complete(&mut cycle, b"", 115_000);
+    assert!(gone.batch.values[5..].iter().all(|value| is_stale(*value)) && gone.batch.extras.is_none());
+}
+
+#[test]
+fn an_exemplar_that_was_there_before_is_not_taken_again() {
+    let mut cycle = cycle(NATIVE);
+    let first = complete(&mut cycle, &histogram_page(), 100_000);
+    let second = complete(&mut cycle, &histogram_page(), 115_000);
+    assert_eq!((extras(&first).exemplars.len(), extras(&second).exemplars.len()), (2, 0));
+    let newer = super::client_model::Histogram {
+        exemplars: vec![exemplar("old", 1.0, Some(3)), exemplar("new", 1.0, Some(9))],
+        ..both_forms()
+    };
+    let newer = page(&[family("h", HISTOGRAM, vec![Metric { histogram: Some(newer), ..Metric::default() }])]);
+    let third = complete(&mut cycle, &newer, 130_000);
+    let labels = extras(&third).exemplars[0].1.labels.to_string();
+    assert_eq!((extras(&third).exemplars.len(), labels.as_str()), (1, r#"{trace_id="new"}"#), "nor one that is older");
+    let starts = [&first, &second].map(|result| extras(result).start_timestamps.as_slice().as_ptr());
+    assert_eq!(starts[0], starts[1], "and start timestamps are shared");
+}
+
+#[test]
+fn resolution_is_reduced_to_what_is_wanted_or_the_scrape_fails() {
+    let schema = |options| {
+        let result = complete(&mut cycle(options), &histogram_page(), 100_000);
+        result.error.map_or_else(|| Ok(result.batch.histogram_at(6).unwrap().schema), Err)
+    };
+    assert_eq!(schema(NATIVE), Ok(1));
+    assert_eq!(schema(NativeHistogramOptions { min_bucket_factor: 2.0, ..NATIVE }), Ok(0));
+    assert_eq!(schema(NativeHistogramOptions { bucket_limit: 1, ..NATIVE }), Err(PageError::BucketLimit(1)));
+}
+
+#[test]
+fn a_histogram_that_prometheus_refuses_fails_the_scrape() {
+    let histogram = super::client_model::Histogram { count: 7, ..both_forms() };
+    let page = page(&[family("h", HISTOGRAM, vec![Metric { histogram: Some(histogram), ..Metric::default() }])]);
+    let error = complete(&mut cycle(NATIVE), &page, 100_000).error.unwrap().to_string();
+    assert!(error.contains("its count is not that of its buckets") && error.contains("\"h\""), "{error}");
+}

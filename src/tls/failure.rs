@@ -1,0 +1,53 @@
+//! Why a handshake failed, in words that say what to do.
+
+use std::fmt;
+use std::io;
+
+/// What a handshake came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    UnknownIssuer,
+    WrongName,
+    Expired,
+    NotValidYet,
+    /// In the words of rustls.
+    Other(String),
+}
+
+impl From<&io::Error> for TlsFailure {
+    fn from(error: &io::Error) -> Self {
+        use rustls::{CertificateError as Bad, Error};
+        let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) else {
+            return TlsFailure::Other(error.to_string());
+        };
+        match cause {
+            Error::InvalidCertificate(Bad::UnknownIssuer) => TlsFailure::UnknownIssuer,
+            Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+                TlsFailure::WrongName
+            }
+            Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => TlsFailure::Expired,
+            Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => TlsFailure::NotValidYet,
+            other => TlsFailure::Other(other.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsFailure::UnknownIssuer => {
+                "its certificate is not signed by an authority that is trusted here; name the right CA in tls_config \
+                 ca_file, or check who answers at this address"
+            }
+            TlsFailure::WrongName => {
+                "its certificate is not for that name; use the name it was made for, write that into tls_config \
+                 server_name, or check who answers there"
+            }
+            TlsFailure::Expired => "its certificate has expired; renew it, or check that this device's clock is right",
+            TlsFailure::NotValidYet => "its certificate is not valid yet; check that this device's clock is right",
+            TlsFailure::Other(cause) => {
+                return write!(f, "{cause}; check the port, and the certificates of both sides");
+            }
+        })
+    }
+}
