@@ -8,10 +8,8 @@
 //!  no page            markers of all series                    up 0
 //! ```
 //!
-//! The rules are those of Prometheus's `scrapeAndReport`, `append` and `endOfRunStaleness`, with three differences, all
-//! where Prometheus would hand its storage two samples of one series for one time: a page's own `up` (and its like) never
-//! stands in for ours; two texts that mean one series are duplicates even when first seen; and a page that breaks in the
-//! middle makes all series stale at once (Prometheus leaves out those that it met before the break).
+//! The rules are those of Prometheus's `scrapeAndReport`, `append` and `endOfRunStaleness`, but for the first three differences of
+//! `docs/differences.md`: where Prometheus would hand its storage two samples of one series for one time.
 //!
 //! Refuses to know where a page came from and what becomes of the batch.
 

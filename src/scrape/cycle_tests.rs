@@ -463,6 +463,17 @@ fn series_with_times_of_their_own_go_stale_if_that_is_asked_for() {
     assert_eq!(samples(&scrapes.failure()), ["b stale"]);
 }
 
+/// The differential test's: the first sample of the series was refused, so the one that was taken was not followed.
+#[test]
+fn a_series_is_tracked_by_its_second_sample_too() {
+    let options = PageOptions { track_timestamps_staleness: true, ..PageOptions::default() };
+    let mut scrapes = Scrapes::with(options, SampleRules::default(), SeriesTable::new());
+    let result = scrapes.complete(Some("a 1 900000\na 2 99000\nb 2\n"));
+    assert_eq!(samples(&result.more[0]), ["a 2"]);
+    assert_eq!(samples(&scrapes.good("b 2\n")), ["b 2", "a stale"]);
+    assert_eq!(samples(&scrapes.good("b 2\n")), ["b 2"]);
+}
+
 #[test]
 fn a_tracked_series_that_gets_nothing_newer_goes_stale_as_in_an_agent() {
     let options = PageOptions { track_timestamps_staleness: true, ..PageOptions::default() };

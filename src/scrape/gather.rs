@@ -10,6 +10,9 @@ use crate::model::{Histogram, OwnTimestamp, PageOptions};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+/// Where Prometheus's storage has a series begin: what is no newer than that is out of order.
+const BEFORE_ANY_MS: i64 = i64::MIN;
+
 /// What a scrape reports of the samples on its page, with Prometheus's meaning of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SampleCounts {
@@ -41,6 +44,8 @@ pub struct Gathered {
     pub refused: Vec<u32>,
     /// Those of them, in order, that are new and had no sample taken: they stay new.
     pub untaken: Vec<u32>,
+    /// Those of them of which a later sample was taken.
+    late: Vec<u32>,
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
@@ -75,6 +80,7 @@ impl Gathered {
             own_timestamps: Vec::new(),
             refused: Vec::new(),
             untaken: Vec::new(),
+            late: Vec::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
             extras: GatheredExtras::default(),
@@ -137,7 +143,7 @@ impl Gathered {
             Some(&mut self.counts.out_of_bounds)
         } else if newest_ms == Some(at_ms) {
             Some(&mut self.counts.duplicate)
-        } else if newest_ms.is_some_and(|newest_ms| at_ms < newest_ms) {
+        } else if at_ms <= newest_ms.unwrap_or(BEFORE_ANY_MS) {
             Some(&mut self.counts.out_of_order)
         } else {
             None
@@ -155,6 +161,9 @@ impl Gathered {
             }
             None => {
                 self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?;
+                if self.is_refused(place.position) && !self.late.contains(&place.position) {
+                    self.late.push(place.position);
+                }
                 if let Some(index) = self.untaken.iter().position(|untaken| *untaken == place.position) {
                     self.untaken.remove(index);
                     self.counts.series_added += 1;
@@ -182,12 +191,18 @@ impl Gathered {
     /// Whether the series at this position is not followed for staleness: its sample has a time of its own, or was refused
     /// for that.
     pub fn is_untracked(&self, position: u32) -> bool {
-        !self.tracks_own && self.own_index(position).is_some() || self.refused.binary_search(&position).is_ok()
+        match self.tracks_own {
+            true => self.is_refused(position) && !self.late.contains(&position),
+            false => self.is_refused(position) || self.own_index(position).is_some(),
+        }
     }
 
     /// How many series are.
     pub fn untracked_len(&self) -> usize {
-        self.refused.len() + if self.tracks_own { 0 } else { self.own_timestamps.len() }
+        match self.tracks_own {
+            true => self.refused.len() - self.late.len(),
+            false => self.refused.len() + self.own_timestamps.len(),
+        }
     }
 
     /// The time of the newest sample taken at this position, if any was.
@@ -197,7 +212,7 @@ impl Gathered {
         }
         match self.own_index(position) {
             Some(index) => Some(self.own_timestamps[index].timestamp_ms),
-            None if self.refused.binary_search(&position).is_ok() => None,
+            None if self.is_refused(position) => None,
             None => Some(self.timestamp_ms),
         }
     }
@@ -218,6 +233,10 @@ impl Gathered {
 
     fn is_first(&self, place: Place) -> bool {
         place.position as usize == self.values.len()
+    }
+
+    fn is_refused(&self, position: u32) -> bool {
+        self.refused.binary_search(&position).is_ok()
     }
 
     fn own_index(&self, position: u32) -> Option<usize> {

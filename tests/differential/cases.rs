@@ -41,7 +41,7 @@ impl Case {
         let style = Style {
             own_times,
             openmetrics,
-            canonical_bounds: !is_new,
+            old: !is_new,
             duplicates: is_new && once_in(rng, 4),
             quoted_names: is_new && !own_times && once_in(rng, 4),
             untidy: !own_times && once_in(rng, 2),
@@ -57,8 +57,12 @@ impl Case {
         let spoilt = [0, 2, 3, 4, 6][rng.usize(..5)];
         let mut job = job(rng, number, address, era);
         if own_times {
-            // Rules make one series of several texts.
-            job.as_object_mut().unwrap().remove("metric_relabel_configs");
+            // Rules make one series of several texts, and limits break pages.
+            leave_out(&mut job, &["metric_relabel_configs"]);
+            leave_out(&mut job, LIMITS);
+        }
+        if !is_new {
+            leave_out(&mut job, LIMITS);
         }
         Case { seed, job, style, hostility, spoilt }
     }
@@ -76,4 +80,11 @@ impl Case {
         });
         answers.collect()
     }
+}
+
+const LIMITS: &[&str] = &["sample_limit", "label_limit", "label_name_length_limit", "label_value_length_limit"];
+
+fn leave_out(job: &mut Value, keys: &[&str]) {
+    let job = job.as_object_mut().expect("a job is a table");
+    keys.iter().for_each(|key| drop(job.remove(*key)));
 }

@@ -8,7 +8,7 @@
 //!  Prometheus  up  10.7  11.7  12.7      a  11.7 = scrape 1     a  5.0 = exactly 5.0     the same
 //! ```
 
-use crate::receiver::{Labels, Received, STALE_BITS, Sample, Value};
+use crate::receiver::{Labels, Received, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -225,9 +225,4 @@ fn first(narthex: &[(When, Value)], prometheus: &[(When, Value)]) -> Option<usiz
         When::Exactly(_) => None,
     });
     scrapes.min()
-}
-
-#[test]
-fn stale_bits_are_those_of_prometheus() {
-    assert!(Value::Float(STALE_BITS).is_stale() && f64::from_bits(STALE_BITS).is_nan());
 }

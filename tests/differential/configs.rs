@@ -39,6 +39,10 @@ pub fn job(rng: &mut Rng, number: usize, address: &str, era: Era) -> Value {
     set(rng, 12, "label_value_length_limit", value_limit.into());
     let rules =
         |rng: &mut Rng, rule: fn(&mut Rng) -> Value| (0..1 + rng.usize(..3)).map(|_| rule(rng)).collect::<Vec<_>>();
+    let sample_rule = match era {
+        Era::Two => sample_rule_for_ascii,
+        Era::Three => sample_rule,
+    };
     let (of_target, of_samples) = (rules(rng, target_rule), rules(rng, sample_rule));
     set(rng, 4, "relabel_configs", of_target.into());
     set(rng, 3, "metric_relabel_configs", of_samples.into());
@@ -157,6 +161,17 @@ fn sample_rule(rng: &mut Rng) -> Value {
         vary(rng, &mut rule);
     }
     rule
+}
+
+/// Names that are valid to Prometheus 3 alone come of names.
+fn sample_rule_for_ascii(rng: &mut Rng) -> Value {
+    loop {
+        let rule = sample_rule(rng);
+        if rule["target_label"] != "__name__" && !rule["target_label"].as_str().is_some_and(|label| label.contains('$'))
+        {
+            return rule;
+        }
+    }
 }
 
 /// Fills in what is still left to its default.

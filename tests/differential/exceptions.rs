@@ -108,14 +108,15 @@ pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, u
         let mut newest_ms = i64::MIN;
         samples.retain(|sample| {
             let goes_forward = sample.at_ms > newest_ms || matches!(sample.value, Value::Exemplar(..));
-            match goes_forward {
-                true => newest_ms = newest_ms.max(sample.at_ms),
-                false => *dropped.entry(sample.at_ms).or_default() += 1,
+            if goes_forward {
+                newest_ms = newest_ms.max(sample.at_ms);
+            } else {
+                *dropped.entry(sample.at_ms).or_default() += 1;
+                *met.entry(NOT_FORWARD).or_default() += 1;
             }
             goes_forward
         });
     }
-    *met.entry(NOT_FORWARD).or_default() += dropped.values().sum::<usize>();
     dropped
 }
 

@@ -17,6 +17,7 @@ mod agents;
 mod answers;
 mod cases;
 mod compare;
+mod compare_tests;
 mod configs;
 mod exceptions;
 mod hostile;

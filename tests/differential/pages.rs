@@ -14,8 +14,8 @@ pub struct Style {
     pub quoted_names: bool,
     /// In OpenMetrics' words: units, `_total` and `_created`, info and stateset, exemplars, `# EOF`, times in seconds.
     pub openmetrics: bool,
-    /// Bounds as OpenMetrics writes them: 1.0, not 1.
-    pub canonical_bounds: bool,
+    /// For Prometheus 2: bounds as OpenMetrics writes them (1.0, not 1), and no newlines, which its `.` doesn't match.
+    pub old: bool,
     /// Odd whitespace, comments, empty lines.
     pub untidy: bool,
     /// One in so many series changes between being there and not.
@@ -139,10 +139,10 @@ const CANONICAL_QUANTILES: &[&str] = &["0.0", "0.5", "0.99", "1.0"];
 fn members(rng: &mut Rng, kind: &str, style: &Style) -> Vec<(&'static str, Option<String>)> {
     let (suffix, label, bounds, more): (_, _, &[&str], &[_]) = match kind {
         "histogram" if style.openmetrics => ("_bucket", "le", BOUNDS, &["_sum", "_count", "_created"]),
-        "histogram" if style.canonical_bounds => ("_bucket", "le", CANONICAL_BOUNDS, &["_sum", "_count"]),
+        "histogram" if style.old => ("_bucket", "le", CANONICAL_BOUNDS, &["_sum", "_count"]),
         "histogram" => ("_bucket", "le", BOUNDS, &["_sum", "_count"]),
         "gaugehistogram" => ("_bucket", "le", BOUNDS, &["_gsum", "_gcount"]),
-        "summary" if style.canonical_bounds => ("", "quantile", CANONICAL_QUANTILES, &["_sum", "_count"]),
+        "summary" if style.old => ("", "quantile", CANONICAL_QUANTILES, &["_sum", "_count"]),
         "summary" => ("", "quantile", QUANTILES, &["_sum", "_count"]),
         "stateset" => ("", "state", &["on", "off"], &[]),
         "counter" if style.openmetrics => return vec![("_total", None), ("_created", None)],
@@ -164,7 +164,10 @@ fn labels(rng: &mut Rng, style: &Style) -> Vec<String> {
         }
     }
     let values = names.iter().map(|name| (name, label_value(rng)));
-    let shown = values.filter(|(_, value)| !(value.is_empty() && style.own_times));
+    let shown = values.filter(|(_, value)| {
+        let is_empty = value.is_empty() && style.own_times;
+        !(is_empty || style.old && value.contains("\\n"))
+    });
     let mut labels: Vec<String> = shown.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if style.quoted_names && once_in(rng, 2) {
         let name = pick(rng, &["a.b", "ä", "with space", "9", "", "a-b", "le "]);

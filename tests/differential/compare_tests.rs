@@ -1,0 +1,97 @@
+//! The comparison put to the test: what agrees passes, each meant difference is forgiven, and anything else is seen.
+
+use crate::compare::{Scope, Scrapes, Tally, check_order, differences};
+use crate::exceptions::{BROKEN_PAGE, Met, NEGATIVE_ZERO, NOT_FORWARD, OWN_REPORT, forgive, only_forward};
+use crate::receiver::{Labels, Received, STALE_BITS, Sample, Value};
+
+const SCOPE: Scope = Scope { scrapes: 4, since_ms: 1000 };
+
+/// One series, its samples in the order of arrival; a scrape's number times a thousand is its time.
+type Line<'l> = (&'l str, &'l [(i64, f64)]);
+
+const STALE: f64 = f64::from_bits(STALE_BITS);
+
+/// What an agent sent whose scrapes began `later_ms` after each full second; times below 10 s are the page's own.
+fn received(later_ms: i64, lines: &[Line<'_>]) -> Received {
+    let labels = |name: &str| -> Labels { vec![("__name__".into(), name.into()), ("zz_case".into(), "0".into())] };
+    let at = |at_ms: i64| if at_ms < 10_000 { at_ms } else { at_ms + later_ms };
+    let sample = |(at_ms, value): &(i64, f64)| Sample { at_ms: at(*at_ms), value: Value::Float(value.to_bits()) };
+    lines.iter().map(|(name, samples)| (labels(name), samples.iter().map(sample).collect())).collect()
+}
+
+const SCRAPED: Line<'_> = ("scrape_samples_scraped", &[(10_000, 2.0), (11_000, 2.0), (12_000, 2.0), (13_000, 2.0)]);
+const UP: Line<'_> = ("up", &[(10_000, 1.0), (11_000, 1.0), (12_000, 1.0), (13_000, 1.0)]);
+const BROKEN_UP: Line<'_> = ("up", &[(10_000, 1.0), (11_000, 0.0), (12_000, 1.0), (13_000, 1.0)]);
+
+/// The series that differ, and what was forgiven.
+fn compared(narthex: &[Line<'_>], prometheus: &[Line<'_>]) -> Result<(Vec<String>, Met), String> {
+    let (narthex, mut prometheus) = (received(100, narthex), received(700, prometheus));
+    check_order(&narthex)?;
+    let mut met = Met::new();
+    let dropped = only_forward(&mut prometheus, &mut met);
+    let (one, two) = (Scrapes::of(&narthex, 0, SCOPE)?, Scrapes::of(&prometheus, 0, SCOPE)?);
+    let (mut mine, mut theirs) = (one.number(&narthex), two.number(&prometheus));
+    forgive(&mut mine, &mut theirs, &two.number_counts(&dropped), &mut met)?;
+    met.retain(|_, count| *count > 0);
+    let found = differences(&mine, &theirs, &mut Tally::default());
+    Ok((found.into_iter().map(|difference| difference.labels[0].1.clone()).collect(), met))
+}
+
+#[test]
+fn what_agrees_passes_and_what_does_not_is_seen() {
+    let with = |a: &'static [(i64, f64)]| [UP, SCRAPED, ("a", a)];
+    let usual: &[(i64, f64)] = &[(2000, 7.0), (10_000, 1.0), (11_000, 2.0), (12_000, STALE)];
+    let cases: [(&'static [(i64, f64)], bool); 8] = [
+        (&[(2000, 7.0), (10_000, 1.0), (11_000, 2.0), (12_000, STALE)], true),
+        (&[(2000, 7.0), (10_000, 1.0), (11_000, 2.5), (12_000, STALE)], false),
+        (&[(2000, 7.0), (10_000, 1.0), (11_000, 2.0)], false),
+        (&[(2000, 7.0), (10_000, 1.0), (11_000, 2.0), (13_000, STALE)], false),
+        (&[(2000, 7.0), (10_000, 1.0), (11_000, 2.0), (12_000, f64::NAN)], false),
+        (&[(2001, 7.0), (10_000, 1.0), (11_000, 2.0), (12_000, STALE)], false),
+        (&[(2000, 7.0), (11_000, 2.0), (12_000, STALE)], false),
+        (&[], false),
+    ];
+    for (sent, agrees) in cases {
+        let found = compared(&with(sent), &[UP, SCRAPED, ("a", usual)]).unwrap().0;
+        assert_eq!(found.is_empty(), agrees, "{sent:?}: {found:?}");
+    }
+    let back: &[(i64, f64)] = &[(10_000, 1.0), (9_000, 2.0)];
+    assert!(compared(&[UP, ("a", back)], &[UP]).unwrap_err().contains("was sent back in time"));
+    assert!(compared(&[("up", &[(10_000, 1.0)])], &[UP]).unwrap_err().contains("has 1 scrapes"));
+}
+
+#[test]
+fn what_is_meant_is_forgiven_and_counted() {
+    let cases: [(&[Line<'_>], &[Line<'_>], &str); 4] = [
+        (
+            &[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, STALE)])],
+            &[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (12_000, STALE)]), ("never", &[(12_000, STALE)])],
+            BROKEN_PAGE,
+        ),
+        (
+            &[UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, 2.0)])],
+            &[UP, SCRAPED, ("a", &[(10_000, 1.0), (10_000, 5.0), (2000, 3.0), (11_000, 2.0)])],
+            NOT_FORWARD,
+        ),
+        (
+            &[UP, SCRAPED],
+            &[("up", &[(10_000, 1.0), (11_000, 7.0), (11_000, 1.0), (12_000, 1.0), (13_000, 1.0)]), SCRAPED],
+            OWN_REPORT,
+        ),
+        (&[UP, SCRAPED, ("a", &[(10_000, -0.0)])], &[UP, SCRAPED, ("a", &[(10_000, 0.0)])], NEGATIVE_ZERO),
+    ];
+    for (narthex, prometheus, name) in cases {
+        let (found, met) = compared(narthex, prometheus).unwrap();
+        assert_eq!((found.len(), met.keys().copied().collect::<Vec<_>>()), (0, vec![name]), "{met:?}");
+    }
+}
+
+/// A broken page excuses markers alone, and not the agent's own.
+#[test]
+fn a_broken_page_excuses_nothing_else() {
+    let theirs: &[Line<'_>] = &[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (12_000, STALE)])];
+    let missing = compared(&[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (12_000, STALE)])], theirs);
+    assert!(missing.unwrap_err().contains("has no marker"));
+    let other = compared(&[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, STALE), (12_000, 4.0)])], theirs);
+    assert_eq!(other.unwrap().0, ["a"]);
+}
