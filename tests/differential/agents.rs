@@ -89,7 +89,7 @@ impl Agents {
             .spawn()
             .unwrap();
         let agents = Agents { _narthex: narthex, prometheus: child };
-        eventually("Prometheus being ready", Duration::from_secs(60), || {
+        eventually("Prometheus being ready", Duration::from_secs(120), || {
             ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok().map(|_| ())
         });
         agents

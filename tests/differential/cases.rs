@@ -33,37 +33,33 @@ impl Case {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;
         let is_new = era == Era::Three;
-        // Where there are times each series has one text, and pages don't break: what is forgiven there would have
-        // consequences (docs/differences.md).
+        let mut job = job(rng, number, address, era);
+        // Where there are times, pages don't break, and there and under a limit each series has one text: what is forgiven of
+        // these would have consequences (docs/differences.md).
         let own_times = is_new && once_in(rng, 3);
-        let openmetrics = is_new && !own_times && once_in(rng, 3);
+        if own_times || !is_new {
+            leave_out(&mut job, LIMITS);
+        }
+        let one_text = own_times || !job["sample_limit"].is_null();
+        if one_text {
+            leave_out(&mut job, &["metric_relabel_configs"]);
+        }
+        let openmetrics = is_new && !one_text && once_in(rng, 3);
         let content_type = if openmetrics { OPENMETRICS } else { TEXT };
         let style = Style {
             own_times,
+            one_text,
             openmetrics,
             old: !is_new,
             duplicates: is_new && once_in(rng, 4),
-            quoted_names: is_new && !own_times && once_in(rng, 4),
-            untidy: !own_times && once_in(rng, 2),
+            quoted_names: is_new && !one_text && once_in(rng, 4),
+            untidy: !one_text && once_in(rng, 2),
             churn: 2 + rng.u32(..12),
             families: 1 + rng.usize(..6),
         };
-        let hostility = Hostility {
-            content_type,
-            content_types: is_new,
-            texts: is_new && !own_times,
-            too_slow: interval() * 5 / 4,
-        };
+        let hostility =
+            Hostility { content_type, content_types: is_new, texts: is_new && !one_text, too_slow: interval() * 5 / 4 };
         let spoilt = [0, 2, 3, 4, 6][rng.usize(..5)];
-        let mut job = job(rng, number, address, era);
-        if own_times {
-            // Rules make one series of several texts, and limits break pages.
-            leave_out(&mut job, &["metric_relabel_configs"]);
-            leave_out(&mut job, LIMITS);
-        }
-        if !is_new {
-            leave_out(&mut job, LIMITS);
-        }
         Case { seed, job, style, hostility, spoilt }
     }
 

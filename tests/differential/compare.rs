@@ -98,8 +98,8 @@ impl Scrapes {
 /// The first scrape that ran into its timeout though its answer was prompt: the machine had no time for the agent, and what
 /// follows says nothing.
 pub fn first_starved(seen: &Seen, timeout: Duration, is_slow: impl Fn(usize) -> bool) -> Option<usize> {
-    let durations = seen.iter().filter(|(labels, _)| name_of(labels) == "scrape_duration_seconds");
-    let samples = durations.min_by_key(|(labels, _)| labels.len()).map(|(_, samples)| &samples[..]).unwrap_or_default();
+    let durations = report(seen, "scrape_duration_seconds").and_then(|labels| seen.get(&labels));
+    let samples = durations.map(|samples| &samples[..]).unwrap_or_default();
     let most_of_it = timeout.as_secs_f64() * 0.8;
     let late = samples.iter().filter_map(|(when, value)| match (when, value) {
         (When::Scrape(scrape), Value::Float(bits)) if f64::from_bits(*bits) >= most_of_it => Some(*scrape),
@@ -145,24 +145,32 @@ fn without_time(value: &Value) -> Value {
     }
 }
 
+/// A series that the agent reports of the target's scrapes. Its `up` is the one with the most samples, and the others have
+/// the same labels: whatever rules leave of a page's own `up`, it is not on every page.
+pub fn report<T>(series: &BTreeMap<Labels, Vec<T>>, name: &str) -> Option<Labels> {
+    let ups = series.iter().filter(|(labels, _)| name_of(labels) == "up");
+    let (labels, _) = ups.max_by_key(|(_, samples)| samples.len())?;
+    let mut labels = labels.clone();
+    labels.iter_mut().filter(|(label, _)| label == "__name__").for_each(|(_, value)| *value = name.to_string());
+    Some(labels)
+}
+
 /// How many scrapes there are.
 pub fn scraped(seen: &Seen) -> usize {
-    let ups = seen.iter().filter(|(labels, _)| name_of(labels) == "up");
-    ups.min_by_key(|(labels, _)| labels.len()).map_or(0, |(_, samples)| samples.len())
+    report(seen, "up").map_or(0, |up| seen[&up].len())
 }
 
 pub fn name_of(labels: &Labels) -> &str {
     labels.iter().find(|(name, _)| name == "__name__").map_or("", |(_, name)| name)
 }
 
-/// The times of the target's scrapes. Its own `up` has fewer labels than any that a page may bring.
+/// The times of a target's scrapes.
 fn up_times(received: &Received) -> Result<Vec<i64>, String> {
-    let all = received.iter().filter(|(labels, _)| name_of(labels) == "up");
-    let (labels, samples) = all.min_by_key(|(labels, _)| labels.len()).ok_or("has no up")?;
-    let times: Vec<i64> = samples.iter().map(|sample| sample.at_ms).collect();
+    let up = report(received, "up").ok_or("has no up")?;
+    let times: Vec<i64> = received[&up].iter().map(|sample| sample.at_ms).collect();
     match times.is_sorted_by(|a, b| a < b) {
         true => Ok(times),
-        false => Err(format!("has timestamps of {labels:?} out of order or twice")),
+        false => Err(format!("has timestamps of {up:?} out of order or twice")),
     }
 }
 

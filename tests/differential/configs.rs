@@ -40,7 +40,7 @@ pub fn job(rng: &mut Rng, number: usize, address: &str, era: Era) -> Value {
     let rules =
         |rng: &mut Rng, rule: fn(&mut Rng) -> Value| (0..1 + rng.usize(..3)).map(|_| rule(rng)).collect::<Vec<_>>();
     let sample_rule = match era {
-        Era::Two => sample_rule_for_ascii,
+        Era::Two => sample_rule_for_two,
         Era::Three => sample_rule,
     };
     let (of_target, of_samples) = (rules(rng, target_rule), rules(rng, sample_rule));
@@ -163,12 +163,12 @@ fn sample_rule(rng: &mut Rng) -> Value {
     rule
 }
 
-/// Names that are valid to Prometheus 3 alone come of names.
-fn sample_rule_for_ascii(rng: &mut Rng) -> Value {
+/// Without what Prometheus 3 changed: names of any characters come of names, and `.` matches newlines.
+fn sample_rule_for_two(rng: &mut Rng) -> Value {
     loop {
         let rule = sample_rule(rng);
-        if rule["target_label"] != "__name__" && !rule["target_label"].as_str().is_some_and(|label| label.contains('$'))
-        {
+        let makes_names = rule["target_label"].as_str().is_some_and(|label| label == "__name__" || label.contains('$'));
+        if !makes_names && rule["separator"] != "\n" {
             return rule;
         }
     }

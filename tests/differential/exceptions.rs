@@ -3,7 +3,7 @@
 //! Each is as narrow as what is received allows: what it takes out of the agent's series is first held to what the agent
 //! promises in its place.
 
-use crate::compare::{Seen, When, name_of};
+use crate::compare::{Seen, When, report};
 use crate::receiver::{Labels, Received, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,15 +43,11 @@ pub fn forgive(
 /// A page breaks in the middle: the agent ends all series at once. Prometheus leaves those that stand before the break for
 /// the next scrape, and ends then, or when it is back, series that never were.
 fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Result<(), String> {
-    let report = |seen: &Seen, name: &str| report(seen, name).map(|(_, values)| values).unwrap_or_default();
-    let scraped = report(narthex, "scrape_samples_scraped");
-    let failed = report(narthex, "up").into_iter().filter(|(_, up)| *up == 0.0).map(|(scrape, _)| scrape);
-    let broken: BTreeSet<usize> =
-        failed.filter(|scrape| scraped.get(scrape).is_some_and(|count| *count > 0.0)).collect();
+    let (broken, reports) = (broken_scrapes(narthex), reports(narthex));
     for (labels, samples) in narthex.iter() {
         for scrape in &broken {
             let had_value = *scrape > 0 && has(samples, scrape - 1, false);
-            if !is_report(labels) && had_value && !has(samples, *scrape, true) {
+            if !reports.contains(labels) && had_value && !has(samples, *scrape, true) {
                 return Err(format!(
                     "{labels:?} was there before the page of scrape {scrape} broke, and has no marker"
                 ));
@@ -65,7 +61,7 @@ fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Res
     for (mine, seen) in [(true, &mut *narthex), (false, prometheus)] {
         for (labels, samples) in seen.iter_mut() {
             let before = samples.len();
-            if !is_report(labels) {
+            if !reports.contains(labels) {
                 samples.retain(|(when, value)| !(value.is_stale() && is_in_question(when)));
             }
             *met.entry(BROKEN_PAGE).or_default() += if mine { 0 } else { before - samples.len() };
@@ -90,7 +86,7 @@ fn keep_last(samples: &mut Vec<Sample>, dropped: &mut BTreeMap<i64, usize>) -> u
 
 /// Scrapes of pages that had samples, and failed all the same.
 fn broken_scrapes(seen: &Seen) -> BTreeSet<usize> {
-    let report = |name: &str| report(seen, name).map(|(_, values)| values).unwrap_or_default();
+    let report = |name: &str| report_values(seen, name).map(|(_, values)| values).unwrap_or_default();
     let scraped = report("scrape_samples_scraped");
     let failed = report("up").into_iter().filter(|(_, up)| *up == 0.0).map(|(scrape, _)| scrape);
     failed.filter(|scrape| scraped.get(scrape).is_some_and(|count| *count > 0.0)).collect()
@@ -101,8 +97,9 @@ fn broken_scrapes(seen: &Seen) -> BTreeSet<usize> {
 /// time among them, which no receiver takes. The agent sends those that go forward. Gives how many it leaves out at each time.
 pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, usize> {
     let mut dropped = BTreeMap::new();
+    let reports = reports(prometheus);
     for (labels, samples) in prometheus.iter_mut() {
-        if is_report(labels) {
+        if reports.contains(labels) {
             *met.entry(OWN_REPORT).or_default() += keep_last(samples, &mut dropped);
         }
         let mut newest_ms = i64::MIN;
@@ -124,7 +121,7 @@ pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, u
 /// so there is no telling how many.
 fn series_added(narthex: &Seen, prometheus: &mut Seen, dropped: &BTreeMap<usize, usize>) {
     let broken = broken_scrapes(narthex);
-    let Some((labels, mine)) = report(narthex, "scrape_series_added") else { return };
+    let Some((labels, mine)) = report_values(narthex, "scrape_series_added") else { return };
     for (when, value) in prometheus.get_mut(&labels).into_iter().flatten() {
         let (When::Scrape(scrape), Value::Float(bits)) = (when, value) else { continue };
         let more = f64::from_bits(*bits) - mine.get(scrape).copied().unwrap_or(0.0);
@@ -145,19 +142,19 @@ fn negative_zeros(narthex: &mut Seen, met: &mut Met) {
     }
 }
 
-/// The target's own series of that name: it has fewer labels than any that a page may bring.
-fn report(seen: &Seen, name: &str) -> Option<(Labels, BTreeMap<usize, f64>)> {
-    let all = seen.iter().filter(|(labels, _)| name_of(labels) == name);
-    let (labels, samples) = all.min_by_key(|(labels, _)| labels.len())?;
-    let values = samples.iter().filter_map(|(when, value)| match (when, value) {
+/// A report series, and its values by scrape.
+fn report_values(seen: &Seen, name: &str) -> Option<(Labels, BTreeMap<usize, f64>)> {
+    let labels = report(seen, name)?;
+    let values = seen.get(&labels)?.iter().filter_map(|(when, value)| match (when, value) {
         (When::Scrape(scrape), Value::Float(bits)) => Some((*scrape, f64::from_bits(*bits))),
         _ => None,
     });
-    Some((labels.clone(), values.collect()))
+    let values = values.collect();
+    Some((labels, values))
 }
 
-fn is_report(labels: &Labels) -> bool {
-    REPORT_NAMES.contains(&name_of(labels))
+fn reports<T>(series: &BTreeMap<Labels, Vec<T>>) -> BTreeSet<Labels> {
+    REPORT_NAMES.iter().filter_map(|name| report(series, name)).collect()
 }
 
 fn has(samples: &[(When, Value)], scrape: usize, stale: bool) -> bool {

@@ -27,6 +27,7 @@ mod run;
 mod values;
 
 use agents::Prometheus;
+use std::path::Path;
 
 #[test]
 #[ignore = "needs Prometheus, and takes minutes"]
@@ -40,7 +41,7 @@ fn agrees_with_prometheus() {
         println!("{prometheus}: seeds {seed} to {}, {answers} answers each", seed + cases as u64 - 1);
         println!("  {:?}, {} cases starved", outcome.tally, outcome.starved);
         println!("  differences that are meant: {:?}", outcome.met);
-        let text = std::env::temp_dir().join(format!("narthex-differential-{:?}.txt", prometheus.era));
+        let text = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("differential-{:?}.txt", prometheus.era));
         std::fs::write(&text, outcome.failures.join("\n")).unwrap();
         println!("  {} cases differ, see {}", outcome.failures.len(), text.display());
         failed += outcome.failures.len();

@@ -8,6 +8,8 @@ use fastrand::Rng;
 pub struct Style {
     /// Samples with times of their own.
     pub own_times: bool,
+    /// Every series has one text only.
+    pub one_text: bool,
     /// The same series twice on one page.
     pub duplicates: bool,
     /// Names in quotes, with any character.
@@ -165,7 +167,7 @@ fn labels(rng: &mut Rng, style: &Style) -> Vec<String> {
     }
     let values = names.iter().map(|name| (name, label_value(rng)));
     let shown = values.filter(|(_, value)| {
-        let is_empty = value.is_empty() && style.own_times;
+        let is_empty = value.is_empty() && style.one_text;
         !(is_empty || style.old && value.contains("\\n"))
     });
     let mut labels: Vec<String> = shown.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
@@ -185,7 +187,7 @@ fn series_text(rng: &mut Rng, name: &str, labels: &[String], extra: Option<Strin
         before.clear();
     }
     if labels.is_empty() {
-        return if !style.own_times && once_in(rng, 6) { format!("{before}{{}}") } else { before };
+        return if !style.one_text && once_in(rng, 6) { format!("{before}{{}}") } else { before };
     }
     let (comma, end) = match style.untidy && !style.openmetrics {
         true => (pick(rng, &[",", " , ", ",\t"]), pick(rng, &["", ",", " ", ", "])),

@@ -4,7 +4,7 @@ use crate::agents::{Agents, Era, Prometheus};
 use crate::answers::{Answer, Asked, Progress, Targets};
 use crate::cases::{CASE_LABEL, Case, interval};
 use crate::compare::{
-    Difference, Scope, Scrapes, Tally, check_order, differences, first_starved, only_before, scraped,
+    Difference, Scope, Scrapes, Tally, check_order, differences, first_starved, only_before, report, scraped,
 };
 use crate::exceptions::{Met, forgive, only_forward};
 use crate::receiver::{Received, Receiver, Who};
@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Scrapes that are compared after the script's last answer: the series that it left end in the first of them.
 const AFTER_THE_END: usize = 2;
-/// Longer than an agent keeps samples to itself.
-const FLUSH: Duration = Duration::from_secs(4);
+/// Longer than an agent keeps the samples of one scrape to itself once it sends others of it.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// What came of one run.
 #[derive(Default)]
@@ -51,8 +51,7 @@ pub fn run(prometheus: &Prometheus, seed: u64, count: usize, length: usize) -> O
     targets.begin(scripts.clone());
     let scope = Scope { scrapes: length + AFTER_THE_END, since_ms: base_ms };
     wait_for_scrapes(&targets, count, scope.scrapes + 1);
-    sleep(FLUSH);
-    let mut received = [Who::Narthex, Who::Prometheus].map(|who| by_case(receiver.received(who), count));
+    let mut received = flushed(&receiver, &targets, count, scope);
     drop(agents);
     if count == 1 {
         println!("narthex and Prometheus sent {received:#?}\nanswers: {:#?}", scripts[0]);
@@ -122,6 +121,25 @@ fn wait_for_scrapes(targets: &Targets, count: usize, scrapes: usize) {
         sleep(Duration::from_millis(200));
         all.min().is_none_or(|least| least >= scrapes).then_some(())
     });
+}
+
+/// What both sent, once all scrapes that are compared have arrived.
+fn flushed(receiver: &Receiver, targets: &Targets, count: usize, scope: Scope) -> [Vec<Received>; 2] {
+    let both = [Who::Narthex, Who::Prometheus];
+    let received = || both.map(|who| by_case(receiver.received(who), count));
+    eventually("the arrival of all scrapes", Duration::from_secs(60), || {
+        sleep(Duration::from_millis(500));
+        let has_all = |who: Who, received: &[Received]| {
+            let mut cases = received.iter().zip(0..);
+            cases.all(|(received, n)| {
+                let up = report(received, "up").map_or(0, |up| received[&up].len());
+                up >= targets.progress(who, n).early + scope.scrapes
+            })
+        };
+        both.into_iter().zip(received()).all(|(who, received)| has_all(who, &received)).then_some(())
+    });
+    sleep(FLUSH);
+    received()
 }
 
 /// Each target's series. Panics if one is of no target: nothing takes away the label.
