@@ -1,6 +1,8 @@
 //! docs/FORMAT.md is true: its example is read from the document, built anew, decoded by the tools, and decoded by a decoder
 //! written from the document alone.
 
+#[path = "format/coder.rs"]
+mod coder;
 #[path = "format/decoder.rs"]
 mod decoder;
 #[path = "support/extras.rs"]

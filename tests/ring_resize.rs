@@ -202,8 +202,9 @@ fn killed_in_the_middle_of_the_change_it_loses_nothing() {
 
 /// A ring of the format after this one: its first header says so, and its checksum holds.
 #[test]
-fn a_ring_of_a_newer_format_is_refused_and_left_as_it_is() {
-    for sizes in ["size = '256KiB'", "size = '1MiB'", "size = '256KiB'\nsegment_size = '64KiB'"] {
+fn a_ring_of_another_format_is_refused_and_left_as_it_is() {
+    const SIZES: [&str; 3] = ["size = '256KiB'", "size = '1MiB'", "size = '256KiB'\nsegment_size = '64KiB'"];
+    for (sizes, format) in SIZES.iter().flat_map(|sizes| [(sizes, 1u16), (sizes, 3)]) {
         let folder = tempfile::tempdir().unwrap();
         let ring = folder.path().join("ring");
         make_ring(&ring);
@@ -211,7 +212,7 @@ fn a_ring_of_a_newer_format_is_refused_and_left_as_it_is() {
         for at in (0..image.len()).step_by(LAYOUT.segment_size_bytes as usize) {
             let header = &mut image[at..at + 512];
             if header.starts_with(b"NARTHEX\n") {
-                header[8] = 2;
+                header[8..10].copy_from_slice(&format.to_le_bytes());
                 let crc = crc32fast::hash(&header[..508]);
                 header[508..].copy_from_slice(&crc.to_le_bytes());
             }
@@ -219,7 +220,8 @@ fn a_ring_of_a_newer_format_is_refused_and_left_as_it_is() {
         fs::write(&ring, &image).unwrap();
         let (status, log) = Agent::start(folder.path(), &config("127.0.0.1:9", sizes)).wait();
         assert_eq!(status.code(), Some(1), "{log}");
-        assert!(log.contains("the ring has format 2, this Narthex knows 1; it was left untouched"), "{log}");
+        let line = format!("the ring has format {format}, this Narthex knows 2; it was left untouched");
+        assert!(log.contains(&line), "{log}");
         assert_eq!(fs::read(&ring).unwrap(), image, "{sizes}");
     }
 }

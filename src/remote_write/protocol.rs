@@ -59,6 +59,16 @@ pub enum Judgement {
     Ignored,
 }
 
+impl Judgement {
+    /// Samples and histograms that were sent and, as the receiver says, not written.
+    pub fn missing(self) -> u64 {
+        match self {
+            Judgement::WrittenDiffers { missing } => missing,
+            _ => 0,
+        }
+    }
+}
+
 /// How long an endpoint is sent 1.0 before 2.0 is tried again.
 const RETRY_V2: Duration = Duration::from_secs(24 * 3600);
 

@@ -140,15 +140,12 @@ impl Queue {
         };
         match verdict {
             Verdict::Delivered => {
-                let missing = match judgement {
-                    Judgement::WrittenDiffers { missing } => {
-                        counters.written_differs.add(1);
-                        let text = written_differs(sent, outcome);
-                        self.failures.note(now, FailureEvent::WrittenDiffers, missing as usize, text);
-                        missing
-                    }
-                    _ => 0,
-                };
+                let missing = judgement.missing();
+                if matches!(judgement, Judgement::WrittenDiffers { .. }) {
+                    counters.written_differs.add(1);
+                    let text = written_differs(sent, outcome);
+                    self.failures.note(now, FailureEvent::WrittenDiffers, missing as usize, text);
+                }
                 counters.drop_samples(DropCause::NotWritten, missing);
                 counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
                 counters.samples_delivered.add((samples as u64).saturating_sub(missing));

@@ -29,8 +29,8 @@ pub enum RingError {
     InUse { path: PathBuf },
     /// Something is there that is not a ring.
     Foreign { found: &'static str },
-    /// A ring of a newer Narthex.
-    NewerFormat { version: u16, supported: u16 },
+    /// A ring of an older or newer Narthex.
+    OtherFormat { version: u16, supported: u16 },
     /// The ring was made with another geometry than is configured.
     OtherGeometry { size_bytes: u64, segment_size_bytes: u64 },
     /// The caller broke the ring's rules.
@@ -91,9 +91,9 @@ impl fmt::Display for RingError {
                 f,
                 "buffer.path names something that is not a ring ({found}); it was left untouched: choose another path or remove it"
             ),
-            RingError::NewerFormat { version, supported } => write!(
+            RingError::OtherFormat { version, supported } => write!(
                 f,
-                "the ring has format {version}, this Narthex knows {supported}; it was left untouched: use the newer Narthex, or another buffer.path"
+                "the ring has format {version}, this Narthex knows {supported}; it was left untouched: use a Narthex of that format, or another buffer.path"
             ),
             RingError::OtherGeometry { size_bytes, segment_size_bytes } => write!(
                 f,

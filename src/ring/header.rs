@@ -57,8 +57,8 @@ pub(super) enum HeaderUnit {
     Valid(SegmentHeader),
     /// All zeros or all ones: never written, or erased.
     Blank,
-    /// A header whose checksum holds, of a later format.
-    Newer(u16),
+    /// A header whose checksum holds, of a format that is not [`FORMAT_VERSION`].
+    OtherFormat(u16),
     /// It starts as a header does, but is torn or changed.
     Damaged,
     Foreign,
@@ -94,7 +94,7 @@ impl SegmentHeader {
         }
         let version = u16_at(unit, 8);
         if version != FORMAT_VERSION {
-            return HeaderUnit::Newer(version);
+            return HeaderUnit::OtherFormat(version);
         }
         if [24, 32, 40].iter().any(|at| u64_at(unit, *at) > COUNT_MAX) {
             return HeaderUnit::Damaged;
@@ -230,13 +230,15 @@ mod tests {
     }
 
     #[test]
-    fn blank_and_newer_units_are_told_apart() {
+    fn blank_units_and_other_formats_are_told_apart() {
         assert_eq!(SegmentHeader::decode(&[0; HEADER_BYTES]), HeaderUnit::Blank);
         assert_eq!(SegmentHeader::decode(&[0xff; HEADER_BYTES]), HeaderUnit::Blank);
-        let mut unit = header().encode();
-        unit[8] = FORMAT_VERSION as u8 + 1;
-        let crc = crc32fast::hash(&unit[..CRC_AT]);
-        unit[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&unit), HeaderUnit::Newer(FORMAT_VERSION + 1));
+        for version in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
+            let mut unit = header().encode();
+            unit[8..10].copy_from_slice(&version.to_le_bytes());
+            let crc = crc32fast::hash(&unit[..CRC_AT]);
+            unit[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+            assert_eq!(SegmentHeader::decode(&unit), HeaderUnit::OtherFormat(version));
+        }
     }
 }

@@ -139,7 +139,7 @@ fn shape_in(unit: &[u8; HEADER_BYTES], at: u64) -> Result<Option<Shape>, RingErr
             let shape = Shape { layout, program_unit_bytes: header.program_unit_bytes, erase_block_bytes: None };
             Ok((layout.slot_offset(header.segment_seq) == at).then_some(shape))
         }
-        HeaderUnit::Newer(version) => Err(RingError::NewerFormat { version, supported: FORMAT_VERSION }),
+        HeaderUnit::OtherFormat(version) => Err(RingError::OtherFormat { version, supported: FORMAT_VERSION }),
         HeaderUnit::Blank | HeaderUnit::Damaged | HeaderUnit::Foreign => Ok(None),
     }
 }

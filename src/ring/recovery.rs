@@ -3,7 +3,7 @@
 //! ```text
 //!  header units found                          the ring
 //!  ──────────────────────────────────────────  ─────────────────────────────────────────────
-//!  one of a newer format                       refused, untouched
+//!  one of another format                       refused, untouched
 //!  one of another geometry                     refused, untouched
 //!  more than a quarter unreadable              storage that fails: refused, untouched
 //!  some valid, in their own slots              these, by segment_seq; the highest is the newest

@@ -75,7 +75,9 @@ impl Slots {
                     self.flaws.push((slot, Flaw::Damaged));
                 }
             }
-            HeaderUnit::Newer(version) => return Err(RingError::NewerFormat { version, supported: FORMAT_VERSION }),
+            HeaderUnit::OtherFormat(version) => {
+                return Err(RingError::OtherFormat { version, supported: FORMAT_VERSION });
+            }
             HeaderUnit::Damaged => self.flaws.push((slot, Flaw::Damaged)),
             HeaderUnit::Foreign => self.flaws.push((slot, Flaw::Foreign)),
             HeaderUnit::Blank => {}

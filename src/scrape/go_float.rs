@@ -42,7 +42,9 @@ pub fn format_open_metrics_float(number: f64) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     // `strconv.FormatFloat(f, 'g', -1, 64)` turns to exponents below 1e-4 and from 1e6 on.
     if (-4..6).contains(&exponent) {
-        let plain = number.to_string();
+        let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
+        let nearest = format!("{number:.decimals$}");
+        let plain = if nearest.parse() == Ok(number) { nearest } else { number.to_string() };
         return if plain.contains('.') { plain } else { plain + ".0" };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -103,7 +105,8 @@ mod tests {
             (0.0001, "0.0001"),
             (0.00001, "1e-05"),
             (1.5e-7, "1.5e-07"),
-            // Halfway between two texts of 17 digits.
+            // Halfway between two texts of their length.
+            (802.0 + 1.0 / 16384.0, "802.0000610351562"),
             (f64::from_bits(0x42e4321be9e21854), "1.7764359386336262e+14"),
             (1e300, "1e+300"),
             (f64::INFINITY, "+Inf"),

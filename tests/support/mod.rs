@@ -262,7 +262,7 @@ impl Agent {
 
     /// Waits until it ends by itself: its exit status and its log.
     pub fn wait(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().unwrap();
+        let status = eventually("the agent's end", Duration::from_secs(60), || self.child.try_wait().unwrap());
         thread::sleep(Duration::from_millis(100));
         (status, self.log())
     }

@@ -39,9 +39,9 @@ impl fmt::Display for ToolError {
             ToolError::Open { file, cause: RingError::Foreign { found } } => {
                 write!(f, "{} is not a ring: {found}", file.display())
             }
-            ToolError::Open { file, cause: RingError::NewerFormat { version, supported } } => write!(
+            ToolError::Open { file, cause: RingError::OtherFormat { version, supported } } => write!(
                 f,
-                "{} has format {version}, this Narthex knows {supported}; use the newer Narthex",
+                "{} has format {version}, this Narthex knows {supported}; use a Narthex of that format",
                 file.display()
             ),
             ToolError::Open { cause, .. } | ToolError::Ring(cause) => cause.fmt(f),

@@ -48,8 +48,8 @@ fn refuse_loss(file: &Path) -> Result<(), ToolError> {
         Ok(Some(view)) => view,
         Ok(None) => return Ok(()),
         Err(RingError::Foreign { found }) => return holds(format!("is not a ring ({found})")),
-        Err(RingError::NewerFormat { version, .. }) => {
-            return holds(format!("is a ring of the newer format {version}"));
+        Err(RingError::OtherFormat { version, .. }) => {
+            return holds(format!("is a ring of format {version}"));
         }
         Err(cause) => return Err(ToolError::Open { file: file.to_path_buf(), cause }),
     };

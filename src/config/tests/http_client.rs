@@ -115,8 +115,8 @@ fn a_configuration_holds_a_secret_wherever_one_can_stand() {
 }
 
 #[test]
-fn options_that_can_not_be_are_refused() {
-    for (client, line, problem) in [
+fn credentials_that_can_not_be_are_refused() {
+    assert_refused(&[
         (
             "bearer_token = 'hunter2'",
             1,
@@ -130,17 +130,23 @@ fn options_that_can_not_be_are_refused() {
         ("follow_redirects = 1", 1, "follow_redirects: is the integer 1; write true or false"),
         ("enable_http2 = 'no'", 1, "enable_http2: is a string; write true or false"),
         (
-            "authorization.credentials = 'hunter2'\noauth2 = { client_id = 'a', token_url = 'http://t' }",
-            2,
-            "oauth2: stands beside authorization; keep one of the two",
-        ),
-        ("oauth2 = {}\nbasic_auth = { username = 'u' }", 1, "oauth2: stands beside basic_auth; keep one of the two"),
-        (
             "basic_auth = { username = 'u', username_file = 'f' }",
             1,
             "basic_auth.username_file: stands beside username; keep one of the two",
         ),
         ("basic_auth = { password_ref = 'f' }", 1, "basic_auth.password_ref: is not supported by Narthex; remove it"),
+    ]);
+}
+
+#[test]
+fn token_servers_that_can_not_be_are_refused() {
+    assert_refused(&[
+        (
+            "authorization.credentials = 'hunter2'\noauth2 = { client_id = 'a', token_url = 'http://t' }",
+            2,
+            "oauth2: stands beside authorization; keep one of the two",
+        ),
+        ("oauth2 = {}\nbasic_auth = { username = 'u' }", 1, "oauth2: stands beside basic_auth; keep one of the two"),
         ("oauth2 = { token_url = 'http://t' }", 1, "oauth2.client_id: is missing; write client_id = \"device-7\""),
         (
             "oauth2 = { client_id = '', token_url = 'http://t' }",
@@ -177,6 +183,12 @@ fn options_that_can_not_be_are_refused() {
             1,
             "oauth2.claims: is not supported by Narthex; remove it",
         ),
+    ]);
+}
+
+#[test]
+fn tls_options_that_can_not_be_are_refused() {
+    assert_refused(&[
         (
             "tls_config = { ca = 'x' }",
             1,
@@ -217,6 +229,12 @@ fn options_that_can_not_be_are_refused() {
             1,
             "tls_config.server_name: \"a b\" is not a host's name; write one such as \"metrics.example\"",
         ),
+    ]);
+}
+
+#[test]
+fn proxies_and_headers_that_can_not_be_are_refused() {
+    assert_refused(&[
         (
             "proxy_url = 'proxy:3128'",
             1,
@@ -281,7 +299,12 @@ fn options_that_can_not_be_are_refused() {
         ),
         ("http_headers.A.value = ['x']", 1, "http_headers.A.value: unknown key; did you mean values?"),
         ("http_headers.A = 'x'", 1, "http_headers.A: is a string; write { values = [\"a\"] }"),
-    ] {
+    ]);
+}
+
+/// A configuration with this client is refused, whoever uses it, at this line of it and for this problem; on line 0 it is not.
+fn assert_refused(cases: &[(&str, usize, &str)]) {
+    for &(client, line, problem) in cases {
         for (user, start) in USERS {
             let text = format!("{start}{client}");
             let lines_before = start.lines().count();
