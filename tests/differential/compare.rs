@@ -59,25 +59,18 @@ impl Scrapes {
         Ok(Scrapes { places: ups.into_iter().zip(0..).collect(), early, scope })
     }
 
-    /// The number of the scrape at this time; `None` if none was. An error is a scrape that doesn't count.
-    fn at(&self, at_ms: i64) -> Result<Option<usize>, ()> {
-        match self.places.get(&at_ms) {
-            Some(place) if *place < self.early || *place >= self.early + self.scope.scrapes => Err(()),
-            Some(place) => Ok(Some(place - self.early)),
-            None => Ok(None),
-        }
-    }
-
     /// What happened at some times, by the number of the scrape.
     pub fn number_counts(&self, counts: &BTreeMap<i64, usize>) -> BTreeMap<usize, usize> {
-        counts.iter().filter_map(|(at_ms, count)| Some((self.at(*at_ms).ok()??, *count))).collect()
+        let numbered = counts.iter().filter_map(|(at_ms, count)| Some((self.places.get(at_ms)?, *count)));
+        numbered.filter_map(|(place, count)| Some((place.checked_sub(self.early)?, count))).collect()
     }
 
     /// Numbers each sample's scrape.
     pub fn number(&self, received: &Received) -> Seen {
         let mut seen = Seen::new();
         for (labels, samples) in received {
-            let numbered: Vec<_> = samples.iter().filter_map(|sample| self.place(sample)).collect();
+            let is_report = REPORT_NAMES.contains(&name_of(labels));
+            let numbered: Vec<_> = samples.iter().filter_map(|sample| self.place(sample, is_report)).collect();
             if !numbered.is_empty() {
                 seen.insert(labels.clone(), numbered);
             }
@@ -85,11 +78,14 @@ impl Scrapes {
         seen
     }
 
-    fn place(&self, sample: &Sample) -> Option<(When, Value)> {
-        let when = match self.at(sample.at_ms).ok()? {
-            Some(scrape) => When::Scrape(scrape),
-            None if sample.at_ms < self.scope.since_ms => return None,
-            None => When::Exactly(sample.at_ms),
+    fn place(&self, sample: &Sample, is_report: bool) -> Option<(When, Value)> {
+        let compared = self.early..self.early + self.scope.scrapes;
+        let when = match self.places.get(&sample.at_ms) {
+            Some(place) if compared.contains(place) => When::Scrape(place - self.early),
+            // Early scrapes have only reports, but a page may give their time by chance.
+            Some(place) if is_report || *place >= compared.end => return None,
+            _ if sample.at_ms < self.scope.since_ms => return None,
+            _ => When::Exactly(sample.at_ms),
         };
         Some((when, without_time(&sample.value)))
     }
@@ -173,6 +169,18 @@ fn up_times(received: &Received) -> Result<Vec<i64>, String> {
         false => Err(format!("has timestamps of {up:?} out of order or twice")),
     }
 }
+
+/// What each scrape reports, `extra_scrape_metrics` among them.
+pub const REPORT_NAMES: [&str; 8] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
+];
 
 /// Where the two differ in one series.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! Each is as narrow as what is received allows: what it takes out of the agent's series is first held to what the agent
 //! promises in its place.
 
-use crate::compare::{Seen, When, report};
+use crate::compare::{REPORT_NAMES, Seen, When, report};
 use crate::receiver::{Labels, Received, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,18 +14,6 @@ pub const BROKEN_PAGE: &str = "broken page";
 pub const NOT_FORWARD: &str = "back in time on one page";
 pub const OWN_REPORT: &str = "report series on a page";
 pub const NEGATIVE_ZERO: &str = "negative zero";
-
-/// What each scrape reports, `extra_scrape_metrics` among them.
-const REPORT_NAMES: [&str; 8] = [
-    "up",
-    "scrape_duration_seconds",
-    "scrape_samples_scraped",
-    "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-    "scrape_timeout_seconds",
-    "scrape_sample_limit",
-    "scrape_body_size_bytes",
-];
 
 /// Takes the meant differences out of both. `dropped` is what [`only_forward`] left out, by scrape. An error is a promise that
 /// the agent broke.
