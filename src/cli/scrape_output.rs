@@ -1,7 +1,7 @@
 //! How `narthex scrape` shows what a target yields: lines for people, or one JSON object a line for programs.
 //!
 //! Values are text in both, so that `NaN`, infinities and every digit survive; a staleness marker is `stale`. What
-//! [`extras_output`](super::extras_output) knows to say of a sample comes last.
+//! `extras_output` knows to say of a sample comes last.
 
 use super::extras_output::{histogram_text, json_members};
 use crate::model::{LabelsIter, ScrapeBatch, is_stale};

@@ -156,7 +156,7 @@ pub struct Route {
 }
 
 impl PartialEq for Route {
-    /// Among those of one [`Dialer`].
+    /// Among those of one `Dialer`.
     fn eq(&self, other: &Self) -> bool {
         let same_tls = match (&self.tls, &other.tls) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),

@@ -105,7 +105,7 @@ impl Batching {
 }
 
 impl Request {
-    /// Repeats that [`SampleAt::is_repeated`] tells of are counted here: their value is delivered, once.
+    /// Repeats that `SampleAt::is_repeated` tells of are counted here: their value is delivered, once.
     pub fn samples(&self) -> usize {
         self.blocks.iter().map(Block::samples).sum()
     }
