@@ -153,6 +153,7 @@ fn configuration(script: &Script, exporter: SocketAddr, receiver: SocketAddr) ->
         "[global]\nscrape_interval = \"{scrape}\"\nscrape_timeout = \"{scrape}\"\n\
          [[scrape_configs]]\njob_name = \"demo\"\nstatic_configs = [{{ targets = [\"{exporter}\"] }}]\n\
          [[remote_write]]\nurl = \"http://{receiver}{path}\"\nname = \"demo\"\n\
+         protobuf_message = \"prometheus.WriteRequest\"\n\
          queue_config = {{ max_samples_per_send = 5000, batch_send_deadline = \"{send}\", max_backoff = \"1s\" }}\n\
          [buffer]\npath = \"ring\"\nsize = \"1MiB\"\nsegment_size = \"32KiB\"\ncommit_interval = \"{commit}\"\n"
     )
