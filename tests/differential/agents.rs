@@ -73,7 +73,7 @@ impl Agents {
         let config = folder.join("prometheus.yml");
         // JSON is YAML.
         fs::write(&config, serde_json::to_string_pretty(&yaml_of(global, jobs, receiver)).unwrap()).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut command = Command::new(&prometheus.program);
         match prometheus.era {
             Era::Two => command.arg("--enable-feature=agent,exemplar-storage"),
@@ -88,8 +88,11 @@ impl Agents {
             .stderr(log)
             .spawn()
             .unwrap();
-        let agents = Agents { _narthex: narthex, prometheus: child };
+        let mut agents = Agents { _narthex: narthex, prometheus: child };
         eventually("Prometheus being ready", Duration::from_secs(120), || {
+            if let Some(status) = agents.prometheus.try_wait().unwrap() {
+                panic!("Prometheus ended: {status}\n{}", fs::read_to_string(folder.join("prometheus.log")).unwrap());
+            }
             ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok().map(|_| ())
         });
         agents
@@ -102,6 +105,13 @@ impl Drop for Agents {
         _ = self.prometheus.kill();
         _ = self.prometheus.wait();
     }
+}
+
+/// A port below those that the kernel gives to outgoing connections, of which a run makes thousands.
+fn free_port() -> u16 {
+    let first = 12_000 + (std::process::id() % 10_000) as u16;
+    let mut ports = first..first + 8000;
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("one of thousands of ports is free")
 }
 
 fn yaml_of(global: &Value, jobs: &[Value], receiver: &Receiver) -> Value {
