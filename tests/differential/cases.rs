@@ -57,8 +57,14 @@ impl Case {
             churn: 2 + rng.u32(..12),
             families: 1 + rng.usize(..6),
         };
-        let hostility =
-            Hostility { content_type, content_types: is_new, texts: is_new && !one_text, too_slow: interval() * 5 / 4 };
+        let hostility = Hostility {
+            content_type,
+            content_types: is_new,
+            // Rules can make one series of lines with and without times.
+            times: job["metric_relabel_configs"].is_null(),
+            texts: is_new && !one_text,
+            too_slow: interval() * 5 / 4,
+        };
         let spoilt = [0, 2, 3, 4, 6][rng.usize(..5)];
         Case { seed, job, style, hostility, spoilt }
     }

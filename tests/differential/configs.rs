@@ -61,8 +61,15 @@ pub fn job(rng: &mut Rng, number: usize, address: &str, era: Era) -> Value {
         let first = rng.usize(..protocols.len());
         set(rng, 6, "scrape_protocols", protocols[first..].into());
         let scheme = pick(rng, &["allow-utf-8", "underscores", "dots", "values"]);
+        let names_anything = scheme == "allow-utf-8";
         set(rng, 12, "metric_name_escaping_scheme", scheme.into());
-        set(rng, 8, "metric_name_validation_scheme", "legacy".into());
+        // Both refuse names that may hold anything to be asked for where they are invalid.
+        set(
+            rng,
+            if names_anything { 1 } else { 6 },
+            "metric_name_validation_scheme",
+            if names_anything { "utf8" } else { "legacy" }.into(),
+        );
     }
     job
 }

@@ -223,6 +223,8 @@ pub struct Hostility {
     /// Of the exporter's own pages.
     pub content_type: &'static str,
     pub content_types: bool,
+    /// Lines with times.
+    pub times: bool,
     /// Broken in the middle of a page.
     pub texts: bool,
     /// Longer than any timeout.
@@ -233,7 +235,7 @@ pub struct Hostility {
 pub fn spoil(rng: &mut Rng, lines: Vec<String>, target: (usize, usize), hostility: &Hostility) -> Answer {
     let (whole, own) = (page_of(&lines), hostility.content_type);
     match rng.u32(..16) {
-        0..6 if hostility.texts => odd_lines(rng, lines, own),
+        0..6 if hostility.texts => odd_lines(rng, lines, hostility),
         0..6 => Answer::page("valid", own, &whole),
         6 => Answer::page("empty", own, b""),
         7 if hostility.texts => cut(rng, whole, own),
@@ -253,10 +255,13 @@ pub fn page_of(lines: &[String]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.bytes().chain(*b"\n")).collect()
 }
 
-fn odd_lines(rng: &mut Rng, mut lines: Vec<String>, own: &str) -> Answer {
+fn odd_lines(rng: &mut Rng, mut lines: Vec<String>, hostility: &Hostility) -> Answer {
     let mut about = String::from("odd lines");
     for _ in 0..1 + rng.usize(..2) {
         let line = pick(rng, LINES);
+        if line.starts_with("timed") && !hostility.times {
+            continue;
+        }
         about += &format!(" {line:?}");
         let place = if once_in(rng, 3) { lines.len() } else { rng.usize(..=lines.len()) };
         lines.insert(place, line.into());
@@ -266,7 +271,7 @@ fn odd_lines(rng: &mut Rng, mut lines: Vec<String>, own: &str) -> Answer {
         page.pop();
         about += ", no final newline";
     }
-    Answer::page(about, own, &page)
+    Answer::page(about, hostility.content_type, &page)
 }
 
 fn cut(rng: &mut Rng, mut page: Vec<u8>, own: &str) -> Answer {
