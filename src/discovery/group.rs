@@ -101,6 +101,16 @@ impl Tally {
 }
 
 #[cfg(test)]
+impl Group {
+    /// Addresses, then the group's labels, for tables of cases.
+    pub(super) fn shown(&self) -> String {
+        let targets: Vec<_> = self.targets.iter().map(|target| target[0].1.as_str()).collect();
+        let labels: Vec<_> = self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{} {}", targets.join(","), labels.join(",")).trim().to_string()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

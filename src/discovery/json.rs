@@ -204,12 +204,7 @@ mod tests {
     use crate::limits::DISCOVERED_TARGETS_MAX;
 
     fn shown(text: &str) -> Result<Vec<String>, String> {
-        let show = |group: &Group| {
-            let targets: Vec<_> = group.targets.iter().map(|target| target[0].1.as_str()).collect();
-            let labels: Vec<_> = group.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            format!("{} {}", targets.join(","), labels.join(",")).trim().to_string()
-        };
-        parse_json(text.as_bytes()).map(|groups| groups.iter().map(show).collect())
+        parse_json(text.as_bytes()).map(|groups| groups.iter().map(Group::shown).collect())
     }
 
     #[test]

@@ -311,12 +311,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Result<Vec<String>, String> {
-        let show = |group: &Group| {
-            let targets: Vec<_> = group.targets.iter().map(|target| target[0].1.as_str()).collect();
-            let labels: Vec<_> = group.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            format!("{} {}", targets.join(","), labels.join(",")).trim().to_string()
-        };
-        parse_yaml(text.as_bytes()).map(|groups| groups.iter().map(show).collect())
+        parse_yaml(text.as_bytes()).map(|groups| groups.iter().map(Group::shown).collect())
     }
 
     #[test]
