@@ -9,6 +9,9 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
 
+/// Targets dropped by relabelling that the status page shows, for each scrape configuration.
+pub const DROPPED_TARGETS_SHOWN_MAX: usize = 100;
+
 /// Bytes of a Unix socket's path, as the kernel has it.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 

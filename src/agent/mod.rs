@@ -18,6 +18,7 @@ mod notify;
 mod numbers;
 mod scraping;
 mod sending;
+mod status;
 mod targets;
 mod trouble;
 
@@ -38,10 +39,13 @@ pub use scraping::scrape_once;
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
+use status::StatusPage;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use targets::Targets;
@@ -59,6 +63,7 @@ pub enum AgentError {
     Labels { job: String, cause: LabelsError },
     Client { job: String, cause: TlsError },
     Endpoint { name: String, cause: UplinkError },
+    Status { listen: SocketAddr, cause: io::Error },
 }
 
 impl fmt::Display for AgentError {
@@ -77,6 +82,9 @@ impl fmt::Display for AgentError {
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
+            AgentError::Status { listen, cause } => {
+                write!(f, "status.listen: {listen} can't be listened on: {cause}; write another address or port")
+            }
         }
     }
 }
@@ -95,6 +103,7 @@ pub struct Agent {
     discoveries: Discoveries,
     targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
+    status: StatusPage,
 }
 
 /// What the tasks share.
@@ -148,7 +157,8 @@ impl Agent {
         }
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
-        let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
+        let status = StatusPage::new(config)?;
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), status.pools())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -167,7 +177,7 @@ impl Agent {
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, status })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -176,7 +186,7 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, discoveries, mut targets, endpoints } = self;
+        let Agent { shared, discoveries, mut targets, endpoints, status } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
         let sending: Vec<_> = endpoints
             .into_iter()
@@ -185,6 +195,7 @@ impl Agent {
                 executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
             })
             .collect();
+        let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;

@@ -39,7 +39,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "b = 1\na = 1",
-            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits",
+            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.static_configs]]\ntarget = ['a']",
@@ -59,8 +59,17 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\nkeep_dropped_targets = 10",
-            "n.toml:3: scrape_configs.keep_dropped_targets: is not supported: dropped targets are counted, not kept in \
-             memory",
+            "n.toml:3: scrape_configs.keep_dropped_targets: is not supported: the status page counts dropped \
+             targets and shows the first 100",
+        ),
+        ("[status]", "n.toml:1: status.listen: is missing; write listen = \"127.0.0.1:9095\""),
+        (
+            "[status]\nlisten = ':9095'",
+            "n.toml:2: status.listen: \":9095\" is not an IP address and a port; write one such as \"127.0.0.1:9095\"",
+        ),
+        (
+            "[status]\nlisten = 9095",
+            "n.toml:2: status.listen: is the integer 9095; write a string such as \"127.0.0.1:9095\"",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.consul_sd_configs]]",
