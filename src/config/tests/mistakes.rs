@@ -51,7 +51,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "\"a\\nb\" = 1",
-            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits",
+            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status",
         ),
         (
             "rule_files = []",
