@@ -143,6 +143,11 @@ pub const WINDOW_SAMPLES_MAX: usize = 50_000;
 /// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
 pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What `max_bytes_per_send` may be: the labels of a series and a sample fit into the least of them, mostly.
+pub const SEND_BYTES_MIN: u64 = 1024;
+/// See [`SEND_BYTES_MIN`].
+pub const SEND_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;
 

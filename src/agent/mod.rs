@@ -164,6 +164,9 @@ impl Agent {
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
+        for (index, (endpoint, _)) in endpoints.iter().enumerate() {
+            buffer.limit_window(index, endpoint.queue.capacity);
+        }
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));

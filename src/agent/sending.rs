@@ -89,12 +89,17 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
-                if retries == 0 {
+                let oldest_ms = options.oldest_ms(self.shared.clock.wall_ms());
+                if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+                    self.encoder.leave_out_before(oldest_ms);
                     self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
+                    if !self.queue.takes_body(self.body.as_bytes().len()) {
+                        return Step::GoOn;
+                    }
                 }
                 if self.sent.is_empty() {
                     let counters = self.shared.counters.endpoint(self.index);
-                    self.queue.on_nothing_to_send(&self.sent, counters);
+                    self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
                 let Some(outcome) = self.send(version, retries).await else { return Step::End };

@@ -78,6 +78,7 @@ impl<M: Medium> Buffer<M> {
         window: &mut Window,
         until: u64,
     ) -> Result<(), RingError> {
+        let samples_max = self.cursors[endpoint].window_samples_max;
         while window.next_record < until {
             let Some((record, batch)) = backlog.decoded.front() else {
                 if !self.read_further(backlog, endpoint)? {
@@ -87,7 +88,7 @@ impl<M: Medium> Buffer<M> {
             };
             let record = *record;
             if record >= window.next_record && record < until {
-                if !has_room(window, batch) {
+                if !has_room(window, batch, samples_max) {
                     return Ok(());
                 }
                 window.push(record, batch.clone());

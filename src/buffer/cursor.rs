@@ -2,7 +2,7 @@
 
 use super::backlog::Backlog;
 use crate::bugs::{Bug, planted};
-use crate::limits::ENDPOINTS_MAX;
+use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
 use crate::ring::{Ack, Acks, Medium, Ring};
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ pub(super) struct Cursor {
     pub next_record: u64,
     /// Records before this one are with its sender, and may still be delivered even if the ring gives them up.
     pub handed_out: u64,
+    /// Samples that it gets at a time.
+    pub window_samples_max: usize,
     /// Its place in the ring, while it reads from there.
     pub backlog: Option<Box<Backlog>>,
     /// Samples of damaged segments that could not be read back, by segment: counted as lost, or in memory when it came there.
@@ -63,9 +65,11 @@ pub(super) fn restore<M: Medium>(endpoints: &[&str], ring: &Ring<M>) -> heapless
         }
     }
     let known = |id: u64| ring.acks().iter().find(|ack| ack.endpoint == id).map(|ack| ack.next_record);
-    ids.iter()
-        .map(|id| Cursor { id: *id, next_record: known(*id).unwrap_or(waiting_from), ..Cursor::default() })
-        .collect()
+    let cursor = |id: &u64| {
+        let next_record = known(*id).unwrap_or(waiting_from);
+        Cursor { id: *id, next_record, window_samples_max: WINDOW_SAMPLES_MAX, ..Cursor::default() }
+    };
+    ids.iter().map(cursor).collect()
 }
 
 /// The cursors, as the ring stores them.

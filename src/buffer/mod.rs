@@ -246,11 +246,17 @@ impl<M: Medium> Buffer<M> {
         }
     }
 
+    /// Bounds the samples that this endpoint gets at a time; a single record may have more.
+    pub fn limit_window(&mut self, endpoint: usize, samples_max: usize) {
+        self.cursors[endpoint].window_samples_max = samples_max.min(WINDOW_SAMPLES_MAX);
+    }
+
     /// What this endpoint gets next: oldest first, at most a window full. `None`: it has everything.
     ///
     /// The same records are handed out again until [`ack`](Self::ack) is called.
     pub fn window(&mut self, endpoint: usize) -> Result<Option<Window>, RingError> {
-        let next_record = self.cursors[endpoint].next_record;
+        let (next_record, samples_max) =
+            (self.cursors[endpoint].next_record, self.cursors[endpoint].window_samples_max);
         let mut window = Window { batches: Vec::new(), next_record, extras_bytes: 0 };
         if window.next_record < self.stage.first_record() {
             self.read_backlog(endpoint, &mut window)?;
@@ -258,7 +264,7 @@ impl<M: Medium> Buffer<M> {
         if window.next_record >= self.stage.first_record() {
             self.cursors[endpoint].backlog = None;
             for (record, batch) in self.stage.from(window.next_record) {
-                if !has_room(&window, batch) {
+                if !has_room(&window, batch, samples_max) {
                     break;
                 }
                 window.push(record, batch.clone());
@@ -318,9 +324,9 @@ impl<M: Medium> Buffer<M> {
 }
 
 /// Whether a window can take one more batch; the first always fits.
-fn has_room(window: &Window, batch: &ScrapeBatch) -> bool {
+fn has_room(window: &Window, batch: &ScrapeBatch, samples_max: usize) -> bool {
     window.batches.is_empty()
         || window.batches.len() < WINDOW_BATCHES_MAX
-            && window.samples() + batch.len() <= WINDOW_SAMPLES_MAX
+            && window.samples() + batch.len() <= samples_max
             && window.extras_bytes + batch.extras_bytes() <= WINDOW_EXTRAS_BYTES_MAX
 }

@@ -253,6 +253,19 @@ fn a_window_that_is_not_acknowledged_is_handed_out_again() {
 }
 
 #[test]
+fn an_endpoint_takes_no_more_samples_at_a_time_than_it_has_room_for() {
+    let mut device = Device::new(&["a", "b"], 10);
+    device.run(100);
+    for (capacity, scrapes) in [(5, 1), (10, 1), (35, 3), (usize::MAX, 100)] {
+        device.buffer.limit_window(0, capacity);
+        assert_eq!(device.buffer.window(0).unwrap().unwrap().batches.len(), scrapes, "{capacity}");
+        assert_eq!(device.buffer.window(1).unwrap().unwrap().batches.len(), 100);
+    }
+    device.buffer.limit_window(0, 35);
+    assert_eq!(device.drain(0), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
 fn flash_that_refuses_for_too_long_costs_the_oldest_samples_and_they_are_counted() {
     let mut device = Device::new(&["a"], 2000);
     device.flash.fail_after(0);

@@ -163,9 +163,19 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
     unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns", "sigv4"],
 };
 
+/// `max_bytes_per_send` is Narthex's own.
 pub(super) const QUEUE_CONFIG: Keys = Keys {
-    known: &["max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff"],
-    unsupported: &["capacity", "max_shards", "min_shards", "retry_on_http_429", "sample_age_limit"],
+    known: &[
+        "capacity",
+        "max_samples_per_send",
+        "max_bytes_per_send",
+        "batch_send_deadline",
+        "min_backoff",
+        "max_backoff",
+        "retry_on_http_429",
+        "sample_age_limit",
+    ],
+    unsupported: &["max_shards", "min_shards"],
 };
 
 /// The tables of an HTTP client; the keys that lead to them stand in the table of whoever uses it.

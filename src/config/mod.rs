@@ -24,6 +24,7 @@ mod limits;
 mod messages;
 mod page;
 mod page_effective;
+mod queue;
 mod reader;
 mod relabel;
 mod samples;

@@ -420,6 +420,34 @@ fn queues_and_protocols_that_can_not_be_are_refused() {
              write min_backoff shorter or max_backoff longer",
         ),
         (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 100000",
+            "n.toml:3: remote_write.queue_config.capacity: is 100000; write at most 50000: it bounds the samples that are in \
+             memory to be sent, and others wait in the ring, whose size is buffer.size",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 1000",
+            "n.toml:3: remote_write.queue_config.capacity: is 1000, and a request of max_samples_per_send 2000 needs as many; \
+             write more",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_bytes_per_send = '1000'",
+            "n.toml:3: remote_write.queue_config.max_bytes_per_send: \"1000\" is not a size; write it as \
+             \"64MiB\" or \"512KiB\"",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_bytes_per_send = '512B'",
+            "n.toml:3: remote_write.queue_config.max_bytes_per_send: is not from 1KiB to 64MiB; write a size such as \"64KiB\"",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.retry_on_http_429 = 'yes'",
+            "n.toml:3: remote_write.queue_config.retry_on_http_429: is a string; write true or false",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_shards = 50",
+            "n.toml:3: remote_write.queue_config.max_shards: is not supported: one request is under way at a time, so that \
+             samples arrive in order",
+        ),
+        (
             "[[remote_write]]\nurl = 'http://a'\nqueue_config.min_backoff = '9s'",
             "n.toml:3: remote_write.queue_config.min_backoff: min_backoff \"9s\" is longer than max_backoff \"5s\"; \
              write min_backoff shorter or max_backoff longer",
