@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod targets;
+pub mod tls;
 
 use narthex::remote_write::messages::WriteRequest;
 use prost::Message;
