@@ -26,6 +26,7 @@ pub mod http_server;
 #[cfg(feature = "import")]
 pub mod import;
 pub mod limits;
+pub mod links;
 pub mod model;
 pub mod relabel;
 pub mod remote_write;

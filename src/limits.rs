@@ -65,6 +65,9 @@ pub const MDNS_PACKET_BYTES_MAX: usize = 1400;
 /// Interfaces that `mdns_sd` listens on.
 pub const MDNS_INTERFACES_MAX: usize = 32;
 
+/// Links that are remembered to be up.
+pub const LINKS_MAX: usize = 64;
+
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
 

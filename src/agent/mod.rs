@@ -4,6 +4,7 @@
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
+//!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
 //!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
@@ -14,6 +15,7 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod linking;
 mod notify;
 mod numbers;
 mod scraping;
@@ -117,6 +119,8 @@ struct Shared {
     committer: Notify,
     /// There may be something to send, for each endpoint.
     senders: Vec<Notify>,
+    /// How often a link, an address or a route came up.
+    links_up: Cell<u64>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
 }
@@ -178,6 +182,7 @@ impl Agent {
             endings: Endings::default(),
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
+            links_up: Cell::new(0),
             drain_until: Cell::new(None),
         };
         Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, status })
@@ -200,10 +205,11 @@ impl Agent {
             .collect();
         let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
+        let linking = executor.spawn(linking::watch_links(shared.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering));
+        drop((stopper, discovering, linking));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));

@@ -32,6 +32,7 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
         uplink,
         reading: Trouble::default(),
         read_not_before: Duration::ZERO,
+        links_up: 0,
         shared,
         index,
     };
@@ -51,6 +52,8 @@ struct Sender {
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
+    /// What of [`Shared::links_up`] it has heard.
+    links_up: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -70,6 +73,10 @@ impl Sender {
     async fn step(&mut self, options: &QueueOptions) -> Step {
         let now = self.shared.clock.monotonic();
         let is_draining = self.shared.drain_until.get().is_some();
+        let links_up = self.shared.links_up.get();
+        if std::mem::replace(&mut self.links_up, links_up) != links_up {
+            self.queue.on_link_up(now);
+        }
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(options, now, is_draining) {
                 Offer::Window(window) => {

@@ -66,6 +66,8 @@ struct InHand {
     /// Of the request in hand, from its first attempt on.
     version: Version,
     not_before: Duration,
+    /// What the receiver asked for of it.
+    asked_not_before: Duration,
 }
 
 impl Queue {
@@ -96,6 +98,7 @@ impl Queue {
             retries: 0,
             version: Version::V1,
             not_before: Duration::ZERO,
+            asked_not_before: Duration::ZERO,
         });
     }
 
@@ -134,6 +137,14 @@ impl Queue {
             None => in_hand.pieces.push(request),
         }
         is_whole
+    }
+
+    /// A link came up: what failed before is sent again soon, though not before the time that the receiver asked for.
+    pub fn on_link_up(&mut self, now: Duration) {
+        if let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.not_before > now) {
+            let early = self.backoff.early(now).max(in_hand.asked_not_before);
+            in_hand.not_before = in_hand.not_before.min(early);
+        }
     }
 
     /// The attempt that `poll` gave has nothing in it that the endpoint is to get: it is done with.
@@ -207,7 +218,8 @@ impl Queue {
                 in_hand.pieces.push(request);
                 in_hand.retries = in_hand.retries.saturating_add(1);
                 // Jitter comes on top of Retry-After, which a receiver may give to a whole fleet at once.
-                in_hand.not_before = now + after + self.backoff.next_wait();
+                in_hand.asked_not_before = now + after;
+                in_hand.not_before = in_hand.asked_not_before + self.backoff.next_wait();
                 self.failures.note(now, FailureEvent::Retried(outcome.cause()), samples, outcome.to_string());
             }
             Verdict::Refused { halve } => {

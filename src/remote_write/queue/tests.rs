@@ -396,3 +396,25 @@ fn what_is_too_old_is_counted_once_its_request_is_done_with_and_told() {
     assert!(matches!(queue.poll(later), Action::Finished { .. }));
     assert_eq!(counters.dropped(DropCause::TooOld), 19);
 }
+
+/// An uplink that came back used to be noticed at the end of a five-minute backoff.
+#[test]
+fn a_link_that_comes_up_ends_a_wait_but_not_one_that_the_receiver_asked_for() {
+    let seconds = Duration::from_secs;
+    let busy = |after| Answer { status: 503, retry_after: Some(after), ..Answer::default() };
+    let asked = Outcome { bytes_sent: BODY_BYTES, result: Ok(busy(seconds(120))) };
+    for (outcome, earliest, latest) in
+        [(no_answer(), seconds(1000), seconds(1001)), (asked, seconds(1120), seconds(1120))]
+    {
+        let options = QueueOptions { min_backoff: seconds(300), max_backoff: seconds(300), ..QueueOptions::default() };
+        let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+        queue.on_link_up(Duration::ZERO);
+        queue.offer(window(0..1, 1));
+        attempt(&mut queue, seconds(1000));
+        queue.on_outcome(seconds(1000), &Sent::default(), &outcome, &EndpointCounters::default());
+        queue.on_link_up(seconds(1000));
+        let Action::Wait { until } = queue.poll(seconds(1000)) else { panic!("it does not wait") };
+        assert!((earliest..=latest).contains(&until), "{until:?}");
+        assert_eq!(attempt(&mut queue, until).1, 1, "the same request");
+    }
+}
