@@ -8,7 +8,7 @@ use super::keys;
 use super::messages::{read_content, read_protobuf_message};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
-use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
+use crate::limits::{ENDPOINTS_MAX, REQUEST_SAMPLES_MAX};
 use crate::remote_write::{EndpointOptions, QueueOptions};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
     let Some(table) = table.table("queue_config", &keys::QUEUE_CONFIG)? else { return Ok(defaults) };
     let queue = QueueOptions {
         max_samples_per_send: table
-            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(WINDOW_SAMPLES_MAX))?,
+            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(REQUEST_SAMPLES_MAX))?,
         batch_send_deadline: table.get_or("batch_send_deadline", defaults.batch_send_deadline, Value::duration)?,
         min_backoff: table.get_or("min_backoff", defaults.min_backoff, Value::nonzero_duration)?,
         max_backoff: table.get_or("max_backoff", defaults.max_backoff, Value::nonzero_duration)?,
