@@ -111,6 +111,8 @@ pub struct Agent {
 /// What the tasks share.
 struct Shared {
     clock: SystemClock,
+    /// The shortest of all jobs.
+    scrape_interval: Duration,
     counters: Rc<Counters>,
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
@@ -174,8 +176,14 @@ impl Agent {
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
+        let commit_interval = options.commit_interval;
+        endpoints
+            .iter()
+            .filter_map(|(endpoint, _)| sending::cost_in_flash(endpoint, commit_interval))
+            .for_each(|line| log::warn!("{line}"));
         let shared = Shared {
             clock: SystemClock::new(),
+            scrape_interval: config.jobs.iter().map(|job| job.interval).min().unwrap_or_default(),
             counters,
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
