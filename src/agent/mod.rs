@@ -4,7 +4,7 @@
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
-//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
+//!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -14,6 +14,7 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod lanes;
 mod notify;
 mod numbers;
 mod scraping;
@@ -33,6 +34,7 @@ use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
 use endings::Endings;
+pub use lanes::lanes_of;
 use notify::Notify;
 pub use scraping::scrape_once;
 use smol::channel::Receiver;
@@ -106,7 +108,7 @@ struct Shared {
     endings: Endings,
     /// The time of the next commit may have changed.
     committer: Notify,
-    /// There may be something to send, for each endpoint.
+    /// There may be something to send, for each sender.
     senders: Vec<Notify>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
@@ -149,8 +151,8 @@ impl Agent {
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
         let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
-        let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
-        let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
+        let lanes: Vec<_> = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
+        let (mut buffer, found, recovery) = Buffer::open_ring(options, &lanes, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
@@ -160,11 +162,11 @@ impl Agent {
         let shared = Shared {
             clock: SystemClock::new(),
             counters,
+            senders: buffer.senders().iter().map(|_| Notify::new()).collect(),
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
             endings: Endings::default(),
             committer: Notify::new(),
-            senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
         };
         Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
@@ -178,13 +180,13 @@ impl Agent {
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
         let Agent { shared, discoveries, mut targets, endpoints } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
-        let sending: Vec<_> = endpoints
-            .into_iter()
-            .enumerate()
-            .map(|(index, (options, uplink))| {
-                executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
-            })
-            .collect();
+        let roles = shared.buffer.borrow().senders();
+        let sending = roles.into_iter().enumerate().map(|(index, role)| {
+            let (options, uplink) = &endpoints[role.endpoint];
+            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside());
+            executor.spawn(sender.send_until_drained())
+        });
+        let sending: Vec<_> = sending.collect();
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;

@@ -107,6 +107,7 @@ struct RemoteWrite<'c> {
     protobuf_message: &'c str,
     send_exemplars: bool,
     send_native_histograms: bool,
+    catch_up: &'c str,
     queue_config: Queue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
@@ -215,6 +216,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             protobuf_message: protobuf_message_name(endpoint.message),
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
+            catch_up: endpoint.catch_up.name(),
             queue_config: Queue {
                 max_samples_per_send: endpoint.queue.max_samples_per_send,
                 batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),
