@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-/// Endpoints of one agent. A segment header names each of them, and must fit one program unit.
+/// Endpoints of one agent, and numbers that the ring keeps of them all: one for each lane, three for each that may divide. A
+/// segment header names each of them, and must fit one program unit. No more requests are under way at a time.
 pub const ENDPOINTS_MAX: usize = 16;
 
 /// Bytes of the note that a ring carries along: what a segment header has room for behind the acknowledgements of all endpoints.
 pub const NOTE_BYTES_MAX: usize = 200;
+
+/// Stretches of a backlog that are remembered as delivered: one for each outage that came before the last one was made up for.
+pub const DELIVERED_RANGES_MAX: usize = 64;
 
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;

@@ -5,7 +5,7 @@
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
 //!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
-//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
+//!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -15,6 +15,7 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod lanes;
 mod linking;
 mod notify;
 mod numbers;
@@ -36,6 +37,7 @@ use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
 use endings::Endings;
+pub use lanes::lanes_of;
 use notify::Notify;
 pub use scraping::scrape_once;
 use smol::channel::Receiver;
@@ -119,7 +121,7 @@ struct Shared {
     endings: Endings,
     /// The time of the next commit may have changed.
     committer: Notify,
-    /// There may be something to send, for each endpoint.
+    /// There may be something to send, for each sender.
     senders: Vec<Notify>,
     /// How often a link, an address or a route came up.
     links_up: Cell<u64>,
@@ -165,13 +167,13 @@ impl Agent {
         let discoveries = Discoveries::new(config, &resolver)?;
         let status = StatusPage::new(config)?;
         let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), status.pools())?;
-        let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
-        let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
+        let lanes: Vec<_> = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
+        let (mut buffer, found, recovery) = Buffer::open_ring(options, &lanes, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
-        for (index, (endpoint, _)) in endpoints.iter().enumerate() {
-            buffer.limit_window(index, endpoint.queue.capacity);
+        for (index, role) in buffer.senders().into_iter().enumerate() {
+            buffer.limit_window(index, endpoints[role.endpoint].0.queue.capacity);
         }
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
@@ -185,11 +187,11 @@ impl Agent {
             clock: SystemClock::new(),
             scrape_interval: config.jobs.iter().map(|job| job.interval).min().unwrap_or_default(),
             counters,
+            senders: buffer.senders().iter().map(|_| Notify::new()).collect(),
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
             endings: Endings::default(),
             committer: Notify::new(),
-            senders: endpoints.iter().map(|_| Notify::new()).collect(),
             links_up: Cell::new(0),
             drain_until: Cell::new(None),
         };
@@ -204,13 +206,13 @@ impl Agent {
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
         let Agent { shared, discoveries, mut targets, endpoints, status } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
-        let sending: Vec<_> = endpoints
-            .into_iter()
-            .enumerate()
-            .map(|(index, (options, uplink))| {
-                executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
-            })
-            .collect();
+        let roles = shared.buffer.borrow().senders();
+        let sending = roles.into_iter().enumerate().map(|(index, role)| {
+            let (options, uplink) = &endpoints[role.endpoint];
+            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside());
+            executor.spawn(sender.send_until_drained())
+        });
+        let sending: Vec<_> = sending.collect();
         let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
         let linking = executor.spawn(linking::watch_links(shared.clone()));

@@ -1,6 +1,7 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
 mod budget;
+mod lanes;
 mod measure;
 mod note;
 
@@ -25,11 +26,11 @@ struct Device {
 }
 
 impl Device {
-    fn new(endpoints: &[&str], series: usize) -> Device {
+    fn new(endpoints: &[impl Clone + Into<EndpointLanes>], series: usize) -> Device {
         Device::boot(SimFlash::new(LAYOUT.size_bytes() as usize), endpoints, series, 0)
     }
 
-    fn boot(flash: SimFlash, endpoints: &[&str], series: usize, scrapes: i64) -> Device {
+    fn boot(flash: SimFlash, endpoints: &[impl Clone + Into<EndpointLanes>], series: usize, scrapes: i64) -> Device {
         let (counters, table) = (Rc::<Counters>::default(), Rc::<SeriesTable>::default());
         let opened = Buffer::open(flash.clone(), LAYOUT, COMMIT, endpoints, table.clone(), counters.clone());
         let name = |i: usize| LabelsBuilder::from_iter([("__name__", "m"), ("i", i.to_string().as_str())]);
@@ -38,7 +39,7 @@ impl Device {
     }
 
     /// The power goes and comes back: memory is lost.
-    fn reboot(self, endpoints: &[&str]) -> Device {
+    fn reboot(self, endpoints: &[impl Clone + Into<EndpointLanes>]) -> Device {
         self.flash.cut(&mut fastrand::Rng::with_seed(1));
         Device::boot(self.flash, endpoints, self.list.len(), self.scrapes)
     }

@@ -115,6 +115,7 @@ struct RemoteWrite<'c> {
     protobuf_message: &'c str,
     send_exemplars: bool,
     send_native_histograms: bool,
+    catch_up: &'c str,
     queue_config: ShownQueue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
@@ -216,6 +217,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             protobuf_message: protobuf_message_name(endpoint.message),
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
+            catch_up: endpoint.catch_up.name(),
             queue_config: ShownQueue::from(&endpoint.queue),
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
             headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

@@ -5,11 +5,12 @@ use super::error::ConfigError;
 use super::http_client::{read_http_client, read_plain_headers};
 use super::jobs::GlobalOptions;
 use super::keys;
+use super::lanes::{check_lanes, check_priorities, read_catch_up};
 use super::messages::{read_content, read_protobuf_message};
 use super::queue::read_queue;
 use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
-use crate::limits::ENDPOINTS_MAX;
+use crate::model::Class;
 use crate::remote_write::EndpointOptions;
 use std::time::Duration;
 
@@ -21,10 +22,8 @@ const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
     for table in document.tables("remote_write", &keys::REMOTE_WRITE)? {
-        if endpoints.len() == ENDPOINTS_MAX {
-            return Err(table.error_here(format_args!("is one too many; write at most {ENDPOINTS_MAX}")));
-        }
         let endpoint = read_endpoint(&table, global)?;
+        check_lanes(&table, &endpoints, &endpoint)?;
         if endpoints.iter().any(|other| other.name == endpoint.name) {
             let problem = match table.get("name") {
                 Some(_) => format!("{} is the name of an endpoint above too; write another", quoted(&endpoint.name)),
@@ -41,6 +40,8 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
     check_url(url).map_err(|problem| url_value.error(problem))?;
+    let write_relabel = read_rules(table, "write_relabel_configs", global.samples.scheme)?;
+    check_priorities(table, &write_relabel)?;
     Ok(EndpointOptions {
         name: read_name(table, url)?,
         url: url.into(),
@@ -49,8 +50,10 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,
+        catch_up: read_catch_up(table)?,
+        priority: Class::Normal,
         content: read_content(table, &global.external_labels)?,
-        write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
+        write_relabel,
     })
 }
 

@@ -146,6 +146,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "queue_config",
+        "catch_up",
         "write_relabel_configs",
         "headers",
         "authorization",

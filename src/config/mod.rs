@@ -20,6 +20,7 @@ mod http_secrets;
 mod jobs;
 mod keys;
 mod labels;
+mod lanes;
 mod limits;
 mod messages;
 mod page;

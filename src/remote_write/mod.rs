@@ -39,6 +39,7 @@ pub mod messages;
 #[cfg(test)]
 mod messages_v2;
 mod options;
+mod priority;
 mod protocol;
 mod queue;
 mod relabeling;
@@ -55,7 +56,8 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
-pub use options::{EndpointOptions, QueueOptions};
+pub use options::{CatchUp, EndpointOptions, QueueOptions};
+pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;

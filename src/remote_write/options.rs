@@ -4,6 +4,7 @@ use super::encoder::Content;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
 use crate::limits::WINDOW_SAMPLES_MAX;
+use crate::model::Class;
 use crate::relabel::Rules;
 use std::time::Duration;
 
@@ -21,9 +22,33 @@ pub struct EndpointOptions {
     pub headers: Vec<(String, String)>,
     pub queue: QueueOptions,
     pub message: ProtobufMessage,
+    pub catch_up: CatchUp,
+    /// Class of samples that no rule gives one to.
+    pub priority: Class,
     pub content: Content,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,
+}
+
+/// `catch_up`: what an endpoint gets first after an outage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CatchUp {
+    /// One lane, in order.
+    #[default]
+    OldestFirst,
+    /// New samples at once, and the backlog beside them: only for receivers that accept samples out of order.
+    LiveFirst,
+}
+
+impl CatchUp {
+    pub const ALL: [CatchUp; 2] = [CatchUp::OldestFirst, CatchUp::LiveFirst];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            CatchUp::OldestFirst => "oldest_first",
+            CatchUp::LiveFirst => "live_first",
+        }
+    }
 }
 
 /// `queue_config`, with Prometheus's names.

@@ -395,6 +395,30 @@ fn endpoints_that_can_not_be_written_to_are_refused() {
 }
 
 #[test]
+fn lanes_that_can_not_be_are_refused() {
+    let live_first = |n: usize| format!("[[remote_write]]\nurl = 'http://{n}'\ncatch_up = 'live_first'\n");
+    let six: String = (0..6).map(live_first).collect();
+    assert_mistakes(&[
+        (
+            "[[remote_write]]\nurl = 'http://a'\ncatch_up = 'newest'",
+            "n.toml:3: remote_write.catch_up: \"newest\" is no order to catch up in; write \"oldest_first\" or \
+             \"live_first\"",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nwrite_relabel_configs = [{ target_label = '__priority__', replacement = 'urgent' }]",
+            "n.toml:3: remote_write.write_relabel_configs: a rule writes \"urgent\" into __priority__; write \"high\", \
+             \"normal\" or \"low\" as its replacement",
+        ),
+        (
+            &six,
+            "n.toml:16: remote_write: needs 3 of the 16 places that the ring has for how far endpoints have come, and 1 are \
+             left: one for each class that write_relabel_configs give, three for each with catch_up = \"live_first\"; write \
+             fewer of these",
+        ),
+    ]);
+}
+
+#[test]
 fn queues_and_protocols_that_can_not_be_are_refused() {
     assert_mistakes(&[
         (

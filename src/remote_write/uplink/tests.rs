@@ -21,6 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn options(url: String) -> EndpointOptions {
     EndpointOptions {
+        catch_up: Default::default(),
+        priority: Default::default(),
         name: "test".into(),
         url,
         timeout: TIMEOUT,
