@@ -5,6 +5,7 @@
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
 //!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
+//!  and a second one      sleeps to the next interval ─► what metrics are ─► uplink       (if it is wanted)
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -14,6 +15,7 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod metadata;
 mod notify;
 mod numbers;
 mod scraping;
@@ -26,9 +28,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
-use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
+use crate::model::{LabelsError, MetadataTable, ScrapeBatch, SeriesTable};
+use crate::remote_write::{EndpointOptions, Uplink, UplinkError, Version};
 use crate::ring::{Found, Layout, RingError, Storage};
+use crate::scrape::reported_families;
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
@@ -95,6 +98,8 @@ pub struct Agent {
     discoveries: Discoveries,
     targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
+    /// There if some endpoint wants it.
+    metadata: Option<Rc<MetadataTable>>,
 }
 
 /// What the tasks share.
@@ -108,6 +113,8 @@ struct Shared {
     committer: Notify,
     /// There may be something to send, for each endpoint.
     senders: Vec<Notify>,
+    /// What each endpoint is sent.
+    versions: Vec<Cell<Version>>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
 }
@@ -148,7 +155,9 @@ impl Agent {
         }
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
-        let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
+        let is_wanted = endpoints.iter().any(|(endpoint, _)| endpoint.metadata.send);
+        let metadata = is_wanted.then(|| Rc::new(MetadataTable::new(reported_families())));
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), metadata.clone())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -168,9 +177,10 @@ impl Agent {
             endings: Endings::default(),
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
+            versions: endpoints.iter().map(|(endpoint, _)| Cell::new(endpoint.message.first())).collect(),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, metadata })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -179,20 +189,28 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, discoveries, mut targets, endpoints } = self;
+        let Agent { shared, discoveries, mut targets, endpoints, metadata } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
+        let telling: Vec<_> = (endpoints.iter().enumerate())
+            .filter_map(|(index, (options, uplink))| {
+                let table = metadata.clone().filter(|_| options.metadata.send)?;
+                let (options, uplink) = (options.clone(), uplink.beside());
+                Some(executor.spawn(metadata::send_metadata(shared.clone(), index, options, table, uplink)))
+            })
+            .collect();
         let sending: Vec<_> = endpoints
             .into_iter()
             .enumerate()
             .map(|(index, (options, uplink))| {
-                executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
+                let table = metadata.clone().filter(|_| options.metadata.send);
+                executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink, table))
             })
             .collect();
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering));
+        drop((stopper, discovering, telling));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::trouble::Trouble;
 use crate::clock::Clock;
-use crate::model::{Labels, Window};
+use crate::model::{Labels, MetadataTable, Window};
 use crate::remote_write::{
     Action, Body, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version, WriteRelabeling,
     send_at,
@@ -16,7 +16,14 @@ use std::time::Duration;
 const READ_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
-pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options: EndpointOptions, uplink: Uplink) {
+/// `metadata` is there if the endpoint wants it.
+pub(super) async fn send_until_drained(
+    shared: Rc<Shared>,
+    index: usize,
+    options: EndpointOptions,
+    uplink: Uplink,
+    metadata: Option<Rc<MetadataTable>>,
+) {
     let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels);
     // Rules are applied after external labels, which are in the series then.
     let mut content = options.content;
@@ -35,6 +42,9 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
         shared,
         index,
     };
+    if let Some(table) = metadata {
+        sender.encoder.send_metadata(table);
+    }
     while sender.step(&options.queue).await == Step::GoOn {}
 }
 
@@ -89,6 +99,7 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
+                self.shared.versions[self.index].set(version);
                 let oldest_ms = options.oldest_ms(self.shared.clock.wall_ms());
                 if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
                     self.encoder.leave_out_before(oldest_ms);

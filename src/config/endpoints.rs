@@ -6,6 +6,7 @@ use super::http_client::{read_http_client, read_plain_headers};
 use super::jobs::GlobalOptions;
 use super::keys;
 use super::messages::{read_content, read_protobuf_message};
+use super::metadata::read_metadata;
 use super::queue::read_queue;
 use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
@@ -50,6 +51,7 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,
         content: read_content(table, &global.external_labels)?,
+        metadata: read_metadata(table)?,
         write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
     })
 }

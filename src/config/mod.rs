@@ -22,6 +22,7 @@ mod keys;
 mod labels;
 mod limits;
 mod messages;
+mod metadata;
 mod page;
 mod page_effective;
 mod queue;

@@ -5,6 +5,7 @@ mod duration;
 mod extras;
 mod histogram;
 mod labels;
+mod metadata;
 mod name_scheme;
 mod page_options;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use metadata::{MetadataTable, MetricFamily, MetricType};
 pub use name_scheme::NameScheme;
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;

@@ -14,6 +14,8 @@
 //!         v1, v2
 //! ```
 //!
+//! Beside these, on a schedule of its own: `metadata`, what metrics are, for receivers of 1.0.
+//!
 //! One endpoint's task, in short:
 //!
 //! ```text
@@ -38,6 +40,7 @@ mod histogram_message;
 pub mod messages;
 #[cfg(test)]
 mod messages_v2;
+mod metadata;
 mod options;
 mod protocol;
 mod queue;
@@ -55,6 +58,7 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
+pub use metadata::{MetadataAction, MetadataEncoder, MetadataOptions, MetadataQueue};
 pub use options::{EndpointOptions, QueueOptions};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};

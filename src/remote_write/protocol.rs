@@ -22,6 +22,16 @@ pub enum ProtobufMessage {
     Always(Version),
 }
 
+impl ProtobufMessage {
+    /// What is tried first.
+    pub fn first(self) -> Version {
+        match self {
+            ProtobufMessage::Auto => Version::V2,
+            ProtobufMessage::Always(version) => version,
+        }
+    }
+}
+
 /// Of Remote-Write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
