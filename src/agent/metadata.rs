@@ -15,7 +15,7 @@ pub(super) async fn send_metadata(
     table: Rc<MetadataTable>,
     mut uplink: Uplink,
 ) {
-    let (mut encoder, mut trouble) = (MetadataEncoder::new(), Trouble::default());
+    let (mut encoder, mut trouble) = (MetadataEncoder::default(), Trouble::default());
     let mut queue = MetadataQueue::new(&options.metadata, &options.queue, shared.clock.monotonic(), fastrand::u64(..));
     loop {
         let (now, counters) = (shared.clock.monotonic(), shared.counters.endpoint(index));

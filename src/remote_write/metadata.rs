@@ -121,11 +121,13 @@ impl MetadataQueue {
 /// Writes requests of 1.0 that hold metadata alone.
 pub struct MetadataEncoder(BodyWriter);
 
-impl MetadataEncoder {
-    pub fn new() -> Self {
+impl Default for MetadataEncoder {
+    fn default() -> Self {
         MetadataEncoder(BodyWriter::new())
     }
+}
 
+impl MetadataEncoder {
     /// Puts the request into `body`, in place of what was in it.
     pub fn encode(&mut self, families: &[Rc<MetricFamily>], body: &mut Body) {
         self.0.begin(body);

@@ -122,7 +122,7 @@ fn a_request_is_what_prost_and_snappy_make() {
         unit: family.unit().into(),
     };
     let plain = MetadataRequest { metadata: families.iter().map(message).collect() }.encode_to_vec();
-    let (mut encoder, mut body) = (MetadataEncoder::new(), Body::default());
+    let (mut encoder, mut body) = (MetadataEncoder::default(), Body::default());
     for _ in 0..2 {
         encoder.encode(&families, &mut body);
         assert_eq!(body.as_bytes(), snap::raw::Encoder::new().compress_vec(&plain).unwrap());
