@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Endpoints of one agent. A segment header names each of them, and must fit one program unit.
 pub const ENDPOINTS_MAX: usize = 16;
 
+/// Bytes of the note that a ring carries along: what a segment header has room for behind the acknowledgements of all endpoints.
+pub const NOTE_BYTES_MAX: usize = 200;
+
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
 

@@ -28,7 +28,7 @@ use crate::counters::{Counters, DropCause};
 use crate::limits::{
     ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
 };
-use crate::model::{ScrapeBatch, SeriesTable, Window};
+use crate::model::{Note, ScrapeBatch, SeriesTable, Window, noted, with_noted};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use budget::Bucket;
 pub use budget::WriteBudget;
@@ -120,6 +120,8 @@ pub struct Buffer<M> {
     /// The last commit failed.
     flash_refuses: bool,
     acks_due: Option<Duration>,
+    /// Acknowledgements alone are due for the note's sake too.
+    is_note_wanted: bool,
     budget: Option<Bucket>,
     /// The last commit's, for the next one to fill.
     frame: Frame,
@@ -154,6 +156,7 @@ impl<M: Medium> Buffer<M> {
             frame_records: FRAME_RECORDS_MAX,
             flash_refuses: false,
             acks_due: None,
+            is_note_wanted: false,
             budget: None,
             frame: Frame::default(),
             gathered: Vec::new(),
@@ -294,6 +297,37 @@ impl<M: Medium> Buffer<M> {
     /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.
     pub fn commits_at_once(&self, now: Duration) -> bool {
         self.commit_interval.is_zero() && self.commit_due().is_some_and(|due| due <= now)
+    }
+
+    /// What was set or found last; empty: nothing so far.
+    pub fn note(&self) -> &[u8] {
+        self.ring.note()
+    }
+
+    /// Changes the note. It is written with acknowledgements, and when the buffer is closed; [`write_note`](Self::write_note)
+    /// asks for more. An empty one changes nothing.
+    pub fn set_note(&mut self, note: Note) {
+        self.ring.set_note(note);
+    }
+
+    /// What was put into the note under this key, perhaps by an earlier process.
+    pub fn remembered(&self, key: &str) -> Option<&[u8]> {
+        noted(self.note(), key)
+    }
+
+    /// Puts a few bytes into the note: the keys share what room it has.
+    pub fn remember(&mut self, key: &str, value: &[u8]) {
+        if self.remembered(key) != Some(value) {
+            self.set_note(with_noted(self.note(), key, value));
+        }
+    }
+
+    /// Has the note written soon if it has changed: as soon and as seldom as acknowledgements alone are.
+    pub fn write_note(&mut self, now: Duration) {
+        if !self.ring.is_note_written() {
+            self.is_note_wanted = true;
+            self.plan_acks_alone(now);
+        }
     }
 
     /// Segments that were ever opened in this ring: laps over it, times its segments.

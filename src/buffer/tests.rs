@@ -2,6 +2,7 @@
 
 mod budget;
 mod measure;
+mod note;
 
 use super::*;
 use crate::model::{LabelsBuilder, Series};

@@ -7,6 +7,7 @@ mod histogram;
 mod labels;
 mod metadata;
 mod name_scheme;
+mod note;
 mod page_options;
 #[cfg(test)]
 #[path = "../../tests/support/extras.rs"]
@@ -29,6 +30,7 @@ pub use histogram::{
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
 pub use metadata::{MetadataTable, MetricFamily, MetricType};
 pub use name_scheme::NameScheme;
+pub use note::{Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
