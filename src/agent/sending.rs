@@ -30,6 +30,8 @@ pub(super) async fn send_until_drained(
     if relabeling.is_some() {
         content.external_labels = Labels::default();
     }
+    // With another url it is another receiver.
+    let memory_key = format!("protocol {} {}", options.name, options.url);
     let mut sender = Sender {
         relabeling,
         queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
@@ -37,6 +39,7 @@ pub(super) async fn send_until_drained(
         body: Body::default(),
         sent: Sent::default(),
         uplink,
+        memory_key,
         reading: Trouble::default(),
         read_not_before: Duration::ZERO,
         shared,
@@ -45,6 +48,7 @@ pub(super) async fn send_until_drained(
     if let Some(table) = metadata {
         sender.encoder.send_metadata(table);
     }
+    sender.recall();
     while sender.step(&options.queue).await == Step::GoOn {}
 }
 
@@ -58,6 +62,8 @@ struct Sender {
     /// What is in it.
     sent: Sent,
     uplink: Uplink,
+    /// What the ring's note knows by it: until when the receiver is sent 1.0.
+    memory_key: String,
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
@@ -116,9 +122,28 @@ impl Sender {
                 let Some(outcome) = self.send(version, retries).await else { return Step::End };
                 let counters = self.shared.counters.endpoint(self.index);
                 self.queue.on_outcome(self.shared.clock.monotonic(), &self.sent, &outcome, counters);
+                self.remember();
             }
         }
         Step::GoOn
+    }
+
+    /// Goes on with the version that an earlier process found out.
+    fn recall(&mut self) {
+        let (buffer, clock) = (self.shared.buffer.borrow(), &self.shared.clock);
+        if let Some(memory) = buffer.remembered(&self.memory_key) {
+            self.queue.recall(clock.monotonic(), clock.wall_ms(), memory);
+        }
+    }
+
+    fn remember(&mut self) {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        if let Some(memory) = self.queue.take_memory(now, wall_ms) {
+            let mut buffer = self.shared.buffer.borrow_mut();
+            buffer.remember(&self.memory_key, &memory);
+            buffer.write_note(now);
+            self.shared.committer.wake();
+        }
     }
 
     fn relabelled(&mut self, window: Window) -> Window {
