@@ -125,6 +125,8 @@ struct OfTarget {
     instance: Box<str>,
     /// In order.
     families: Box<[Rc<MetricFamily>]>,
+    /// The target is no more, but its last samples may not have been sent yet.
+    is_gone: bool,
 }
 
 impl MetadataTable {
@@ -145,6 +147,10 @@ impl MetadataTable {
         let mut inner = self.inner.borrow_mut();
         // Until the new ones are there, so that what stays is not made again.
         let before = inner.targets.remove(&target);
+        if inner.held_bytes() > self.bytes_max / 2 {
+            inner.targets.retain(|_, target| !target.is_gone);
+            inner.sweep();
+        }
         let mut held = inner.held_bytes() + size_of::<OfTarget>() + job.len() + instance.len();
         let mut kept = Vec::new();
         for family in families {
@@ -164,20 +170,23 @@ impl MetadataTable {
         drop(before);
         kept.sort();
         let families = kept.into_boxed_slice();
-        inner.targets.insert(target, OfTarget { job: job.into(), instance: instance.into(), families });
+        inner.targets.insert(target, OfTarget { job: job.into(), instance: instance.into(), families, is_gone: false });
         inner.sweep();
     }
 
-    /// The target is gone.
-    pub fn forget(&self, target: u32) {
-        let mut inner = self.inner.borrow_mut();
-        inner.targets.remove(&target);
-        inner.sweep();
+    /// The target is gone. What it said is still found, for its last samples and staleness markers, until another takes its number or
+    /// the room is needed.
+    pub fn retire(&self, target: u32) {
+        if let Some(target) = self.inner.borrow_mut().targets.get_mut(&target) {
+            target.is_gone = true;
+        }
     }
 
-    /// All families of all targets, each once, in order of their names. A name comes twice where targets differ.
+    /// All families of all targets that there are, each once, in order of their names. A name comes twice where targets differ.
     pub fn families(&self) -> Vec<Rc<MetricFamily>> {
-        self.inner.borrow().families.clone()
+        let inner = self.inner.borrow();
+        let listed = inner.listed(|target| !target.is_gone);
+        inner.families.iter().filter(|family| listed.contains(&Rc::as_ptr(family))).cloned().collect()
     }
 
     /// What is known of a series' family. Where targets differ, what the target of the series' own job and instance says.
@@ -208,13 +217,19 @@ impl MetadataTable {
 impl Inner {
     fn target_of(&self, series: &Series) -> Option<&OfTarget> {
         let (job, instance) = (series.get("job").unwrap_or(""), series.get("instance").unwrap_or(""));
-        self.targets.values().find(|target| &*target.job == job && &*target.instance == instance)
+        let its_own = |target: &&OfTarget| &*target.job == job && &*target.instance == instance;
+        self.targets.values().filter(its_own).min_by_key(|target| target.is_gone)
+    }
+
+    /// The families of these targets.
+    fn listed(&self, is_meant: impl Fn(&OfTarget) -> bool) -> HashSet<*const MetricFamily> {
+        let targets = self.targets.values().filter(|target| is_meant(target));
+        targets.flat_map(|target| target.families.iter().map(Rc::as_ptr)).collect()
     }
 
     fn sweep(&mut self) {
         // Not by their counts: whoever sends them may hold some for longer.
-        let listed = self.targets.values().flat_map(|target| target.families.iter().map(Rc::as_ptr));
-        let listed: HashSet<_> = listed.collect();
+        let listed = self.listed(|_| true);
         self.families.retain(|family| listed.contains(&Rc::as_ptr(family)));
     }
 
@@ -309,11 +324,24 @@ mod tests {
         assert!(table.held_bytes() - held < 120, "{} more", table.held_bytes() - held);
         let names = || table.families().iter().map(|family| family.name().to_string()).collect::<Vec<_>>();
         assert_eq!(names(), ["a", "b"]);
-        table.forget(0);
         table.publish(1, "j", "1", [family("a", MetricType::Gauge, "A")]);
+        assert_eq!(names(), ["a", "b"]);
+        table.publish(0, "j", "0", []);
         assert_eq!(names(), ["a"]);
-        table.forget(1);
-        assert_eq!((table.held_bytes(), table.families().len()), (0, 0));
+        assert!(table.held_bytes() < held);
+    }
+
+    /// The staleness markers of a target that has gone are sent when it is no more: they are to be of the same type as ever.
+    #[test]
+    fn what_a_target_said_outlives_it_for_its_last_samples() {
+        let table = MetadataTable::new([]);
+        table.publish(0, "j", "i", [family("a", MetricType::Gauge, "A")]);
+        table.retire(0);
+        assert_eq!((help(&table, "a").as_deref(), table.families().len()), (Some("A"), 0));
+        table.publish(1, "j", "i", [family("a", MetricType::Gauge, "anew")]);
+        assert_eq!((help(&table, "a").as_deref(), table.families().len()), (Some("anew"), 1));
+        table.publish(0, "j", "other", []);
+        assert_eq!(table.inner.borrow().families.len(), 1);
     }
 
     #[test]
@@ -347,8 +375,10 @@ mod tests {
             assert!(table.held_bytes() <= 10_000 + 2000, "{}", table.held_bytes());
         }
         assert_eq!(help(&table, "m00000").as_deref(), Some("help"));
-        (0..20).for_each(|target| table.forget(target));
-        assert_eq!(table.held_bytes(), 0);
+        assert_eq!(help(&table, "m01999"), None);
+        (0..20).for_each(|target| table.retire(target));
+        table.publish(20, "j", "i", page(1999));
+        assert_eq!((help(&table, "m01999").as_deref(), help(&table, "m00000")), (Some("help"), None));
         assert!(MetricFamily::new("m", MetricType::Gauge, &"x".repeat(METADATA_BYTES_MAX), "").is_none());
     }
 }

@@ -64,7 +64,7 @@ impl Collector {
 impl Drop for Collector {
     /// The target is scraped no more.
     fn drop(&mut self) {
-        self.table.forget(self.number);
+        self.table.retire(self.number);
     }
 }
 
