@@ -7,6 +7,7 @@ use super::jobs::GlobalOptions;
 use super::keys;
 use super::lanes::{check_lanes, check_priorities, read_catch_up};
 use super::messages::{read_content, read_protobuf_message};
+use super::metadata::read_metadata;
 use super::queue::read_queue;
 use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
@@ -53,6 +54,7 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         catch_up: read_catch_up(table)?,
         priority: Class::Normal,
         content: read_content(table, &global.external_labels)?,
+        metadata: read_metadata(table)?,
         write_relabel,
     })
 }

@@ -14,6 +14,8 @@
 //!         v1, v2
 //! ```
 //!
+//! Beside these, on a schedule of its own: `metadata`, what metrics are, for receivers of 1.0.
+//!
 //! One endpoint's task, in short:
 //!
 //! ```text
@@ -38,6 +40,7 @@ mod histogram_message;
 pub mod messages;
 #[cfg(test)]
 mod messages_v2;
+mod metadata;
 mod options;
 mod priority;
 mod protocol;
@@ -56,6 +59,7 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
+pub use metadata::{MetadataAction, MetadataEncoder, MetadataOptions, MetadataQueue};
 pub use options::{CatchUp, EndpointOptions, QueueOptions};
 pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};
 pub use protocol::{ProtobufMessage, Version, Written};

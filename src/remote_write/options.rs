@@ -1,6 +1,7 @@
 //! What an endpoint is configured with.
 
 use super::encoder::Content;
+use super::metadata::MetadataOptions;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
 use crate::limits::WINDOW_SAMPLES_MAX;
@@ -26,6 +27,7 @@ pub struct EndpointOptions {
     /// Class of samples that no rule gives one to.
     pub priority: Class,
     pub content: Content,
+    pub metadata: MetadataOptions,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,
 }

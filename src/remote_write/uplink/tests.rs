@@ -30,6 +30,7 @@ fn options(url: String) -> EndpointOptions {
         headers: Vec::new(),
         queue: QueueOptions::default(),
         message: ProtobufMessage::default(),
+        metadata: crate::remote_write::MetadataOptions::default(),
         content: Content::default(),
         write_relabel: Default::default(),
     }
