@@ -13,15 +13,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code)]
+#[path = "../../src/scrape/client_model.rs"]
+mod client_model;
+
 mod agents;
 mod answers;
 mod cases;
+mod coming_and_going;
 mod compare;
 mod compare_tests;
 mod configs;
 mod exceptions;
 mod hostile;
 mod pages;
+mod protobuf;
 mod receiver;
 mod run;
 mod values;
