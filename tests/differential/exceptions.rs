@@ -32,25 +32,29 @@ pub fn forgive(
     broken_pages(narthex, prometheus, met)
 }
 
-/// The agent forgets the last exemplar of a series with the series, so that it is sent again when both come back.
+/// The agent forgets the last exemplar of a series with the series, so that it, or an older one, is sent when both come back.
 fn forgotten_exemplars(narthex: &mut Seen, met: &mut Met) {
     let all = narthex.clone();
     for (labels, exemplars) in narthex.iter_mut().filter(|(labels, _)| is_of_exemplars(labels)) {
         let samples = all.get(&labels[..labels.len() - 1]).map(|samples| &samples[..]).unwrap_or_default();
-        let mut last = None;
+        let was_gone = |from: usize, to: usize| (from..to).any(|scrape| !has(samples, scrape, false));
+        let mut last: Option<(When, Value)> = None;
         exemplars.retain(|(when, value)| {
-            let before: Option<(When, Value)> = last.replace((*when, value.clone()));
-            let is_again = before.as_ref().is_some_and(|(_, before)| before == value);
-            let came_back = match when {
-                When::Scrape(scrape) => match before {
-                    Some((When::Scrape(before), _)) => (before..*scrape).any(|scrape| !has(samples, scrape, false)),
-                    _ => false,
-                },
+            let is_forgotten = match (&last, when) {
+                (Some((When::Scrape(before), same)), When::Scrape(scrape)) => {
+                    same == value && was_gone(*before, *scrape)
+                }
                 // By which scrape it came is not known.
-                When::Exactly(_) => before.is_some_and(|(before, _)| before == *when),
+                (Some((When::Exactly(newest_ms), same)), When::Exactly(at_ms)) => {
+                    at_ms < newest_ms || at_ms == newest_ms && same == value
+                }
+                _ => false,
             };
-            *met.entry(FORGOTTEN_EXEMPLAR).or_default() += usize::from(is_again && came_back);
-            !(is_again && came_back)
+            *met.entry(FORGOTTEN_EXEMPLAR).or_default() += usize::from(is_forgotten);
+            if !is_forgotten {
+                last = Some((*when, value.clone()));
+            }
+            !is_forgotten
         });
     }
 }
