@@ -10,8 +10,14 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Stretches of a backlog that are remembered as delivered: one for each outage that came before the last one was made up for.
 pub const DELIVERED_RANGES_MAX: usize = 64;
 
+/// Bytes of the note that a ring carries along: what a segment header has room for behind the acknowledgements of all endpoints.
+pub const NOTE_BYTES_MAX: usize = 200;
+
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
+
+/// Targets dropped by relabelling that the status page shows, for each scrape configuration.
+pub const DROPPED_TARGETS_SHOWN_MAX: usize = 100;
 
 /// Bytes of a Unix socket's path, as the kernel has it.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -62,6 +68,9 @@ pub const MDNS_PACKET_BYTES_MAX: usize = 1400;
 
 /// Interfaces that `mdns_sd` listens on.
 pub const MDNS_INTERFACES_MAX: usize = 32;
+
+/// Links that are remembered to be up.
+pub const LINKS_MAX: usize = 64;
 
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
@@ -143,6 +152,11 @@ pub const WINDOW_SAMPLES_MAX: usize = 50_000;
 
 /// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
 pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What `max_bytes_per_send` may be: the labels of a series and a sample fit into the least of them, mostly.
+pub const SEND_BYTES_MIN: u64 = 1024;
+/// See [`SEND_BYTES_MIN`].
+pub const SEND_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;

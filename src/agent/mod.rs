@@ -4,6 +4,7 @@
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
+//!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
 //!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
@@ -15,10 +16,12 @@ mod discovered;
 mod discovering;
 mod endings;
 mod lanes;
+mod linking;
 mod notify;
 mod numbers;
 mod scraping;
 mod sending;
+mod status;
 mod targets;
 mod trouble;
 
@@ -40,10 +43,13 @@ pub use scraping::scrape_once;
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
+use status::StatusPage;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use targets::Targets;
@@ -61,6 +67,7 @@ pub enum AgentError {
     Labels { job: String, cause: LabelsError },
     Client { job: String, cause: TlsError },
     Endpoint { name: String, cause: UplinkError },
+    Status { listen: SocketAddr, cause: io::Error },
 }
 
 impl fmt::Display for AgentError {
@@ -79,6 +86,9 @@ impl fmt::Display for AgentError {
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
+            AgentError::Status { listen, cause } => {
+                write!(f, "status.listen: {listen} can't be listened on: {cause}; write another address or port")
+            }
         }
     }
 }
@@ -97,6 +107,7 @@ pub struct Agent {
     discoveries: Discoveries,
     targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
+    status: StatusPage,
 }
 
 /// What the tasks share.
@@ -110,6 +121,8 @@ struct Shared {
     committer: Notify,
     /// There may be something to send, for each sender.
     senders: Vec<Notify>,
+    /// How often a link, an address or a route came up.
+    links_up: Cell<u64>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
 }
@@ -150,11 +163,15 @@ impl Agent {
         }
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
-        let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
+        let status = StatusPage::new(config)?;
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), status.pools())?;
         let lanes: Vec<_> = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &lanes, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
+        }
+        for (index, role) in buffer.senders().iter().enumerate() {
+            buffer.limit_window(index, endpoints[role.endpoint].0.queue.capacity);
         }
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
@@ -167,9 +184,10 @@ impl Agent {
             wear: RefCell::new(wear),
             endings: Endings::default(),
             committer: Notify::new(),
+            links_up: Cell::new(0),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, status })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -178,7 +196,7 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, discoveries, mut targets, endpoints } = self;
+        let Agent { shared, discoveries, mut targets, endpoints, status } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
         let roles = shared.buffer.borrow().senders();
         let sending = roles.into_iter().enumerate().map(|(index, role)| {
@@ -187,11 +205,13 @@ impl Agent {
             executor.spawn(sender.send_until_drained())
         });
         let sending: Vec<_> = sending.collect();
+        let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
+        let linking = executor.spawn(linking::watch_links(shared.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering));
+        drop((stopper, discovering, linking));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));

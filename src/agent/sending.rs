@@ -34,6 +34,8 @@ pub(super) struct Sender {
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
+    /// What of [`Shared::links_up`] it has heard.
+    links_up: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -74,6 +76,7 @@ impl Sender {
             uplink,
             reading: Trouble::default(),
             read_not_before: Duration::ZERO,
+            links_up: 0,
             shared,
             index,
             role,
@@ -88,6 +91,10 @@ impl Sender {
     async fn step(&mut self) -> Step {
         let now = self.shared.clock.monotonic();
         let is_draining = self.shared.drain_until.get().is_some();
+        let links_up = self.shared.links_up.get();
+        if std::mem::replace(&mut self.links_up, links_up) != links_up {
+            self.queue.on_link_up(now);
+        }
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(now, is_draining) {
                 Offer::Window(window) => {
@@ -110,12 +117,17 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
-                if retries == 0 {
+                let oldest_ms = self.options.oldest_ms(self.shared.clock.wall_ms());
+                if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+                    self.encoder.leave_out_before(oldest_ms);
                     self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
+                    if !self.queue.takes_body(self.body.as_bytes().len()) {
+                        return Step::GoOn;
+                    }
                 }
                 if self.sent.is_empty() {
                     let counters = self.shared.counters.endpoint(self.role.endpoint);
-                    self.queue.on_nothing_to_send(&self.sent, counters);
+                    self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
                 let Some(outcome) = self.send(version, retries).await else { return Step::End };

@@ -48,10 +48,11 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     /// `new` is empty. Samples that are given up are counted for `endpoints`, in this order.
     pub fn new(
         old: &'o Ring<Old>,
-        new: Ring<New>,
+        mut new: Ring<New>,
         endpoints: &[impl Clone + Into<EndpointLanes>],
         counters: &'o Counters,
     ) -> Self {
+        new.set_note(old.note().clone());
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         Carrier {
             old,
@@ -173,7 +174,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
 
     /// The translated acknowledgements, in full, as the last word.
     fn finish(&mut self) -> Result<(), RingError> {
-        if self.new.newest().is_none() {
+        if self.new.newest().is_none() && self.old.note().is_empty() {
             return Ok(());
         }
         let (end, new_end) = (self.old.next_record(), self.next_record);

@@ -8,7 +8,7 @@ use super::stage::Stage;
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -23,16 +23,20 @@ const RETAINED: Duration = Duration::from_secs(15);
 impl<M: Medium> Buffer<M> {
     /// When [`commit`](Self::commit) is to be called next, on the monotonic clock. `None`: flash needs nothing.
     pub fn commit_due(&self) -> Option<Duration> {
-        let oldest = self.stage.entered(self.uncommitted_from());
-        let batches_due = oldest.map(|entered| match &self.budget {
-            None => entered + self.commit_interval,
-            Some(budget) => budget.due(entered, entered + self.commit_interval, self.uncommitted_samples()),
-        });
         let affordable_at = |due: Duration| self.budget.as_ref().map_or(due, |budget| due.max(budget.affordable_at(0)));
-        [batches_due, self.acks_due.map(affordable_at)].into_iter().flatten().min()
+        [self.batches_due(), self.acks_due.map(affordable_at)].into_iter().flatten().min()
     }
 
-    /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it.
+    fn batches_due(&self) -> Option<Duration> {
+        let oldest = self.stage.entered(self.uncommitted_from());
+        oldest.map(|entered| match &self.budget {
+            None => entered + self.commit_interval,
+            Some(budget) => budget.due(entered, entered + self.commit_interval, self.uncommitted_samples()),
+        })
+    }
+
+    /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it. If only
+    /// these are due, they go alone: what was scraped just now is not to cost flash for their sake.
     ///
     /// What a write budget has no room for stays in memory, or is given up where it has waited too long. After an error
     /// nothing is lost; the call may be made again.
@@ -49,7 +53,10 @@ impl<M: Medium> Buffer<M> {
     }
 
     fn commit_affordable(&mut self, now: Duration) -> Result<(), RingError> {
-        if self.make_affordable(now) {
+        let acks_are_due = self.acks_due.is_some_and(|due| due <= now);
+        let only_acks_are_due = acks_are_due && self.batches_due().is_some_and(|due| due > now);
+        let has_room = self.stage.bytes() <= STAGE_BYTES_MAX;
+        if !(only_acks_are_due && has_room) && self.make_affordable(now) {
             self.commit_batches()?;
         }
         self.release(now.saturating_sub(self.commit_interval.max(RETAINED)));
@@ -67,7 +74,7 @@ impl<M: Medium> Buffer<M> {
         self.followers.lanes.iter_mut().for_each(Lane::forget_handed_out);
         while self.forget_oldest() {}
         self.losses.tell(Duration::MAX);
-        if self.acks_behind() { self.write_acks() } else { Ok(()) }
+        if self.acks_behind() || !self.ring.is_note_written() { self.write_acks() } else { Ok(()) }
     }
 
     fn commit_batches(&mut self) -> Result<(), RingError> {
@@ -220,7 +227,9 @@ impl<M: Medium> Buffer<M> {
             self.count_losses(losses.unwrap_or_default());
         }
         appended?;
-        self.acks_due = None;
+        // A note goes with a new segment or with acknowledgements alone.
+        self.is_note_wanted &= !self.ring.is_note_written();
+        self.acks_due = self.acks_due.filter(|_| self.is_note_wanted);
         Ok(())
     }
 
@@ -286,16 +295,21 @@ impl<M: Medium> Buffer<M> {
 
     /// After an acknowledgement.
     pub(super) fn plan_acks(&mut self, now: Duration) {
-        if self.acks_due.is_none() && self.acks_behind() {
-            self.acks_due = Some(now + self.commit_interval.max(ACKS_INTERVAL));
+        if self.acks_behind() {
+            self.plan_acks_alone(now);
         }
     }
 
+    pub(super) fn plan_acks_alone(&mut self, now: Duration) {
+        self.acks_due.get_or_insert(now + self.commit_interval.max(ACKS_INTERVAL));
+    }
+
     fn write_acks(&mut self) -> Result<(), RingError> {
-        self.acks_due = None;
+        (self.acks_due, self.is_note_wanted) = (None, false);
         let meta =
             FrameMeta { first_record: self.ring.next_record(), acks: self.changed_acks(), ..FrameMeta::default() };
-        let frame = Frame { meta, payload: Vec::new() };
+        let payload = if self.ring.is_note_written() { Vec::new() } else { self.ring.note().to_vec() };
+        let frame = Frame { meta, payload };
         if self.ring.fits(&frame, Placement::Current) {
             return self.append(&frame, Placement::Current);
         }

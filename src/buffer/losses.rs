@@ -68,6 +68,7 @@ fn text_of(cause: DropCause) -> &'static str {
         DropCause::TooLarge => "given up, as their labels fit into no segment; make buffer.segment_size larger",
         DropCause::Rejected => "refused by the receiver",
         DropCause::NotWritten => "not written by the receiver, as it says",
+        DropCause::TooOld => "older than sample_age_limit",
         DropCause::HistogramsOff => "native histograms and not sent; set send_native_histograms = true to send them",
     }
 }

@@ -30,7 +30,7 @@ use crate::counters::{Counters, DropCause};
 use crate::limits::{
     FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
 };
-use crate::model::{ScrapeBatch, SeriesTable, Window};
+use crate::model::{Note, ScrapeBatch, SeriesTable, Window, noted, with_noted};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use backlog::Backlog;
 use budget::Bucket;
@@ -91,6 +91,8 @@ impl BufferOptions {
 struct Reader {
     lane: usize,
     part: Part,
+    /// Samples that it gets at a time.
+    window_samples_max: usize,
     /// In the ring, while it reads from there.
     backlog: Option<Box<Backlog>>,
 }
@@ -133,6 +135,8 @@ pub struct Buffer<M> {
     /// The last commit failed.
     flash_refuses: bool,
     acks_due: Option<Duration>,
+    /// Acknowledgements alone are due for the note's sake too.
+    is_note_wanted: bool,
     budget: Option<Bucket>,
     /// The last commit's, for the next one to fill.
     frame: Frame,
@@ -158,7 +162,8 @@ impl<M: Medium> Buffer<M> {
         let next_record = ring.acks().iter().map(|ack| ack.next_record).fold(ring.next_record(), u64::max);
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         let followers = Followers::restore(&endpoints, &ring);
-        let readers = followers.senders().map(|(lane, part)| Reader { lane, part, backlog: None }).collect();
+        let reader = |(lane, part)| Reader { lane, part, window_samples_max: WINDOW_SAMPLES_MAX, backlog: None };
+        let readers = followers.senders().map(reader).collect();
         let buffer = Buffer {
             layout,
             commit_interval,
@@ -172,6 +177,7 @@ impl<M: Medium> Buffer<M> {
             frame_records: FRAME_RECORDS_MAX,
             flash_refuses: false,
             acks_due: None,
+            is_note_wanted: false,
             budget: None,
             frame: Frame::default(),
             gathered: Vec::new(),
@@ -273,6 +279,11 @@ impl<M: Medium> Buffer<M> {
         }
     }
 
+    /// Bounds the samples that this sender gets at a time; a single record may have more.
+    pub fn limit_window(&mut self, sender: usize, samples_max: usize) {
+        self.readers[sender].window_samples_max = samples_max.min(WINDOW_SAMPLES_MAX);
+    }
+
     /// Lets a sender of new samples leave to the backlog's what is not in memory any more, if that is due; true if it did. To be
     /// asked before each [`window`](Self::window).
     pub fn divide(&mut self, sender: usize, now: Duration) -> bool {
@@ -289,7 +300,7 @@ impl<M: Medium> Buffer<M> {
     ///
     /// The same records are handed out again until [`ack`](Self::ack) is called.
     pub fn window(&mut self, sender: usize) -> Result<Option<Window>, RingError> {
-        let Reader { lane, part, .. } = self.readers[sender];
+        let Reader { lane, part, window_samples_max, .. } = self.readers[sender];
         let (next_record, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
         let mut window = Window { batches: Vec::new(), next_record, extras_bytes: 0 };
         if window.next_record < self.stage.first_record().min(end) {
@@ -298,7 +309,7 @@ impl<M: Medium> Buffer<M> {
         if window.next_record >= self.stage.first_record().min(end) {
             self.readers[sender].backlog = None;
             for (record, batch) in self.stage.from(window.next_record).take_while(|(record, _)| *record < end) {
-                if !has_room(&window, batch) {
+                if !has_room(&window, batch, window_samples_max) {
                     break;
                 }
                 window.push(record, batch.clone());
@@ -324,6 +335,37 @@ impl<M: Medium> Buffer<M> {
     /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.
     pub fn commits_at_once(&self, now: Duration) -> bool {
         self.commit_interval.is_zero() && self.commit_due().is_some_and(|due| due <= now)
+    }
+
+    /// What was set or found last; empty: nothing so far.
+    pub fn note(&self) -> &[u8] {
+        self.ring.note()
+    }
+
+    /// Changes the note. It is written with acknowledgements, and when the buffer is closed; [`write_note`](Self::write_note)
+    /// asks for more. An empty one changes nothing.
+    pub fn set_note(&mut self, note: Note) {
+        self.ring.set_note(note);
+    }
+
+    /// What was put into the note under this key, perhaps by an earlier process.
+    pub fn remembered(&self, key: &str) -> Option<&[u8]> {
+        noted(self.note(), key)
+    }
+
+    /// Puts a few bytes into the note: the keys share what room it has.
+    pub fn remember(&mut self, key: &str, value: &[u8]) {
+        if self.remembered(key) != Some(value) {
+            self.set_note(with_noted(self.note(), key, value));
+        }
+    }
+
+    /// Has the note written soon if it has changed: as soon and as seldom as acknowledgements alone are.
+    pub fn write_note(&mut self, now: Duration) {
+        if !self.ring.is_note_written() {
+            self.is_note_wanted = true;
+            self.plan_acks_alone(now);
+        }
     }
 
     /// Segments that were ever opened in this ring: laps over it, times its segments.
@@ -361,9 +403,9 @@ impl<M: Medium> Buffer<M> {
 }
 
 /// Whether a window can take one more batch; the first always fits.
-fn has_room(window: &Window, batch: &ScrapeBatch) -> bool {
+fn has_room(window: &Window, batch: &ScrapeBatch, samples_max: usize) -> bool {
     window.batches.is_empty()
         || window.batches.len() < WINDOW_BATCHES_MAX
-            && window.samples() + batch.len() <= WINDOW_SAMPLES_MAX
+            && window.samples() + batch.len() <= samples_max
             && window.extras_bytes + batch.extras_bytes() <= WINDOW_EXTRAS_BYTES_MAX
 }

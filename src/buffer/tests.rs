@@ -3,6 +3,7 @@
 mod budget;
 mod lanes;
 mod measure;
+mod note;
 
 use super::*;
 use crate::model::{LabelsBuilder, Series};
@@ -251,6 +252,19 @@ fn a_window_that_is_not_acknowledged_is_handed_out_again() {
     let again = device.buffer.window(0).unwrap().unwrap();
     assert_eq!(first.batches[0].timestamp_ms, again.batches[0].timestamp_ms);
     assert_eq!(device.drain(0), (0..scrapes).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_endpoint_takes_no_more_samples_at_a_time_than_it_has_room_for() {
+    let mut device = Device::new(&["a", "b"], 10);
+    device.run(100);
+    for (capacity, scrapes) in [(5, 1), (10, 1), (35, 3), (usize::MAX, 100)] {
+        device.buffer.limit_window(0, capacity);
+        assert_eq!(device.buffer.window(0).unwrap().unwrap().batches.len(), scrapes, "{capacity}");
+        assert_eq!(device.buffer.window(1).unwrap().unwrap().batches.len(), 100);
+    }
+    device.buffer.limit_window(0, 35);
+    assert_eq!(device.drain(0), (0..100).collect::<Vec<_>>());
 }
 
 #[test]

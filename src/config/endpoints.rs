@@ -7,11 +7,11 @@ use super::jobs::GlobalOptions;
 use super::keys;
 use super::lanes::{check_lanes, check_priorities, read_catch_up};
 use super::messages::{read_content, read_protobuf_message};
-use super::reader::{Table, Value, quoted, quoted_duration};
+use super::queue::read_queue;
+use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
-use crate::limits::WINDOW_SAMPLES_MAX;
 use crate::model::Class;
-use crate::remote_write::{EndpointOptions, QueueOptions};
+use crate::remote_write::EndpointOptions;
 use std::time::Duration;
 
 const URL_EXAMPLE: &str = "\"https://host/api/v1/write\"";
@@ -67,27 +67,4 @@ fn read_name(table: &Table, url: &str) -> Result<String, ConfigError> {
         }
         name => Ok(name.into()),
     }
-}
-
-fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
-    let defaults = QueueOptions::default();
-    let Some(table) = table.table("queue_config", &keys::QUEUE_CONFIG)? else { return Ok(defaults) };
-    let queue = QueueOptions {
-        max_samples_per_send: table
-            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(WINDOW_SAMPLES_MAX))?,
-        batch_send_deadline: table.get_or("batch_send_deadline", defaults.batch_send_deadline, Value::duration)?,
-        min_backoff: table.get_or("min_backoff", defaults.min_backoff, Value::nonzero_duration)?,
-        max_backoff: table.get_or("max_backoff", defaults.max_backoff, Value::nonzero_duration)?,
-    };
-    if queue.max_backoff < queue.min_backoff {
-        let key = if table.get("max_backoff").is_some() { "max_backoff" } else { "min_backoff" };
-        let (min, max) = (quoted_duration(queue.min_backoff), quoted_duration(queue.max_backoff));
-        return Err(table.error(
-            key,
-            format_args!(
-                "min_backoff {min} is longer than max_backoff {max}; write min_backoff shorter or max_backoff longer"
-            ),
-        ));
-    }
-    Ok(queue)
 }

@@ -8,6 +8,7 @@ mod fnv;
 mod histogram;
 mod labels;
 mod name_scheme;
+mod note;
 mod page_options;
 #[cfg(test)]
 #[path = "../../tests/support/extras.rs"]
@@ -31,6 +32,7 @@ pub use histogram::{
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
 pub use name_scheme::NameScheme;
+pub use note::{Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};

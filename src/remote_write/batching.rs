@@ -75,16 +75,22 @@ impl Batching {
         &self.batches
     }
 
+    /// From now on requests have at most `samples_max` samples, unless one series of the run in hand has more.
+    pub fn limit_samples(&mut self, samples_max: usize) {
+        self.samples_max = samples_max.max(1);
+    }
+
     pub fn next_request(&mut self) -> Option<Request> {
         let mut request = Request::default();
         let mut room = self.samples_max;
         while self.take_run() {
-            let series_that_fit = (room / self.rest.batches.len()).min(self.rest.series.len());
+            let least = usize::from(request.blocks.is_empty());
+            let series_that_fit = (room / self.rest.batches.len()).max(least).min(self.rest.series.len());
             if series_that_fit == 0 {
                 break;
             }
             let (block, rest) = self.rest.split_series(series_that_fit);
-            room -= block.samples();
+            room = room.saturating_sub(block.samples());
             request.blocks.push(block);
             self.rest = rest;
         }

@@ -7,6 +7,7 @@
 //!              │ ▲
 //!              │ └─── retry      what an answer means                       pure
 //!              │      protocol   1.0 or 2.0
+//!              │      send_size  how many samples a request takes
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
 //!         encoder ─► uplink      bytes, and the exchange with the receiver  edge
@@ -19,6 +20,7 @@
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
+//!                       parted and encoded again unless queue.takes_body(..), and again without what has become too old,
 //!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries).await,
 //!                       queue.on_outcome(now, &sent, &outcome, counters),
 //!      Wait { until } => wait,
@@ -42,6 +44,7 @@ mod protocol;
 mod queue;
 mod relabeling;
 mod retry;
+mod send_size;
 mod symbols;
 #[cfg(test)]
 mod testing;

@@ -195,3 +195,16 @@ proptest! {
         prop_assert_eq!(sent(batching.batches(), &singles), scraped(&batches));
     }
 }
+
+/// A request that came out too large makes the next ones smaller, down to less than one series of the run in hand has.
+#[test]
+fn a_lower_limit_in_the_middle_of_a_run_loses_nothing() {
+    let series = series_list(&SeriesTable::new(), "node", 4);
+    for samples_max in [1, 5, 9, 10, 11] {
+        let mut batching = Batching::new(scrapes(0, 0..10, &series), 20);
+        let mut requests = vec![batching.next_request().unwrap()];
+        batching.limit_samples(samples_max);
+        requests.extend(all_requests(&mut batching));
+        assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [vec![(10, 2)], vec![(10, 1)], vec![(10, 1)]]);
+    }
+}
