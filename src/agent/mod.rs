@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
+use crate::remote_write::{EndpointOptions, Meter, Uplink, UplinkError};
 use crate::ring::{Found, Layout, RingError, Storage};
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
@@ -48,6 +48,9 @@ use targets::Targets;
 
 /// How long senders may go on delivering after the order to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What the uplink's account is remembered by.
+const METER_KEY: &str = "uplink";
 
 /// Why an agent can't start.
 #[derive(Debug)]
@@ -104,6 +107,8 @@ struct Shared {
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
     endings: Endings,
+    /// Of all endpoints together.
+    meter: Rc<RefCell<Meter>>,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each endpoint.
@@ -157,12 +162,15 @@ impl Agent {
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
+        let classes = endpoints.iter().map(|(options, _)| options.priority);
+        let meter = Meter::new(config.uplink.clone(), classes, buffer.remembered(METER_KEY));
         let shared = Shared {
             clock: SystemClock::new(),
             counters,
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
             endings: Endings::default(),
+            meter: Rc::new(RefCell::new(meter)),
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             drain_until: Cell::new(None),
@@ -214,6 +222,20 @@ impl Shared {
             self.senders.iter().for_each(Notify::wake);
         }
         self.committer.wake();
+    }
+
+    /// Remembers what the uplink has carried: with what is written anyway, unless so much came together that it is worth a write.
+    fn note_uplink(&self, now: Duration) {
+        let mut meter = self.meter.borrow_mut();
+        if !meter.is_metered() {
+            return;
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.remember(METER_KEY, &meter.note());
+        if meter.take_note_due() {
+            buffer.write_note(now);
+            self.committer.wake();
+        }
     }
 
     /// Sleeps until this time of the monotonic clock.

@@ -3,10 +3,10 @@
 use super::Shared;
 use super::trouble::Trouble;
 use crate::clock::Clock;
-use crate::model::{Labels, Window};
+use crate::model::{Class, Labels, Window};
 use crate::remote_write::{
-    Action, Body, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version, WriteRelabeling,
-    send_at,
+    Action, Body, Encoder, EndpointOptions, Gate, Outcome, Queue, QueueOptions, Sent, Traffic, Uplink, Version,
+    WriteRelabeling, backlog_age, estimated_bytes, send_at,
 };
 use smol::future::or;
 use std::rc::Rc;
@@ -23,7 +23,15 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
     if relabeling.is_some() {
         content.external_labels = Labels::default();
     }
+    let now = shared.clock.monotonic();
+    let deadline = options.queue.batch_send_deadline;
+    let gate = Gate::new(options.rates, shared.meter.clone(), deadline, now, fastrand::u64(..));
+    let backlog_age = backlog_age(shared.buffer.borrow().commit_interval(), deadline);
     let mut sender = Sender {
+        gate,
+        class: options.priority,
+        backlog_age,
+        oldest_ms: 0,
         relabeling,
         queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
         encoder: Encoder::new(content),
@@ -41,6 +49,11 @@ pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options
 struct Sender {
     shared: Rc<Shared>,
     index: usize,
+    gate: Gate,
+    class: Class,
+    backlog_age: Duration,
+    /// Time of the oldest scrape in the window.
+    oldest_ms: i64,
     relabeling: Option<WriteRelabeling>,
     queue: Queue,
     encoder: Encoder,
@@ -73,6 +86,7 @@ impl Sender {
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(options, now, is_draining) {
                 Offer::Window(window) => {
+                    self.oldest_ms = window.batches.first().map_or(0, |batch| batch.timestamp_ms);
                     let window = self.relabelled(window);
                     self.queue.offer(window);
                 }
@@ -97,9 +111,13 @@ impl Sender {
                     self.queue.on_nothing_to_send(&self.sent, counters);
                     return Step::GoOn;
                 }
-                let Some(outcome) = self.send(version, retries).await else { return Step::End };
+                let Some(traffic) = self.pass_gate().await else { return Step::End };
+                let outcome = self.send(version, retries).await;
+                let now = self.account(traffic);
+                let Some(outcome) = outcome else { return Step::End };
+                self.gate.ended(now, &outcome);
                 let counters = self.shared.counters.endpoint(self.index);
-                self.queue.on_outcome(self.shared.clock.monotonic(), &self.sent, &outcome, counters);
+                self.queue.on_outcome(now, &self.sent, &outcome, counters);
             }
         }
         Step::GoOn
@@ -151,6 +169,39 @@ impl Sender {
         }
     }
 
+    /// Waits until the request may go. `None` if the time to stop came first: the fleet need not be spared then, the link must.
+    async fn pass_gate(&mut self) -> Option<Traffic> {
+        let (shared, bytes) = (self.shared.clone(), estimated_bytes(self.body.as_bytes().len()));
+        let mut is_counted = false;
+        loop {
+            let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
+            let is_draining = shared.drain_until.get().is_some();
+            if is_draining {
+                self.gate.hurry();
+            }
+            let is_backlog = wall_ms.saturating_sub(self.oldest_ms) > self.backlog_age.as_millis() as i64;
+            let traffic = Traffic { class: self.class, is_backlog };
+            let ready_at = self.gate.ready_at(now, wall_ms, traffic, bytes);
+            shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
+            match ready_at {
+                None => return Some(traffic),
+                Some(_) if is_draining => return None,
+                Some(at) => or(shared.sleep_until(at), draining(&shared, self.index)).await,
+            }
+            if !std::mem::replace(&mut is_counted, true) {
+                shared.counters.endpoint(self.index).requests_held_back.add(1);
+            }
+        }
+    }
+
+    /// Puts what went over the link to the account. The time.
+    fn account(&mut self, traffic: Traffic) -> Duration {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        self.gate.spent(now, wall_ms, traffic, self.uplink.take_carried_bytes());
+        self.shared.note_uplink(now);
+        now
+    }
+
     /// One exchange. `None` if the time to stop came first: what was begun is left.
     async fn send(&mut self, version: Version, retries: u32) -> Option<Outcome> {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
@@ -158,10 +209,14 @@ impl Sender {
     }
 }
 
-async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
+async fn draining(shared: &Shared, index: usize) {
     while shared.drain_until.get().is_none() {
         shared.senders[index].wait().await;
     }
+}
+
+async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
+    draining(shared, index).await;
     if let Some(until) = shared.drain_until.get() {
         shared.sleep_until(until).await;
     }

@@ -8,6 +8,7 @@ use super::messages::protobuf_message_name;
 use super::page_effective::{GlobalPage, Page};
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
+use super::uplink::{ShownRates, ShownUplink};
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
 use crate::model::{Params, format_duration, format_size};
@@ -27,6 +28,7 @@ pub(super) struct Effective<'c> {
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<Buffer>,
     limits: Limits,
+    uplink: ShownUplink,
 }
 
 #[derive(Serialize)]
@@ -107,6 +109,8 @@ struct RemoteWrite<'c> {
     protobuf_message: &'c str,
     send_exemplars: bool,
     send_native_histograms: bool,
+    #[serde(flatten)]
+    rates: ShownRates,
     queue_config: Queue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
@@ -155,6 +159,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
             buffer: config.buffer.as_ref().map(Buffer::from),
             limits: Limits { max_series: config.limits.series_max },
+            uplink: ShownUplink::from(&config.uplink),
         }
     }
 }
@@ -215,6 +220,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             protobuf_message: protobuf_message_name(endpoint.message),
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
+            rates: ShownRates::from(endpoint),
             queue_config: Queue {
                 max_samples_per_send: endpoint.queue.max_samples_per_send,
                 batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),

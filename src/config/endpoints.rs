@@ -8,6 +8,7 @@ use super::keys;
 use super::messages::{read_content, read_protobuf_message};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
+use super::uplink::{read_priority, read_rates};
 use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
 use crate::remote_write::{EndpointOptions, QueueOptions};
 use std::time::Duration;
@@ -48,6 +49,8 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,
+        priority: read_priority(table)?,
+        rates: read_rates(table)?,
         content: read_content(table, &global.external_labels)?,
         write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
     })

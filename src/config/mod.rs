@@ -30,6 +30,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 mod unsupported;
+mod uplink;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
@@ -40,7 +41,7 @@ pub use samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::remote_write::EndpointOptions;
+use crate::remote_write::{EndpointOptions, UplinkOptions};
 use effective_http::has_inline_secret;
 use reader::{Source, Table};
 use std::fs::{File, Metadata};
@@ -59,6 +60,7 @@ pub struct Config {
     /// There if there are endpoints.
     pub buffer: Option<BufferOptions>,
     pub limits: LimitOptions,
+    pub uplink: UplinkOptions,
 }
 
 /// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
@@ -133,6 +135,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
         endpoints: endpoints::read_endpoints(&document, &global)?,
         buffer: buffer::read_buffer(&document)?,
         limits: limits::read_limits(&document)?,
+        uplink: uplink::read_uplink(&document)?,
         global,
     })
 }

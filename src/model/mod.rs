@@ -1,6 +1,7 @@
 //! The currency between stages: what a series, a sample, a batch, a target is. No decisions, no I/O.
 
 mod batch;
+mod class;
 mod duration;
 mod extras;
 mod histogram;
@@ -21,6 +22,7 @@ mod target;
 use crate::model;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
+pub use class::Class;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use extras::{Exemplar, Extras, StartTimestamps};
 pub use histogram::{

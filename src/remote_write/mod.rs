@@ -9,6 +9,8 @@
 //!              │      protocol   1.0 or 2.0
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
+//!            gate      what the link costs and carries             pure
+//!              ▼
 //!         encoder ─► uplink      bytes, and the exchange with the receiver  edge
 //!         v1, v2
 //! ```
@@ -31,6 +33,7 @@ mod batching;
 mod body;
 mod encoder;
 mod failures;
+mod gate;
 mod halving;
 mod histogram_message;
 pub mod messages;
@@ -52,6 +55,7 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
+pub use gate::{Gate, Hours, Meter, RateOptions, Traffic, UplinkOptions, backlog_age, estimated_bytes};
 pub use options::{EndpointOptions, QueueOptions};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};

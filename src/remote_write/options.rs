@@ -1,8 +1,10 @@
 //! What an endpoint is configured with.
 
 use super::encoder::Content;
+use super::gate::RateOptions;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
+use crate::model::Class;
 use crate::relabel::Rules;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ pub struct EndpointOptions {
     pub headers: Vec<(String, String)>,
     pub queue: QueueOptions,
     pub message: ProtobufMessage,
+    /// Class of samples that no rule gives one to.
+    pub priority: Class,
+    pub rates: RateOptions,
     pub content: Content,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,

@@ -27,6 +27,8 @@ fn options(url: String) -> EndpointOptions {
         http: HttpClientOptions::default(),
         headers: Vec::new(),
         queue: QueueOptions::default(),
+        priority: Default::default(),
+        rates: Default::default(),
         message: ProtobufMessage::default(),
         content: Content::default(),
         write_relabel: Default::default(),
