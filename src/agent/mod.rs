@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Uplink, UplinkError};
+use crate::remote_write::{EndpointOptions, Gate, Meter, Turns, Uplink, UplinkError, classes};
 use crate::ring::{Found, Layout, RingError, Storage};
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
@@ -56,6 +56,9 @@ use targets::Targets;
 
 /// How long senders may go on delivering after the order to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What the uplink's account is remembered by.
+const METER_KEY: &str = "uplink";
 
 /// Why an agent can't start.
 #[derive(Debug)]
@@ -117,6 +120,8 @@ struct Shared {
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
     endings: Endings,
+    /// Of all endpoints together.
+    meter: Rc<RefCell<Meter>>,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each sender.
@@ -176,6 +181,11 @@ impl Agent {
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
+        let classes_of = |(options, _): &(EndpointOptions, Uplink)| {
+            classes(&options.write_relabel, options.priority).unwrap_or_else(|| vec![options.priority])
+        };
+        let classes = endpoints.iter().flat_map(classes_of);
+        let meter = Meter::new(config.uplink.clone(), classes, buffer.remembered(METER_KEY));
         let shared = Shared {
             clock: SystemClock::new(),
             counters,
@@ -183,6 +193,7 @@ impl Agent {
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
             endings: Endings::default(),
+            meter: Rc::new(RefCell::new(meter)),
             committer: Notify::new(),
             links_up: Cell::new(0),
             drain_until: Cell::new(None),
@@ -198,10 +209,12 @@ impl Agent {
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
         let Agent { shared, discoveries, mut targets, endpoints, status } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
+        let turns: Vec<_> = endpoints.iter().map(|(options, _)| shared.turns_of(options)).collect();
         let roles = shared.buffer.borrow().senders();
         let sending = roles.into_iter().enumerate().map(|(index, role)| {
             let (options, uplink) = &endpoints[role.endpoint];
-            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside());
+            let turns = turns[role.endpoint].clone();
+            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside(), turns);
             executor.spawn(sender.send_until_drained())
         });
         let sending: Vec<_> = sending.collect();
@@ -236,6 +249,27 @@ impl Shared {
             self.senders.iter().for_each(Notify::wake);
         }
         self.committer.wake();
+    }
+
+    /// Remembers what the uplink has carried: with what is written anyway, unless so much came together that it is worth a write.
+    fn note_uplink(&self, now: Duration) {
+        let mut meter = self.meter.borrow_mut();
+        if !meter.is_metered() {
+            return;
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.remember(METER_KEY, &meter.note());
+        if meter.take_note_due() {
+            buffer.write_note(now);
+            self.committer.wake();
+        }
+    }
+
+    /// The gate of one endpoint's lanes.
+    fn turns_of(&self, options: &EndpointOptions) -> Rc<RefCell<Turns>> {
+        let (now, deadline) = (self.clock.monotonic(), options.queue.batch_send_deadline);
+        let gate = Gate::new(options.rates, self.meter.clone(), deadline, now, fastrand::u64(..));
+        Rc::new(RefCell::new(Turns::new(gate)))
     }
 
     /// Sleeps until this time of the monotonic clock.

@@ -9,6 +9,7 @@ use super::page_effective::{GlobalPage, Page};
 use super::queue::ShownQueue;
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
+use super::uplink::{ShownRates, ShownUplink};
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
 use crate::model::{Params, format_duration, format_size};
@@ -30,6 +31,7 @@ pub(super) struct Effective<'c> {
     limits: Limits,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    uplink: ShownUplink,
 }
 
 #[derive(Serialize)]
@@ -116,6 +118,8 @@ struct RemoteWrite<'c> {
     send_exemplars: bool,
     send_native_histograms: bool,
     catch_up: &'c str,
+    #[serde(flatten)]
+    rates: ShownRates,
     queue_config: ShownQueue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
@@ -157,6 +161,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
             buffer: config.buffer.as_ref().map(Buffer::from),
             limits: Limits { max_series: config.limits.series_max },
             status: config.status.map(|status| Status { listen: status.listen.to_string() }),
+            uplink: ShownUplink::from(&config.uplink),
         }
     }
 }
@@ -218,6 +223,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
             catch_up: endpoint.catch_up.name(),
+            rates: ShownRates::from(endpoint),
             queue_config: ShownQueue::from(&endpoint.queue),
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
             headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

@@ -1,6 +1,7 @@
 //! What an endpoint is configured with.
 
 use super::encoder::Content;
+use super::gate::RateOptions;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
 use crate::limits::WINDOW_SAMPLES_MAX;
@@ -25,6 +26,7 @@ pub struct EndpointOptions {
     pub catch_up: CatchUp,
     /// Class of samples that no rule gives one to.
     pub priority: Class,
+    pub rates: RateOptions,
     pub content: Content,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,

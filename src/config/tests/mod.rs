@@ -3,6 +3,7 @@
 mod http_client;
 mod mistakes;
 mod relabelling;
+mod uplink;
 
 use super::*;
 use crate::http_client::HttpClientOptions;

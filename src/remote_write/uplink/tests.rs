@@ -22,13 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 fn options(url: String) -> EndpointOptions {
     EndpointOptions {
         catch_up: Default::default(),
-        priority: Default::default(),
         name: "test".into(),
         url,
         timeout: TIMEOUT,
         http: HttpClientOptions::default(),
         headers: Vec::new(),
         queue: QueueOptions::default(),
+        priority: Default::default(),
+        rates: Default::default(),
         message: ProtobufMessage::default(),
         content: Content::default(),
         write_relabel: Default::default(),
