@@ -7,11 +7,11 @@ use std::time::Duration;
 /// segment header names each of them, and must fit one program unit. No more requests are under way at a time.
 pub const ENDPOINTS_MAX: usize = 16;
 
-/// Stretches of a backlog that are remembered as delivered: one for each outage that came before the last one was made up for.
-pub const DELIVERED_RANGES_MAX: usize = 64;
-
 /// Bytes of the note that a ring carries along: what a segment header has room for behind the acknowledgements of all endpoints.
 pub const NOTE_BYTES_MAX: usize = 200;
+
+/// Stretches of a backlog that are remembered as delivered: one for each outage that came before the last one was made up for.
+pub const DELIVERED_RANGES_MAX: usize = 64;
 
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
@@ -147,8 +147,12 @@ pub const TOKEN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a receiver's error text that are read and logged.
 pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
 
-/// Samples gathered for one endpoint at a time, over all the requests made of them.
-pub const WINDOW_SAMPLES_MAX: usize = 50_000;
+/// Samples gathered for one endpoint at a time, over all the requests made of them: of 8 bytes each. The more, the more of one
+/// series go together.
+pub const WINDOW_SAMPLES_MAX: usize = 100_000;
+
+/// Samples that `max_samples_per_send` may allow in one request.
+pub const REQUEST_SAMPLES_MAX: usize = 50_000;
 
 /// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
 pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -320,6 +324,8 @@ const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(SERIES_BYTES_MAX < PAGE_LINE_BYTES_MAX);
 const _: () = assert!(WINDOW_BATCHES_MAX <= FRAME_RECORDS_MAX);
+const _: () = assert!(REQUEST_SAMPLES_MAX <= WINDOW_SAMPLES_MAX);
+const _: () = assert!(WINDOW_SAMPLES_MAX * size_of::<f64>() <= STAGE_BYTES_MAX / 2);
 const _: () = assert!(SEGMENTS_MAX * SEGMENT_BYTES_MAX >= RING_BYTES_MAX);
 const _: () = assert!(RECORDS_PASSED_OVER > RING_BYTES_MAX && RECORDS_PASSED_OVER < COUNT_MAX >> 16);
 const _: () = assert!(SEGMENTS_MIN >= UNREADABLE_SLOTS_DIVISOR as u64);

@@ -10,9 +10,15 @@ mod pages;
 #[path = "sending_figures/receiver.rs"]
 mod receiver;
 
+use narthex::config;
+use narthex::counters::EndpointCounters;
+use narthex::http_client::Resolver;
+use narthex::model::{ScrapeBatch, Window};
+use narthex::remote_write::{Action, Body, Content, Encoder, EndpointOptions, Queue, Uplink, Version};
 use receiver::Counts;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -81,6 +87,61 @@ fn wire_bytes_of_a_backlog() {
                 }
             }
         }
+    }
+}
+
+/// Requests as they are made of so many scrapes at a time: what `batch_send_deadline` is about.
+#[test]
+#[ignore = "needs recorded pages"]
+fn bytes_by_samples_of_each_series() {
+    let pages = pages::recorded();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for targets in [1, 10] {
+        let mut batches = Vec::new();
+        // A whole number of windows of each size, so that all are made of the same samples.
+        let times = pages.len() / 10 / 60 * 60;
+        pages::scrape(&pages, targets, times, Rc::default(), |batch, _| batches.push(Rc::new(batch)));
+        for (message, version) in [(V1, Version::V1), (V2, Version::V2)] {
+            for together in [1, 2, 4, 10, 30] {
+                let (url, counts) = receiver::start(None);
+                let config = config::load(&configure(folder.path(), &url, message, "")).unwrap();
+                let mut sender = Sender::new(&config.endpoints[0], version);
+                batches.chunks(together * targets).for_each(|window| sender.send(window.to_vec()));
+                println!("{targets} targets, {message}: {}", wire(&counts));
+            }
+        }
+    }
+}
+
+/// Makes requests of windows and sends them, as an endpoint's task does.
+struct Sender {
+    version: Version,
+    queue: Queue,
+    encoder: Encoder,
+    body: Body,
+    uplink: Uplink,
+}
+
+impl Sender {
+    fn new(options: &EndpointOptions, version: Version) -> Sender {
+        Sender {
+            version,
+            queue: Queue::new("figures", &options.queue, options.message, 0),
+            encoder: Encoder::new(Content::default()),
+            body: Body::default(),
+            uplink: Uplink::new(options, Resolver::new()).unwrap(),
+        }
+    }
+
+    fn send(&mut self, batches: Vec<Rc<ScrapeBatch>>) {
+        let counters = EndpointCounters::default();
+        self.queue.offer(Window { batches, next_record: 0, extras_bytes: 0 });
+        while let Action::Send(attempt) = self.queue.poll(Duration::ZERO) {
+            let sent = self.encoder.encode(self.version, attempt.batches, attempt.request, &mut self.body);
+            let outcome = smol::block_on(self.uplink.send(self.body.as_bytes(), self.version.headers(), 0));
+            self.queue.on_outcome(Duration::ZERO, &sent, &outcome, &counters);
+        }
+        assert_eq!((counters.retries.get(), counters.requests.get() > 0), (0, true));
     }
 }
 

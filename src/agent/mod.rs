@@ -116,6 +116,8 @@ pub struct Agent {
 /// What the tasks share.
 struct Shared {
     clock: SystemClock,
+    /// The shortest of all jobs.
+    scrape_interval: Duration,
     counters: Rc<Counters>,
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
@@ -186,8 +188,14 @@ impl Agent {
         };
         let classes = endpoints.iter().flat_map(classes_of);
         let meter = Meter::new(config.uplink.clone(), classes, buffer.remembered(METER_KEY));
+        let commit_interval = options.commit_interval;
+        endpoints
+            .iter()
+            .filter_map(|(endpoint, _)| sending::cost_in_flash(endpoint, commit_interval))
+            .for_each(|line| log::warn!("{line}"));
         let shared = Shared {
             clock: SystemClock::new(),
+            scrape_interval: config.jobs.iter().map(|job| job.interval).min().unwrap_or_default(),
             counters,
             senders: buffer.senders().iter().map(|_| Notify::new()).collect(),
             buffer: RefCell::new(buffer),

@@ -5,7 +5,7 @@ use super::notify::Notify;
 use super::trouble::Trouble;
 use crate::buffer::SenderRole;
 use crate::clock::Clock;
-use crate::model::{Class, Labels, Window};
+use crate::model::{Class, Labels, Window, format_duration};
 use crate::remote_write::{
     Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Traffic, Turns, Uplink,
     Version, WriteRelabeling, backlog_age, estimated_bytes, send_at,
@@ -192,7 +192,8 @@ impl Sender {
         }
         let waiting = buffer.waiting(self.index);
         if !waiting.has_backlog && !is_draining {
-            match waiting.oldest.and_then(|oldest| send_at(&self.options, waiting.samples, oldest)) {
+            let interval = self.shared.scrape_interval;
+            match waiting.oldest.and_then(|oldest| send_at(&self.options, interval, waiting.samples, oldest)) {
                 None => return Offer::Nothing,
                 Some(at) if at > now => return Offer::At(at),
                 Some(_) => {}
@@ -257,6 +258,20 @@ impl Sender {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
         or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
+}
+
+/// What to say at the start of an endpoint that lets samples wait for as long as a commit does: each of them is written.
+pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration) -> Option<String> {
+    let deadline = options.queue.batch_send_deadline;
+    let costs = deadline >= commit_interval && !commit_interval.is_zero();
+    costs.then(|| {
+        let (deadline, interval) = (format_duration(deadline), format_duration(commit_interval));
+        format!(
+            "remote_write {:?}: every sample is written to flash before it is sent, as batch_send_deadline {deadline:?} is not \
+             shorter than commit_interval {interval:?}; to spare the flash, make commit_interval longer",
+            options.name
+        )
+    })
 }
 
 async fn draining(shared: &Shared, index: usize) {

@@ -78,7 +78,7 @@ impl<M: Medium> Buffer<M> {
         window: &mut Window,
         until: u64,
     ) -> Result<(), RingError> {
-        let Reader { lane, part, window_samples_max, .. } = self.readers[sender];
+        let Reader { lane, part, samples_max, .. } = self.readers[sender];
         while window.next_record < until {
             let Some((record, batch)) = backlog.decoded.front() else {
                 if !self.read_further(backlog, lane)? {
@@ -92,7 +92,7 @@ impl<M: Medium> Buffer<M> {
                 return Ok(());
             }
             if record >= window.next_record && !self.followers.lanes[lane].is_passed_over(part, record) {
-                if !has_room(window, batch, window_samples_max) {
+                if !has_room(window, batch, samples_max) {
                     return Ok(());
                 }
                 window.push(record, batch.clone());

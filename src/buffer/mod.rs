@@ -92,7 +92,7 @@ struct Reader {
     lane: usize,
     part: Part,
     /// Samples that it gets at a time.
-    window_samples_max: usize,
+    samples_max: usize,
     /// In the ring, while it reads from there.
     backlog: Option<Box<Backlog>>,
 }
@@ -162,7 +162,7 @@ impl<M: Medium> Buffer<M> {
         let next_record = ring.acks().iter().map(|ack| ack.next_record).fold(ring.next_record(), u64::max);
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         let followers = Followers::restore(&endpoints, &ring);
-        let reader = |(lane, part)| Reader { lane, part, window_samples_max: WINDOW_SAMPLES_MAX, backlog: None };
+        let reader = |(lane, part)| Reader { lane, part, samples_max: WINDOW_SAMPLES_MAX, backlog: None };
         let readers = followers.senders().map(reader).collect();
         let buffer = Buffer {
             layout,
@@ -286,7 +286,7 @@ impl<M: Medium> Buffer<M> {
 
     /// Bounds the samples that this sender gets at a time; a single record may have more.
     pub fn limit_window(&mut self, sender: usize, samples_max: usize) {
-        self.readers[sender].window_samples_max = samples_max.min(WINDOW_SAMPLES_MAX);
+        self.readers[sender].samples_max = samples_max.min(WINDOW_SAMPLES_MAX);
     }
 
     /// Lets a sender of new samples leave to the backlog's what is not in memory any more, if that is due; true if it did. To be
@@ -305,7 +305,7 @@ impl<M: Medium> Buffer<M> {
     ///
     /// The same records are handed out again until [`ack`](Self::ack) is called.
     pub fn window(&mut self, sender: usize) -> Result<Option<Window>, RingError> {
-        let Reader { lane, part, window_samples_max, .. } = self.readers[sender];
+        let Reader { lane, part, samples_max, .. } = self.readers[sender];
         let (next_record, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
         let mut window = Window { batches: Vec::new(), next_record, extras_bytes: 0 };
         if window.next_record < self.stage.first_record().min(end) {
@@ -314,7 +314,7 @@ impl<M: Medium> Buffer<M> {
         if window.next_record >= self.stage.first_record().min(end) {
             self.readers[sender].backlog = None;
             for (record, batch) in self.stage.from(window.next_record).take_while(|(record, _)| *record < end) {
-                if !has_room(&window, batch, window_samples_max) {
+                if !has_room(&window, batch, samples_max) {
                     break;
                 }
                 window.push(record, batch.clone());

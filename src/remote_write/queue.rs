@@ -277,11 +277,23 @@ impl InHand {
 /// When waiting samples are to be sent: at once if they fill a request, else when the oldest of them has waited for
 /// `batch_send_deadline`. None if there are none.
 ///
+/// A deadline that is longer than the scrape interval is there to have several samples of each series go together: then they
+/// wait for it even if they fill a request, but not if they fill a window.
+///
 /// `oldest_at` is when the oldest waiting sample came; so is the answer, and it may have passed.
-pub fn send_at(options: &QueueOptions, samples_waiting: usize, oldest_at: Duration) -> Option<Duration> {
+pub fn send_at(
+    options: &QueueOptions,
+    scrape_interval: Duration,
+    samples_waiting: usize,
+    oldest_at: Duration,
+) -> Option<Duration> {
+    let enough = match options.batch_send_deadline > scrape_interval {
+        true => options.capacity,
+        false => options.max_samples_per_send,
+    };
     match samples_waiting {
         0 => None,
-        waiting if waiting >= options.max_samples_per_send => Some(oldest_at),
+        waiting if waiting >= enough => Some(oldest_at),
         _ => Some(oldest_at.saturating_add(options.batch_send_deadline)),
     }
 }

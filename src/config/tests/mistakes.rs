@@ -444,8 +444,8 @@ fn queues_and_protocols_that_can_not_be_are_refused() {
              write min_backoff shorter or max_backoff longer",
         ),
         (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 100000",
-            "n.toml:3: remote_write.queue_config.capacity: is 100000; write at most 50000: it bounds the samples that are in \
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 200000",
+            "n.toml:3: remote_write.queue_config.capacity: is 200000; write at most 100000: it bounds the samples that are in \
              memory to be sent, and others wait in the ring, whose size is buffer.size",
         ),
         (

@@ -245,12 +245,21 @@ fn a_half_that_can_not_be_sent_now_is_retried_and_not_lost() {
 
 #[test]
 fn waiting_samples_are_sent_when_they_fill_a_request_or_have_waited_long_enough() {
-    let options = QueueOptions::default();
-    let came_at = Duration::from_secs(100);
-    assert_eq!(send_at(&options, 0, came_at), None);
-    assert_eq!(send_at(&options, 1, came_at), Some(Duration::from_secs(105)));
-    assert_eq!(send_at(&options, 1999, came_at), Some(Duration::from_secs(105)));
-    assert_eq!(send_at(&options, 2000, came_at), Some(came_at));
+    let (options, interval, came_at) = (QueueOptions::default(), Duration::from_secs(15), Duration::from_secs(100));
+    assert_eq!(send_at(&options, interval, 0, came_at), None);
+    assert_eq!(send_at(&options, interval, 1, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, interval, 1999, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, interval, 2000, came_at), Some(came_at));
+}
+
+#[test]
+fn a_deadline_of_several_scrapes_is_waited_for_until_a_window_is_full() {
+    let options = QueueOptions { batch_send_deadline: Duration::from_secs(60), ..QueueOptions::default() };
+    let (interval, came_at) = (Duration::from_secs(15), Duration::from_secs(100));
+    assert_eq!(send_at(&options, interval, 0, came_at), None);
+    assert_eq!(send_at(&options, interval, options.capacity - 1, came_at), Some(Duration::from_secs(160)));
+    assert_eq!(send_at(&options, interval, options.capacity, came_at), Some(came_at));
+    assert_eq!(send_at(&options, Duration::from_secs(60), 2000, came_at), Some(came_at), "nothing would be gained");
 }
 
 #[test]
@@ -326,8 +335,8 @@ fn a_429_is_refused_and_counted_without_retry_on_http_429() {
         answered += 1;
         answer(if answered == 1 { 429 } else { 204 }, "slow down")
     });
-    assert_eq!((accepted.len(), answered), (10, 2));
-    assert_eq!((counters.dropped(DropCause::Rejected), counters.samples_delivered.get()), (10, 10));
+    assert_eq!((accepted.len(), answered), (11, 3));
+    assert_eq!((counters.dropped(DropCause::Rejected), counters.samples_delivered.get()), (9, 11));
 }
 
 #[test]
