@@ -34,6 +34,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod unsupported;
+mod uplink;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
@@ -44,7 +45,7 @@ pub use samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::remote_write::EndpointOptions;
+use crate::remote_write::{EndpointOptions, UplinkOptions};
 use crate::status::StatusOptions;
 use effective_http::has_inline_secret;
 use reader::{Source, Table};
@@ -66,6 +67,7 @@ pub struct Config {
     pub limits: LimitOptions,
     /// There if somebody is to be answered.
     pub status: Option<StatusOptions>,
+    pub uplink: UplinkOptions,
 }
 
 /// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
@@ -141,6 +143,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
         buffer: buffer::read_buffer(&document)?,
         limits: limits::read_limits(&document)?,
         status: status::read_status(&document)?,
+        uplink: uplink::read_uplink(&document)?,
         global,
     })
 }

@@ -39,7 +39,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "b = 1\na = 1",
-            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status",
+            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status, uplink",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.static_configs]]\ntarget = ['a']",
@@ -51,7 +51,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "\"a\\nb\" = 1",
-            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status",
+            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status, uplink",
         ),
         (
             "rule_files = []",

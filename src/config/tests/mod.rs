@@ -4,6 +4,7 @@ mod discovery;
 mod http_client;
 mod mistakes;
 mod relabelling;
+mod uplink;
 
 use super::*;
 use crate::http_client::HttpClientOptions;
