@@ -4,6 +4,7 @@
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
+//!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
 //!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //!  and a second one      sleeps to the next interval ─► what metrics are ─► uplink       (if it is wanted)
 //! ```
@@ -15,11 +16,13 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod linking;
 mod metadata;
 mod notify;
 mod numbers;
 mod scraping;
 mod sending;
+mod status;
 mod targets;
 mod trouble;
 
@@ -41,10 +44,13 @@ pub use scraping::scrape_once;
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
+use status::StatusPage;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use targets::Targets;
@@ -62,6 +68,7 @@ pub enum AgentError {
     Labels { job: String, cause: LabelsError },
     Client { job: String, cause: TlsError },
     Endpoint { name: String, cause: UplinkError },
+    Status { listen: SocketAddr, cause: io::Error },
 }
 
 impl fmt::Display for AgentError {
@@ -80,6 +87,9 @@ impl fmt::Display for AgentError {
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
+            AgentError::Status { listen, cause } => {
+                write!(f, "status.listen: {listen} can't be listened on: {cause}; write another address or port")
+            }
         }
     }
 }
@@ -100,11 +110,14 @@ pub struct Agent {
     endpoints: Vec<(EndpointOptions, Uplink)>,
     /// There if some endpoint wants it.
     metadata: Option<Rc<MetadataTable>>,
+    status: StatusPage,
 }
 
 /// What the tasks share.
 struct Shared {
     clock: SystemClock,
+    /// The shortest of all jobs.
+    scrape_interval: Duration,
     counters: Rc<Counters>,
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
@@ -115,6 +128,8 @@ struct Shared {
     senders: Vec<Notify>,
     /// What each endpoint is sent.
     versions: Vec<Cell<Version>>,
+    /// How often a link, an address or a route came up.
+    links_up: Cell<u64>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
 }
@@ -157,7 +172,9 @@ impl Agent {
         let discoveries = Discoveries::new(config, &resolver)?;
         let is_wanted = endpoints.iter().any(|(endpoint, _)| endpoint.metadata.send);
         let metadata = is_wanted.then(|| Rc::new(MetadataTable::new(reported_families())));
-        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), metadata.clone())?;
+        let status = StatusPage::new(config)?;
+        let targets =
+            Targets::new(config, &resolver, table.clone(), counters.clone(), status.pools(), metadata.clone())?;
         let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -169,8 +186,14 @@ impl Agent {
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
+        let commit_interval = options.commit_interval;
+        endpoints
+            .iter()
+            .filter_map(|(endpoint, _)| sending::cost_in_flash(endpoint, commit_interval))
+            .for_each(|line| log::warn!("{line}"));
         let shared = Shared {
             clock: SystemClock::new(),
+            scrape_interval: config.jobs.iter().map(|job| job.interval).min().unwrap_or_default(),
             counters,
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
@@ -178,9 +201,10 @@ impl Agent {
             committer: Notify::new(),
             senders: endpoints.iter().map(|_| Notify::new()).collect(),
             versions: endpoints.iter().map(|(endpoint, _)| Cell::new(endpoint.message.first())).collect(),
+            links_up: Cell::new(0),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, metadata })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, metadata, status })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -189,7 +213,7 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, discoveries, mut targets, endpoints, metadata } = self;
+        let Agent { shared, discoveries, mut targets, endpoints, metadata, status } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
         let telling: Vec<_> = (endpoints.iter().enumerate())
             .filter_map(|(index, (options, uplink))| {
@@ -206,11 +230,13 @@ impl Agent {
                 executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink, table))
             })
             .collect();
+        let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
+        let linking = executor.spawn(linking::watch_links(shared.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering, telling));
+        drop((stopper, discovering, linking, telling));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::trouble::Trouble;
 use crate::clock::Clock;
-use crate::model::{Labels, MetadataTable, Window};
+use crate::model::{Labels, MetadataTable, Window, format_duration};
 use crate::remote_write::{
     Action, Body, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version, WriteRelabeling,
     send_at,
@@ -42,6 +42,7 @@ pub(super) async fn send_until_drained(
         memory_key,
         reading: Trouble::default(),
         read_not_before: Duration::ZERO,
+        links_up: 0,
         shared,
         index,
     };
@@ -67,6 +68,8 @@ struct Sender {
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
+    /// What of [`Shared::links_up`] it has heard.
+    links_up: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -86,6 +89,10 @@ impl Sender {
     async fn step(&mut self, options: &QueueOptions) -> Step {
         let now = self.shared.clock.monotonic();
         let is_draining = self.shared.drain_until.get().is_some();
+        let links_up = self.shared.links_up.get();
+        if std::mem::replace(&mut self.links_up, links_up) != links_up {
+            self.queue.on_link_up(now);
+        }
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(options, now, is_draining) {
                 Offer::Window(window) => {
@@ -169,7 +176,10 @@ impl Sender {
         let mut buffer = self.shared.buffer.borrow_mut();
         let waiting = buffer.waiting(self.index);
         if !waiting.has_backlog && !is_draining {
-            match waiting.oldest.and_then(|oldest| send_at(options, waiting.samples, oldest)) {
+            match waiting
+                .oldest
+                .and_then(|oldest| send_at(options, self.shared.scrape_interval, waiting.samples, oldest))
+            {
                 None => return Offer::Nothing,
                 Some(at) if at > now => return Offer::At(at),
                 Some(_) => {}
@@ -197,6 +207,20 @@ impl Sender {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
         or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
+}
+
+/// What to say at the start of an endpoint that lets samples wait for as long as a commit does: each of them is written.
+pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration) -> Option<String> {
+    let deadline = options.queue.batch_send_deadline;
+    let costs = deadline >= commit_interval && !commit_interval.is_zero();
+    costs.then(|| {
+        let (deadline, interval) = (format_duration(deadline), format_duration(commit_interval));
+        format!(
+            "remote_write {:?}: every sample is written to flash before it is sent, as batch_send_deadline {deadline:?} is not \
+             shorter than commit_interval {interval:?}; to spare the flash, make commit_interval longer",
+            options.name
+        )
+    })
 }
 
 async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {

@@ -29,6 +29,13 @@ pub(super) struct Effective<'c> {
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<Buffer>,
     limits: Limits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    listen: String,
 }
 
 #[derive(Serialize)]
@@ -150,6 +157,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
             remote_write: config.endpoints.iter().map(RemoteWrite::from).collect(),
             buffer: config.buffer.as_ref().map(Buffer::from),
             limits: Limits { max_series: config.limits.series_max },
+            status: config.status.map(|status| Status { listen: status.listen.to_string() }),
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const DOCUMENT: Keys = Keys {
-    known: &["global", "scrape_configs", "remote_write", "buffer", "limits"],
+    known: &["global", "scrape_configs", "remote_write", "buffer", "limits", "status"],
     unsupported: &[
         "alerting",
         "otlp",
@@ -236,6 +236,8 @@ pub(super) const OAUTH2: Keys = Keys {
 };
 
 pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };
+
+pub(super) const STATUS: Keys = Keys { known: &["listen"], unsupported: &[] };
 
 pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
 

@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::keys;
 use super::reader::{Table, Value, quoted_duration};
-use crate::limits::{SEND_BYTES_MAX, SEND_BYTES_MIN, WINDOW_SAMPLES_MAX};
+use crate::limits::{REQUEST_SAMPLES_MAX, SEND_BYTES_MAX, SEND_BYTES_MIN, WINDOW_SAMPLES_MAX};
 use crate::model::{format_duration, format_size};
 use crate::remote_write::QueueOptions;
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(super) fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
     let queue = QueueOptions {
         capacity: table.get_or("capacity", defaults.capacity, |value| value.count(usize::MAX))?,
         max_samples_per_send: table
-            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(WINDOW_SAMPLES_MAX))?,
+            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(REQUEST_SAMPLES_MAX))?,
         max_bytes_per_send: table.get("max_bytes_per_send").map(read_max_bytes).transpose()?,
         batch_send_deadline: table.get_or("batch_send_deadline", defaults.batch_send_deadline, Value::duration)?,
         min_backoff: table.get_or("min_backoff", defaults.min_backoff, Value::nonzero_duration)?,

@@ -7,7 +7,7 @@ const REASONS: [(&str, &str); 20] = [
     ("bearer_token_file", "write authorization = { credentials_file = \"...\" } instead"),
     ("enable_http2", "HTTP/1.1 is spoken, which each exporter and receiver understands"),
     ("evaluation_interval", "rules are evaluated where the samples are sent to"),
-    ("keep_dropped_targets", "dropped targets are counted, not kept in memory"),
+    ("keep_dropped_targets", "the status page counts dropped targets and shows the first 100"),
     ("max_shards", "one request is under way at a time, so that samples arrive in order"),
     ("min_shards", "one request is under way at a time, so that samples arrive in order"),
     ("otlp", "nothing is taken that is pushed; scrape the exporter instead"),

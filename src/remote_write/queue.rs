@@ -66,6 +66,8 @@ struct InHand {
     /// Of the request in hand, from its first attempt on.
     version: Version,
     not_before: Duration,
+    /// What the receiver asked for of it.
+    asked_not_before: Duration,
 }
 
 impl Queue {
@@ -106,6 +108,7 @@ impl Queue {
             retries: 0,
             version: Version::V1,
             not_before: Duration::ZERO,
+            asked_not_before: Duration::ZERO,
         });
     }
 
@@ -144,6 +147,14 @@ impl Queue {
             None => in_hand.pieces.push(request),
         }
         is_whole
+    }
+
+    /// A link came up: what failed before is sent again soon, though not before the time that the receiver asked for.
+    pub fn on_link_up(&mut self, now: Duration) {
+        if let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.not_before > now) {
+            let early = self.backoff.early(now).max(in_hand.asked_not_before);
+            in_hand.not_before = in_hand.not_before.min(early);
+        }
     }
 
     /// The attempt that `poll` gave has nothing in it that the endpoint is to get: it is done with.
@@ -217,7 +228,8 @@ impl Queue {
                 in_hand.pieces.push(request);
                 in_hand.retries = in_hand.retries.saturating_add(1);
                 // Jitter comes on top of Retry-After, which a receiver may give to a whole fleet at once.
-                in_hand.not_before = now + after + self.backoff.next_wait();
+                in_hand.asked_not_before = now + after;
+                in_hand.not_before = in_hand.asked_not_before + self.backoff.next_wait();
                 self.failures.note(now, FailureEvent::Retried(outcome.cause()), samples, outcome.to_string());
             }
             Verdict::Refused { halve } => {
@@ -275,11 +287,23 @@ impl InHand {
 /// When waiting samples are to be sent: at once if they fill a request, else when the oldest of them has waited for
 /// `batch_send_deadline`. None if there are none.
 ///
+/// A deadline that is longer than the scrape interval is there to have several samples of each series go together: then they
+/// wait for it even if they fill a request, but not if they fill a window.
+///
 /// `oldest_at` is when the oldest waiting sample came; so is the answer, and it may have passed.
-pub fn send_at(options: &QueueOptions, samples_waiting: usize, oldest_at: Duration) -> Option<Duration> {
+pub fn send_at(
+    options: &QueueOptions,
+    scrape_interval: Duration,
+    samples_waiting: usize,
+    oldest_at: Duration,
+) -> Option<Duration> {
+    let enough = match options.batch_send_deadline > scrape_interval {
+        true => options.capacity,
+        false => options.max_samples_per_send,
+    };
     match samples_waiting {
         0 => None,
-        waiting if waiting >= options.max_samples_per_send => Some(oldest_at),
+        waiting if waiting >= enough => Some(oldest_at),
         _ => Some(oldest_at.saturating_add(options.batch_send_deadline)),
     }
 }

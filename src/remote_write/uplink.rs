@@ -220,6 +220,10 @@ impl Uplink {
             TlsFailure::NotValidYet => {
                 format!("the certificate of {shown} is not valid yet; check that this device's clock is right")
             }
+            TlsFailure::Version => format!(
+                "{shown} speaks no version of TLS that may be spoken here; check tls_config min_version and max_version, \
+                 and that the receiver knows TLS 1.2 or 1.3"
+            ),
             TlsFailure::Other(cause) => {
                 format!("TLS with {shown} failed: {cause}; check the url's port and the certificates of both sides")
             }

@@ -2,6 +2,7 @@
 
 mod http_client;
 mod mistakes;
+mod queue;
 mod relabelling;
 
 use super::*;

@@ -245,12 +245,21 @@ fn a_half_that_can_not_be_sent_now_is_retried_and_not_lost() {
 
 #[test]
 fn waiting_samples_are_sent_when_they_fill_a_request_or_have_waited_long_enough() {
-    let options = QueueOptions::default();
-    let came_at = Duration::from_secs(100);
-    assert_eq!(send_at(&options, 0, came_at), None);
-    assert_eq!(send_at(&options, 1, came_at), Some(Duration::from_secs(105)));
-    assert_eq!(send_at(&options, 1999, came_at), Some(Duration::from_secs(105)));
-    assert_eq!(send_at(&options, 2000, came_at), Some(came_at));
+    let (options, interval, came_at) = (QueueOptions::default(), Duration::from_secs(15), Duration::from_secs(100));
+    assert_eq!(send_at(&options, interval, 0, came_at), None);
+    assert_eq!(send_at(&options, interval, 1, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, interval, 1999, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, interval, 2000, came_at), Some(came_at));
+}
+
+#[test]
+fn a_deadline_of_several_scrapes_is_waited_for_until_a_window_is_full() {
+    let options = QueueOptions { batch_send_deadline: Duration::from_secs(60), ..QueueOptions::default() };
+    let (interval, came_at) = (Duration::from_secs(15), Duration::from_secs(100));
+    assert_eq!(send_at(&options, interval, 0, came_at), None);
+    assert_eq!(send_at(&options, interval, options.capacity - 1, came_at), Some(Duration::from_secs(160)));
+    assert_eq!(send_at(&options, interval, options.capacity, came_at), Some(came_at));
+    assert_eq!(send_at(&options, Duration::from_secs(60), 2000, came_at), Some(came_at), "nothing would be gained");
 }
 
 #[test]
@@ -326,8 +335,8 @@ fn a_429_is_refused_and_counted_without_retry_on_http_429() {
         answered += 1;
         answer(if answered == 1 { 429 } else { 204 }, "slow down")
     });
-    assert_eq!((accepted.len(), answered), (10, 2));
-    assert_eq!((counters.dropped(DropCause::Rejected), counters.samples_delivered.get()), (10, 10));
+    assert_eq!((accepted.len(), answered), (11, 3));
+    assert_eq!((counters.dropped(DropCause::Rejected), counters.samples_delivered.get()), (9, 11));
 }
 
 #[test]
@@ -395,4 +404,26 @@ fn what_is_too_old_is_counted_once_its_request_is_done_with_and_told() {
     queue.on_nothing_to_send(later, &Sent { too_old: 10, ..Sent::default() }, &counters);
     assert!(matches!(queue.poll(later), Action::Finished { .. }));
     assert_eq!(counters.dropped(DropCause::TooOld), 19);
+}
+
+/// An uplink that came back used to be noticed at the end of a five-minute backoff.
+#[test]
+fn a_link_that_comes_up_ends_a_wait_but_not_one_that_the_receiver_asked_for() {
+    let seconds = Duration::from_secs;
+    let busy = |after| Answer { status: 503, retry_after: Some(after), ..Answer::default() };
+    let asked = Outcome { bytes_sent: BODY_BYTES, result: Ok(busy(seconds(120))) };
+    for (outcome, earliest, latest) in
+        [(no_answer(), seconds(1000), seconds(1001)), (asked, seconds(1120), seconds(1120))]
+    {
+        let options = QueueOptions { min_backoff: seconds(300), max_backoff: seconds(300), ..QueueOptions::default() };
+        let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+        queue.on_link_up(Duration::ZERO);
+        queue.offer(window(0..1, 1));
+        attempt(&mut queue, seconds(1000));
+        queue.on_outcome(seconds(1000), &Sent::default(), &outcome, &EndpointCounters::default());
+        queue.on_link_up(seconds(1000));
+        let Action::Wait { until } = queue.poll(seconds(1000)) else { panic!("it does not wait") };
+        assert!((earliest..=latest).contains(&until), "{until:?}");
+        assert_eq!(attempt(&mut queue, until).1, 1, "the same request");
+    }
 }
