@@ -3,6 +3,7 @@
 mod discovery;
 mod http_client;
 mod mistakes;
+mod queue;
 mod relabelling;
 mod uplink;
 
