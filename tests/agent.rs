@@ -80,7 +80,11 @@ fn every_committed_scrape_arrives_once_through_an_outage_and_a_kill() {
 fn while_the_receiver_keeps_up_the_ring_stays_blank() {
     let folder = tempfile::tempdir().unwrap();
     let (exporter, receiver) = (counting_exporter(), Receiver::start());
-    let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url(&receiver)], "commit_interval = '5s'"));
+    let config = config(&[&exporter], &[&url(&receiver)], "commit_interval = '5s'");
+    // What is learnt of a receiver is remembered in the ring.
+    let config =
+        config.replace("[[remote_write]]\n", "[[remote_write]]\nprotobuf_message = 'prometheus.WriteRequest'\n");
+    let agent = Agent::start(folder.path(), &config);
     wait_until_arrived(&receiver, 30);
     assert!(agent.stop().0.success());
     assert!(fs::read(folder.path().join("ring")).unwrap().iter().all(|byte| *byte == 0));

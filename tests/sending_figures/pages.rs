@@ -1,6 +1,6 @@
 //! Recorded pages as scrapes, and rings that hold a backlog of them.
 
-use narthex::buffer::Buffer;
+use narthex::buffer::{Buffer, EndpointLanes};
 use narthex::config;
 use narthex::model::{LabelsBuilder, Params, Scheme, ScrapeBatch, SeriesTable, Target};
 use narthex::scrape::{Cycle, Format, ScrapeOptions};
@@ -61,9 +61,9 @@ fn cycle(number: u32, table: &Rc<SeriesTable>) -> Cycle {
 /// Makes the ring of this configuration and fills it as an agent does whose uplink is down. Returns how many samples wait.
 pub fn fill_ring(config: &Path, pages: &[Vec<u8>], targets: usize, times: usize) -> u64 {
     let config = config::load(config).unwrap();
-    let names: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+    let lanes: Vec<EndpointLanes> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str().into()).collect();
     let (options, table) = (config.buffer.unwrap(), Rc::<SeriesTable>::default());
-    let (mut buffer, ..) = Buffer::open_ring(&options, &names, table.clone(), Rc::default()).unwrap();
+    let (mut buffer, ..) = Buffer::open_ring(&options, &lanes, table.clone(), Rc::default()).unwrap();
     let mut samples = 0;
     scrape(pages, targets, times, table, |batch, now| {
         while let Some(due) = buffer.commit_due().filter(|due| *due <= now) {

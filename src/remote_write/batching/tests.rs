@@ -233,3 +233,18 @@ proptest! {
         prop_assert_eq!(sent(batching.batches(), &singles), scraped(&batches));
     }
 }
+
+/// A request that came out too large makes the next ones smaller, down to less than one series of the run in hand has.
+#[test]
+fn a_lower_limit_in_the_middle_of_a_run_loses_nothing() {
+    let series = series_list(&SeriesTable::new(), "node", 4);
+    let batches = scrapes(0, 0..10, &series);
+    for samples_max in [1, 5, 9, 10, 11] {
+        let mut batching = Batching::new(batches.clone(), 25);
+        let mut requests = vec![batching.next_request().unwrap()];
+        batching.limit_samples(samples_max);
+        requests.extend(all_requests(&mut batching));
+        assert!(requests[1..].iter().all(|request| request.samples() <= samples_max.max(5)), "{requests:?}");
+        assert_eq!(sent(batching.batches(), &requests), scraped(&batches));
+    }
+}
