@@ -49,15 +49,15 @@ fn a_days_backlog_of_a_thousand_series() {
         let idle = Agent::start(&config);
         std::thread::sleep(Duration::from_secs(3));
         let idle_kib = idle.kib("VmRSS");
+        let (rate, more_kib) = (samples as f64 / usage.processor.as_secs_f64(), usage.resident_max_kib - idle_kib);
         println!(
-            "{message}{}: {:.0} samples/s of processor time, {:.0} samples/s; at most {} KiB resident, idle {idle_kib}, {} more; {}",
+            "{message}{}: {rate:.0} samples/s of processor time, {:.0} samples/s; at most {} KiB resident, {more_kib} more than idle; {}",
             if tls { " over TLS" } else { "" },
-            samples as f64 / usage.processor.as_secs_f64(),
             samples as f64 / usage.took.as_secs_f64(),
             usage.resident_max_kib,
-            usage.resident_max_kib as i64 - idle_kib as i64,
             wire(&counts),
         );
+        assert!(rate > 1e6 && (tls || more_kib * 1024 < 2_000_000), "{rate} samples/s, {more_kib} KiB");
     }
 }
 
@@ -84,6 +84,8 @@ fn wire_bytes_of_a_backlog() {
                         if tls { " over TLS" } else { "" },
                         wire(&counts)
                     );
+                    let promised = if message == V1 { 5.0 } else { 4.5 };
+                    assert!(most < 2000 || counts.bytes_a_sample() <= promised, "{}", counts.bytes_a_sample());
                 }
             }
         }
@@ -184,7 +186,7 @@ fn wire(counts: &Counts) -> String {
         samples / of(&counts.series),
         of(&counts.requests),
         of(&counts.body_bytes) / samples,
-        of(&counts.received_bytes) / samples,
+        counts.bytes_a_sample(),
         (of(&counts.received_bytes) + of(&counts.answered_bytes)) / samples,
     )
 }

@@ -13,10 +13,10 @@
 //!
 //! Longer parts would not be smaller: labels are repeated less, but times more, which a request has for each series anew.
 //!
-//! Batches of one target resemble each other, so batches are put in order of their targets, a *strand* for each; except that
-//! targets with a series in common (the target was renumbered by a restart, or two targets expose the same series) share a strand
+//! Batches of one target resemble each other, so batches are put in order of their targets, a *group* for each; except that
+//! targets with a series in common (the target was renumbered by a restart, or two targets expose the same series) share a group
 //! and stay in the order in which they were scraped, as the protocol asks for time order in each series. Targets resemble each
-//! other too: strands with few samples of each series take turns, so that `x{instance="a"}` and `x{instance="b"}` come one after
+//! other too: groups with few samples of each series take turns, so that `x{instance="a"}` and `x{instance="b"}` come one after
 //! the other, and a request's texts are those of a few metrics.
 //!
 //! Refuses to know how a request is written and whether it was delivered.
@@ -72,11 +72,11 @@ pub struct Batching {
     batches: Vec<Rc<ScrapeBatch>>,
     samples_max: usize,
     /// In the order of their turns.
-    strands: VecDeque<Strand>,
+    groups: VecDeque<Group>,
 }
 
 /// Batches of targets that have no series in common with any others.
-struct Strand {
+struct Group {
     /// Those of which no request has anything yet.
     upcoming: Range<usize>,
     /// What no request has taken yet of the run in hand.
@@ -86,9 +86,9 @@ struct Strand {
 impl Batching {
     /// `batches` oldest first; requests of at most `samples_max` samples, and at least one.
     pub fn new(batches: Vec<Rc<ScrapeBatch>>, samples_max: usize) -> Self {
-        let (batches, strands) = by_target(batches);
-        let strands = strands.into_iter().map(|upcoming| Strand { upcoming, rest: Block::default() }).collect();
-        Batching { batches, samples_max: samples_max.max(1), strands }
+        let (batches, groups) = by_target(batches);
+        let groups = groups.into_iter().map(|upcoming| Group { upcoming, rest: Block::default() }).collect();
+        Batching { batches, samples_max: samples_max.max(1), groups }
     }
 
     /// The window's batches in the order that blocks count them.
@@ -104,27 +104,27 @@ impl Batching {
     pub fn next_request(&mut self) -> Option<Request> {
         let mut request = Request::default();
         let mut room = self.samples_max;
-        while let Some(mut strand) = self.strands.pop_front() {
-            if !strand.take_run(&self.batches, self.samples_max.isqrt()) {
+        while let Some(mut group) = self.groups.pop_front() {
+            if !group.take_run(&self.batches, self.samples_max.isqrt()) {
                 continue;
             }
             let least = usize::from(request.blocks.is_empty());
-            let series_that_fit = (room / strand.rest.batches.len()).max(least).min(strand.rest.series.len());
+            let series_that_fit = (room / group.rest.batches.len()).max(least).min(group.rest.series.len());
             if series_that_fit == 0 {
-                self.strands.push_front(strand);
+                self.groups.push_front(group);
                 break;
             }
-            let is_short = strand.rest.batches.len() <= TURNS_TIMES_MAX;
-            let block = strand.rest.take_series(series_that_fit.min(if is_short { TURN_SERIES } else { usize::MAX }));
+            let is_short = group.rest.batches.len() <= TURNS_TIMES_MAX;
+            let block = group.rest.take_series(series_that_fit.min(if is_short { TURN_SERIES } else { usize::MAX }));
             room = room.saturating_sub(block.samples());
             request.push(block);
-            self.strands.push_back(strand);
+            self.groups.push_back(group);
         }
         (!request.blocks.is_empty()).then_some(request)
     }
 }
 
-impl Strand {
+impl Group {
     /// Sees to it that there is a run in hand; `false` at the end of the window.
     fn take_run(&mut self, batches: &[Rc<ScrapeBatch>], best: usize) -> bool {
         while self.rest.series.is_empty() {
@@ -174,7 +174,7 @@ impl Request {
         (!first.is_empty()).then(|| (Request { blocks: first.to_vec() }, Request { blocks: second.to_vec() }))
     }
 
-    /// The same samples, strand by strand and run by run: of two blocks with a series in common, the older comes first in any case.
+    /// The same samples, group by group and run by run: of two blocks with a series in common, the older comes first in any case.
     fn without_turns(&self) -> Request {
         let mut blocks = self.blocks.clone();
         blocks.sort_by_key(|block| (block.batches.start, block.series.start));
@@ -246,7 +246,7 @@ fn same_series(a: &ScrapeBatch, b: &ScrapeBatch) -> bool {
 }
 
 /// Puts batches of one target together, and those of targets with a series in common; within these, order stays. Where each of
-/// these groups is.
+/// these groups lies.
 fn by_target(batches: Vec<Rc<ScrapeBatch>>) -> (Vec<Rc<ScrapeBatch>>, Vec<Range<usize>>) {
     let mut targets: Vec<u32> = Vec::new();
     let group_of_batch: Vec<usize> = (batches.iter())
@@ -265,13 +265,13 @@ fn by_target(batches: Vec<Rc<ScrapeBatch>>) -> (Vec<Rc<ScrapeBatch>>, Vec<Range<
     let mut ordered: Vec<_> = group_of_batch.iter().map(|group| merged[*group]).zip(batches).collect();
     ordered.sort_by_key(|(group, _)| *group);
     let mut start = 0;
-    let strands = ordered.chunk_by(|(a, _), (b, _)| a == b).map(|strand| {
-        let range = start..start + strand.len();
+    let groups = ordered.chunk_by(|(a, _), (b, _)| a == b).map(|group| {
+        let range = start..start + group.len();
         start = range.end;
         range
     });
-    let strands = strands.collect();
-    (ordered.into_iter().map(|(_, batch)| batch).collect(), strands)
+    let groups = groups.collect();
+    (ordered.into_iter().map(|(_, batch)| batch).collect(), groups)
 }
 
 /// For each group, the first group that it has a series in common with, directly or through others; mostly itself.

@@ -25,6 +25,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// With all that is sent.
+    pub fn bytes_a_sample(&self) -> f64 {
+        self.received_bytes.load(Ordering::Relaxed) as f64 / self.samples.load(Ordering::Relaxed) as f64
+    }
+
     fn add(&self, body_bytes: usize, series: u64, samples: u64) {
         let now = Instant::now();
         self.times.lock().unwrap().get_or_insert((now, now)).1 = now;
