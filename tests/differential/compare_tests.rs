@@ -98,8 +98,11 @@ fn a_broken_page_excuses_nothing_else() {
     assert_eq!(other.unwrap().0, ["a"]);
 }
 
-/// Exemplars of `a`, in the order of arrival.
-fn exemplars(later_ms: i64, lines: &[Line<'_>], found: &[(i64, &str)]) -> Received {
+/// Exemplars, in the order of arrival: time, and what tells them apart.
+type Shown<'s> = &'s [(i64, &'s str)];
+
+/// Exemplars of `a`.
+fn exemplars(later_ms: i64, lines: &[Line<'_>], found: Shown<'_>) -> Received {
     let mut received = received(later_ms, lines);
     let mut labels = received.keys().find(|labels| labels[0].1 == "a").unwrap().clone();
     labels.push((EXEMPLARS.into(), String::new()));
@@ -116,7 +119,7 @@ fn exemplars(later_ms: i64, lines: &[Line<'_>], found: &[(i64, &str)]) -> Receiv
 #[test]
 fn exemplars_are_compared_too() {
     let lines = [UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, 2.0), (12_000, STALE), (13_000, 3.0)])];
-    let cases: [(&[(i64, &str)], &[(i64, &str)], Option<&str>); 7] = [
+    let cases: [(Shown<'_>, Shown<'_>, Option<&str>); 7] = [
         (&[(2000, "x"), (3000, "y")], &[(2000, "x"), (3000, "y")], None),
         (&[(2000, "x"), (3000, "y")], &[(2000, "x"), (3000, "y"), (2000, "x"), (3000, "y")], Some(OLD_EXEMPLAR)),
         (&[(10_000, "x"), (13_000, "x")], &[(10_000, "x")], Some(FORGOTTEN_EXEMPLAR)),
