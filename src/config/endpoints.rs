@@ -8,6 +8,7 @@ use super::keys;
 use super::messages::{read_content, read_protobuf_message};
 use super::reader::{Table, Value, quoted, quoted_duration};
 use super::relabel::read_rules;
+use super::sigv4::read_sigv4;
 use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
 use crate::remote_write::{EndpointOptions, QueueOptions};
 use std::time::Duration;
@@ -44,7 +45,7 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         name: read_name(table, url)?,
         url: url.into(),
         timeout: table.get_or("remote_timeout", REMOTE_TIMEOUT, Value::nonzero_duration)?,
-        http: read_http_client(table)?,
+        http: read_sigv4(table, read_http_client(table)?)?,
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,

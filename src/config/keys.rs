@@ -146,6 +146,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "queue_config",
+        "sigv4",
         "write_relabel_configs",
         "headers",
         "authorization",
@@ -160,7 +161,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "proxy_url",
         "tls_config",
     ],
-    unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns", "sigv4"],
+    unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns"],
 };
 
 pub(super) const QUEUE_CONFIG: Keys = Keys {
@@ -219,6 +220,12 @@ pub(super) const OAUTH2: Keys = Keys {
         "iss",
         "signature_algorithm",
     ],
+};
+
+/// `secret_key_file` is Narthex's own.
+pub(super) const SIGV4: Keys = Keys {
+    known: &["region", "access_key", "secret_key", "secret_key_file", "service_name"],
+    unsupported: &["external_id", "profile", "role_arn", "session_name", "tags", "use_fips_sts_endpoint"],
 };
 
 pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };

@@ -27,6 +27,7 @@ mod page_effective;
 mod reader;
 mod relabel;
 mod samples;
+mod sigv4;
 #[cfg(test)]
 mod tests;
 mod unsupported;

@@ -3,6 +3,8 @@
 mod http_client;
 mod mistakes;
 mod relabelling;
+#[cfg(feature = "sigv4")]
+mod sigv4;
 
 use super::*;
 use crate::http_client::HttpClientOptions;
