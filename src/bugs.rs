@@ -56,6 +56,8 @@ bugs! {
     GhostFrameRead,
     /// A new segment's header does not repeat acknowledgements.
     AcksNotCarriedForward,
+    /// A new segment's header does not repeat the note.
+    NoteNotCarriedForward,
     /// Opening reads acknowledgements in headers only.
     AcksInFramesIgnored,
     /// An acknowledgement is taken for written before it is synced.

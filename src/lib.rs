@@ -35,5 +35,6 @@ pub mod scrape;
 pub mod secrets;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod status;
 pub mod tls;
 pub mod wear;

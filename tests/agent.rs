@@ -80,12 +80,41 @@ fn every_committed_scrape_arrives_once_through_an_outage_and_a_kill() {
 fn while_the_receiver_keeps_up_the_ring_stays_blank() {
     let folder = tempfile::tempdir().unwrap();
     let (exporter, receiver) = (counting_exporter(), Receiver::start());
-    let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url(&receiver)], "commit_interval = '5s'"));
+    let config = config(&[&exporter], &[&url(&receiver)], "commit_interval = '5s'");
+    // What is learnt of a receiver is remembered in the ring.
+    let config =
+        config.replace("[[remote_write]]\n", "[[remote_write]]\nprotobuf_message = 'prometheus.WriteRequest'\n");
+    let agent = Agent::start(folder.path(), &config);
     wait_until_arrived(&receiver, 30);
     assert!(agent.stop().0.success());
     assert!(fs::read(folder.path().join("ring")).unwrap().iter().all(|byte| *byte == 0));
     let stale = receiver.series("n{").values().last().unwrap().to_bits();
     assert_eq!(stale, narthex::model::STALE_NAN_BITS, "a clean stop ends with a staleness marker");
+}
+
+/// The deadline is what the user gave up for bytes. Once more samples waited than fit into a request they were sent at once, so
+/// that a page of a request's size never had two samples of a series together.
+#[test]
+fn a_long_deadline_lets_samples_of_a_series_go_together_however_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, receiver) = (exporter(|n| numbered_page(n, 20)), Receiver::start());
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = most.clone();
+    receiver.answer_with(move |request| {
+        let together = request.timeseries.iter().map(|series| series.samples.len()).max();
+        seen.fetch_max(together.unwrap_or(0), Ordering::SeqCst);
+        None
+    });
+    let text = config(&[&exporter], &[&url(&receiver)], "commit_interval = '30s'");
+    let text = text.replace("batch_send_deadline = '200ms'", "batch_send_deadline = '2s', max_samples_per_send = 20");
+    let agent = Agent::start(folder.path(), &text);
+    eventually("samples that go together", PATIENCE, || (most.load(Ordering::SeqCst) >= 4).then_some(()));
+    assert!(agent.stop().0.success());
+    assert!(fs::read(folder.path().join("ring")).unwrap().iter().all(|byte| *byte == 0), "nothing is written");
+
+    let text = text.replace("commit_interval = '30s'", "commit_interval = '1s'");
+    let agent = Agent::start(folder.path(), &text);
+    agent.wait_for_log("every sample is written to flash before it is sent");
 }
 
 #[test]

@@ -9,13 +9,14 @@ mod decoder;
 mod random;
 mod support;
 
-use narthex::buffer::endpoint_id;
+use narthex::buffer::{Buffer, endpoint_id};
 use narthex::codec::SegmentCodec;
 use narthex::model::{self, HistogramCounts, LabelsBuilder, ScrapeBatch, Series, SeriesTable};
 use narthex::ring::{Ack, FileMedium, Frame, FrameMeta, Layout, Placement, Ring};
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 use support::narthex;
 
 const LAYOUT: Layout = Layout { segment_size_bytes: 4096, segment_count: 4 };
@@ -103,6 +104,24 @@ fn hexdump(image: &[u8]) -> String {
 
 fn series(table: &SeriesTable, labels: &[(&str, &str)]) -> Series {
     table.intern(&labels.iter().copied().collect::<LabelsBuilder>().build().unwrap())
+}
+
+/// In the header of a new segment, and then in a frame of its own.
+#[test]
+fn a_note_is_found_from_the_page_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ring");
+    let medium = FileMedium::open(&file, LAYOUT).unwrap().0;
+    let opened = Buffer::open(medium, LAYOUT, Duration::ZERO, &["cloud"], Rc::default(), Rc::default());
+    let mut buffer = opened.unwrap().0;
+    let mut expected = Vec::new();
+    for (hash, key, value) in [(0xe40c_292c, "a", "1"), (0xbf9c_f968, "foobar", "some more")] {
+        buffer.remember(key, value.as_bytes());
+        buffer.close().unwrap();
+        expected.push((hash, value.as_bytes().to_vec()));
+        let image = fs::read(&file).unwrap();
+        assert_eq!(decoder::note(&image, LAYOUT.segment_size_bytes as usize), expected);
+    }
 }
 
 /// One frame of one batch of three samples, as an agent with one endpoint "cloud" commits it.

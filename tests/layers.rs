@@ -17,7 +17,7 @@ const BASE: &[&str] = &[
     "http_client",
     "http_server",
 ];
-const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "wear"];
+const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "status", "wear"];
 
 /// What a module may import besides base. `None`: it is not in the table, which is an error of its own.
 fn may_import(module: &str) -> Option<Vec<&'static str>> {

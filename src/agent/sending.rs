@@ -1,12 +1,14 @@
-//! An endpoint's task: wait for samples, make requests of them, send, acknowledge.
+//! A lane's task: wait for samples, make requests of them, send, acknowledge.
 
 use super::Shared;
+use super::notify::Notify;
 use super::trouble::Trouble;
+use crate::buffer::SenderRole;
 use crate::clock::Clock;
-use crate::model::{Labels, Window};
+use crate::model::{Labels, MetadataTable, Window, format_duration};
 use crate::remote_write::{
-    Action, Body, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version, WriteRelabeling,
-    send_at,
+    Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version,
+    WriteRelabeling, send_at,
 };
 use smol::future::or;
 use std::rc::Rc;
@@ -15,33 +17,13 @@ use std::time::Duration;
 /// How long a failed read of the ring waits for the next attempt, whatever is scraped meanwhile.
 const READ_RETRY: Duration = Duration::from_secs(5);
 
-/// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
-pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options: EndpointOptions, uplink: Uplink) {
-    let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels);
-    // Rules are applied after external labels, which are in the series then.
-    let mut content = options.content;
-    if relabeling.is_some() {
-        content.external_labels = Labels::default();
-    }
-    let mut sender = Sender {
-        relabeling,
-        queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
-        encoder: Encoder::new(content),
-        body: Body::default(),
-        sent: Sent::default(),
-        uplink,
-        reading: Trouble::default(),
-        read_not_before: Duration::ZERO,
-        links_up: 0,
-        shared,
-        index,
-    };
-    while sender.step(&options.queue).await == Step::GoOn {}
-}
-
-struct Sender {
+/// One lane's task, or one of the two that a lane may have.
+pub(super) struct Sender {
     shared: Rc<Shared>,
+    /// Of the buffer's senders.
     index: usize,
+    role: SenderRole,
+    options: QueueOptions,
     relabeling: Option<WriteRelabeling>,
     queue: Queue,
     encoder: Encoder,
@@ -49,6 +31,8 @@ struct Sender {
     /// What is in it.
     sent: Sent,
     uplink: Uplink,
+    /// What the ring's note knows by it: until when the receiver is sent 1.0.
+    memory_key: String,
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
@@ -70,7 +54,51 @@ enum Offer {
 }
 
 impl Sender {
-    async fn step(&mut self, options: &QueueOptions) -> Step {
+    pub fn new(
+        shared: Rc<Shared>,
+        index: usize,
+        role: SenderRole,
+        options: &EndpointOptions,
+        uplink: Uplink,
+        metadata: Option<Rc<MetadataTable>>,
+    ) -> Sender {
+        let filter = role.class.map(|class| ClassFilter { class, default: options.priority });
+        let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels, filter);
+        // Rules are applied after external labels, which are in the series then.
+        let mut content = options.content.clone();
+        if relabeling.is_some() {
+            content.external_labels = Labels::default();
+        }
+        let mut encoder = Encoder::new(content);
+        if let Some(table) = metadata {
+            encoder.send_metadata(table);
+        }
+        Sender {
+            relabeling,
+            queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
+            options: options.queue.clone(),
+            encoder,
+            // With another url it is another receiver.
+            memory_key: format!("protocol {} {}", options.name, options.url),
+            body: Body::default(),
+            sent: Sent::default(),
+            uplink,
+            reading: Trouble::default(),
+            read_not_before: Duration::ZERO,
+            links_up: 0,
+            shared,
+            index,
+            role,
+        }
+    }
+
+    /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
+    pub async fn send_until_drained(mut self) {
+        self.recall();
+        while self.step().await == Step::GoOn {}
+    }
+
+    async fn step(&mut self) -> Step {
         let now = self.shared.clock.monotonic();
         let is_draining = self.shared.drain_until.get().is_some();
         let links_up = self.shared.links_up.get();
@@ -78,14 +106,17 @@ impl Sender {
             self.queue.on_link_up(now);
         }
         match self.queue.poll(now) {
-            Action::NeedWindow => match self.next_window(options, now, is_draining) {
+            Action::NeedWindow => match self.next_window(now, is_draining) {
                 Offer::Window(window) => {
                     let window = self.relabelled(window);
                     self.queue.offer(window);
                 }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
-                Offer::Nothing => self.wait(None).await,
+                Offer::Nothing => {
+                    self.rest();
+                    self.wait(None).await;
+                }
             },
             // An endpoint that fails gets what it lacks after the restart.
             Action::Wait { .. } if is_draining => return Step::End,
@@ -96,27 +127,60 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
-                if retries == 0 {
+                self.shared.versions[self.role.endpoint].set(version);
+                let oldest_ms = self.options.oldest_ms(self.shared.clock.wall_ms());
+                if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+                    self.encoder.leave_out_before(oldest_ms);
                     self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
+                    if !self.queue.takes_body(self.body.as_bytes().len()) {
+                        return Step::GoOn;
+                    }
                 }
                 if self.sent.is_empty() {
-                    let counters = self.shared.counters.endpoint(self.index);
-                    self.queue.on_nothing_to_send(&self.sent, counters);
+                    let counters = self.shared.counters.endpoint(self.role.endpoint);
+                    self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
                 let Some(outcome) = self.send(version, retries).await else { return Step::End };
-                let counters = self.shared.counters.endpoint(self.index);
+                let counters = self.shared.counters.endpoint(self.role.endpoint);
                 self.queue.on_outcome(self.shared.clock.monotonic(), &self.sent, &outcome, counters);
+                self.remember();
             }
         }
         Step::GoOn
     }
 
+    /// Goes on with the version that an earlier process found out.
+    fn recall(&mut self) {
+        let (buffer, clock) = (self.shared.buffer.borrow(), &self.shared.clock);
+        if let Some(memory) = buffer.remembered(&self.memory_key) {
+            self.queue.recall(clock.monotonic(), clock.wall_ms(), memory);
+        }
+    }
+
+    fn remember(&mut self) {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        if let Some(memory) = self.queue.take_memory(now, wall_ms) {
+            let mut buffer = self.shared.buffer.borrow_mut();
+            buffer.remember(&self.memory_key, &memory);
+            buffer.write_note(now);
+            self.shared.committer.wake();
+        }
+    }
+
     fn relabelled(&mut self, window: Window) -> Window {
         let Some(relabeling) = &mut self.relabeling else { return window };
         let (window, dropped) = relabeling.apply(window);
-        self.shared.counters.endpoint(self.index).samples_relabelled_away.add(dropped as u64);
+        self.shared.counters.endpoint(self.role.endpoint).samples_relabelled_away.add(dropped as u64);
         window
+    }
+
+    /// Lets go what a backlog's sender needs only while there is one.
+    fn rest(&mut self) {
+        if self.role.is_backlog {
+            self.body = Body::default();
+            self.relabeling.iter_mut().for_each(WriteRelabeling::rest);
+        }
     }
 
     /// Until then, or until something changes.
@@ -128,14 +192,19 @@ impl Sender {
         }
     }
 
-    fn next_window(&mut self, options: &QueueOptions, now: Duration, is_draining: bool) -> Offer {
+    fn next_window(&mut self, now: Duration, is_draining: bool) -> Offer {
         if now < self.read_not_before {
             return Offer::At(self.read_not_before);
         }
         let mut buffer = self.shared.buffer.borrow_mut();
+        if buffer.divide(self.index, now) {
+            log::debug!("endpoint {}: new samples go ahead of the backlog", self.role.endpoint + 1);
+            self.shared.senders.iter().for_each(Notify::wake);
+        }
         let waiting = buffer.waiting(self.index);
         if !waiting.has_backlog && !is_draining {
-            match waiting.oldest.and_then(|oldest| send_at(options, waiting.samples, oldest)) {
+            let interval = self.shared.scrape_interval;
+            match waiting.oldest.and_then(|oldest| send_at(&self.options, interval, waiting.samples, oldest)) {
                 None => return Offer::Nothing,
                 Some(at) if at > now => return Offer::At(at),
                 Some(_) => {}
@@ -144,13 +213,13 @@ impl Sender {
         match buffer.window(self.index) {
             Ok(window) => {
                 if let Some(line) = self.reading.succeeded(now) {
-                    log::info!("the backlog of endpoint {}: {line}", self.index + 1);
+                    log::info!("the backlog of endpoint {}: {line}", self.role.endpoint + 1);
                 }
                 window.map_or(Offer::Nothing, Offer::Window)
             }
             Err(error) => {
                 if let Some(line) = self.reading.failed(now, &error) {
-                    log::error!("the backlog of endpoint {} can't be read: {line}", self.index + 1);
+                    log::error!("the backlog of endpoint {} can't be read: {line}", self.role.endpoint + 1);
                 }
                 self.read_not_before = now + READ_RETRY;
                 Offer::At(self.read_not_before)
@@ -163,6 +232,20 @@ impl Sender {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
         or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
+}
+
+/// What to say at the start of an endpoint that lets samples wait for as long as a commit does: each of them is written.
+pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration) -> Option<String> {
+    let deadline = options.queue.batch_send_deadline;
+    let costs = deadline >= commit_interval && !commit_interval.is_zero();
+    costs.then(|| {
+        let (deadline, interval) = (format_duration(deadline), format_duration(commit_interval));
+        format!(
+            "remote_write {:?}: every sample is written to flash before it is sent, as batch_send_deadline {deadline:?} is not \
+             shorter than commit_interval {interval:?}; to spare the flash, make commit_interval longer",
+            options.name
+        )
+    })
 }
 
 async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {

@@ -1,13 +1,14 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
+use super::Buffer;
 use super::budget::FlashUse;
+use super::lane::Lane;
 use super::split::admits;
 use super::stage::Stage;
-use super::{Buffer, cursor};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX};
 use crate::model::ScrapeBatch;
 use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
@@ -22,16 +23,20 @@ const RETAINED: Duration = Duration::from_secs(15);
 impl<M: Medium> Buffer<M> {
     /// When [`commit`](Self::commit) is to be called next, on the monotonic clock. `None`: flash needs nothing.
     pub fn commit_due(&self) -> Option<Duration> {
-        let oldest = self.stage.entered(self.uncommitted_from());
-        let batches_due = oldest.map(|entered| match &self.budget {
-            None => entered + self.commit_interval,
-            Some(budget) => budget.due(entered, entered + self.commit_interval, self.uncommitted_samples()),
-        });
         let affordable_at = |due: Duration| self.budget.as_ref().map_or(due, |budget| due.max(budget.affordable_at(0)));
-        [batches_due, self.acks_due.map(affordable_at)].into_iter().flatten().min()
+        [self.batches_due(), self.acks_due.map(affordable_at)].into_iter().flatten().min()
     }
 
-    /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it.
+    fn batches_due(&self) -> Option<Duration> {
+        let oldest = self.stage.entered(self.uncommitted_from());
+        oldest.map(|entered| match &self.budget {
+            None => entered + self.commit_interval,
+            Some(budget) => budget.due(entered, entered + self.commit_interval, self.uncommitted_samples()),
+        })
+    }
+
+    /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it. If only
+    /// these are due, they go alone: what was scraped just now is not to cost flash for their sake.
     ///
     /// What a write budget has no room for stays in memory, or is given up where it has waited too long. After an error
     /// nothing is lost; the call may be made again.
@@ -48,7 +53,10 @@ impl<M: Medium> Buffer<M> {
     }
 
     fn commit_affordable(&mut self, now: Duration) -> Result<(), RingError> {
-        if self.make_affordable(now) {
+        let acks_are_due = self.acks_due.is_some_and(|due| due <= now);
+        let only_acks_are_due = acks_are_due && self.batches_due().is_some_and(|due| due > now);
+        let has_room = self.stage.bytes() <= STAGE_BYTES_MAX;
+        if !(only_acks_are_due && has_room) && self.make_affordable(now) {
             self.commit_batches()?;
         }
         self.release(now.saturating_sub(self.commit_interval.max(RETAINED)));
@@ -63,10 +71,10 @@ impl<M: Medium> Buffer<M> {
     pub fn close(&mut self) -> Result<(), RingError> {
         self.commit_batches()?;
         // Nothing is handed out any more, and what only memory has is lost.
-        self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
+        self.followers.lanes.iter_mut().for_each(Lane::forget_handed_out);
         while self.forget_oldest() {}
         self.losses.tell(Duration::MAX);
-        if self.acks_behind() { self.write_acks() } else { Ok(()) }
+        if self.acks_behind() || !self.ring.is_note_written() { self.write_acks() } else { Ok(()) }
     }
 
     fn commit_batches(&mut self) -> Result<(), RingError> {
@@ -93,7 +101,7 @@ impl<M: Medium> Buffer<M> {
             }
             left -= batch.len() as u64;
             until = record + 1;
-            self.drop_record(record, batch.len() as u64, DropCause::WriteBudget);
+            self.drop_record(record, batch, DropCause::WriteBudget);
         }
         self.stage.drop_before(until);
         self.committed_until = until;
@@ -122,7 +130,7 @@ impl<M: Medium> Buffer<M> {
     }
 
     pub(super) fn uncommitted_from(&self) -> u64 {
-        self.committed_until.max(self.first_lacking()).max(self.stage.first_record())
+        self.followers.next_needed(self.committed_until.max(self.stage.first_record()))
     }
 
     fn commit_frame(&mut self) -> Result<(), RingError> {
@@ -212,14 +220,16 @@ impl<M: Medium> Buffer<M> {
     fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
         let evicted = if placement == Placement::NewSegment { self.ring.next_evicted() } else { None };
         let losses = evicted.map(|segment| self.losses(segment));
-        let acks = cursor::acks(&self.cursors);
+        let acks = self.followers.acks();
         let appended = self.ring.append(frame, placement, &acks);
         // A new segment that failed has given up the oldest one all the same.
         if self.ring.next_evicted() != evicted && !planted(Bug::DropNotCounted) {
             self.count_losses(losses.unwrap_or_default());
         }
         appended?;
-        self.acks_due = None;
+        // A note goes with a new segment or with acknowledgements alone.
+        self.is_note_wanted &= !self.ring.is_note_written();
+        self.acks_due = self.acks_due.filter(|_| self.is_note_wanted);
         Ok(())
     }
 
@@ -233,37 +243,43 @@ impl<M: Medium> Buffer<M> {
 
     /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.
     fn losses(&self, segment: SegmentInfo) -> Vec<Loss> {
-        let mut losses = vec![Loss::default(); self.cursors.len()];
-        let end_record = self.ring.end_of(segment);
-        if !self.cursors.iter().any(|cursor| cursor.lacks(end_record.saturating_sub(1))) {
+        let mut losses = vec![Loss::default(); self.followers.endpoints.len()];
+        let (first_record, end_record) = (segment.first_record, self.ring.end_of(segment));
+        if !(0..losses.len()).any(|endpoint| self.followers.lacks_some(endpoint, first_record..end_record)) {
             return losses;
         }
-        let (mut readable, mut read_until) = (0, segment.first_record);
+        // Only then is it looked at what the samples are.
+        let mut codec = self.followers.is_divided_over(first_record..end_record).then(SegmentCodec::new);
+        let (mut readable, mut read_until, mut batches) = (0, first_record, Vec::new());
         let (mut at, mut bytes) = (FramePosition::start_of(segment), Vec::new());
-        while let Ok(Read::Frame { meta, next, .. }) = self.ring.read(at, &mut bytes) {
+        while let Ok(Read::Frame { meta, payload_at, next }) = self.ring.read(at, &mut bytes) {
             readable += meta.samples();
             read_until = meta.end_record();
+            batches.clear();
+            if !meta.sample_counts.is_empty() {
+                codec = codec.and_then(|mut codec| {
+                    codec.decode(&bytes[payload_at..], &self.table, &mut batches).is_ok().then_some(codec)
+                });
+            }
             let in_memory_from = self.stage.first_record();
-            for (record, samples) in (meta.first_record..in_memory_from).zip(&meta.sample_counts) {
-                for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
-                    loss.readable += if cursor.lacks(record) { u64::from(*samples) } else { 0 };
+            for (at, (record, samples)) in (meta.first_record..in_memory_from).zip(&meta.sample_counts).enumerate() {
+                for (endpoint, loss) in losses.iter_mut().enumerate() {
+                    loss.readable += self.followers.lost(endpoint, record, u64::from(*samples), batches.get(at));
                 }
             }
             at = next;
         }
         let in_memory = self.samples_in_memory(read_until, end_record);
         let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
-        for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
-            let was_read_past = cursor.next_record.max(cursor.handed_out) >= end_record;
-            let settled = cursor.settled(segment.seq).unwrap_or(0);
-            loss.unreadable = if was_read_past { 0 } else { unreadable.saturating_sub(settled) };
+        for (endpoint, loss) in losses.iter_mut().enumerate() {
+            loss.unreadable = self.followers.lost_unreadable(endpoint, segment, end_record, unreadable);
         }
         losses
     }
 
     /// Acknowledgements that differ from what the ring on flash says.
     fn changed_acks(&self) -> Acks {
-        let mut acks = cursor::acks(&self.cursors);
+        let mut acks = self.followers.acks();
         acks.retain(|ack| !self.ring.acks().contains(ack));
         acks
     }
@@ -279,21 +295,26 @@ impl<M: Medium> Buffer<M> {
 
     /// After an acknowledgement.
     pub(super) fn plan_acks(&mut self, now: Duration) {
-        if self.acks_due.is_none() && self.acks_behind() {
-            self.acks_due = Some(now + self.commit_interval.max(ACKS_INTERVAL));
+        if self.acks_behind() {
+            self.plan_acks_alone(now);
         }
     }
 
+    pub(super) fn plan_acks_alone(&mut self, now: Duration) {
+        self.acks_due.get_or_insert(now + self.commit_interval.max(ACKS_INTERVAL));
+    }
+
     fn write_acks(&mut self) -> Result<(), RingError> {
-        self.acks_due = None;
+        (self.acks_due, self.is_note_wanted) = (None, false);
         let meta =
             FrameMeta { first_record: self.ring.next_record(), acks: self.changed_acks(), ..FrameMeta::default() };
-        let frame = Frame { meta, payload: Vec::new() };
+        let payload = if self.ring.is_note_written() { Vec::new() } else { self.ring.note().to_vec() };
+        let frame = Frame { meta, payload };
         if self.ring.fits(&frame, Placement::Current) {
             return self.append(&frame, Placement::Current);
         }
-        let needed_from = self.first_lacking();
-        if self.ring.next_evicted().is_none_or(|oldest| self.ring.end_of(oldest) <= needed_from) {
+        let is_needed = |oldest: SegmentInfo| self.followers.is_needed(oldest.first_record..self.ring.end_of(oldest));
+        if !self.ring.next_evicted().is_some_and(is_needed) {
             self.append(&frame, Placement::NewSegment)?;
             self.codec = Some(SegmentCodec::new());
         }

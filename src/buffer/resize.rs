@@ -8,10 +8,10 @@
 //! whatever happens. A device has no room beside: while samples wait, its ring goes on in the shape that it has.
 
 use super::carry::{Carrier, waiting_from};
-use super::{Buffer, BufferOptions};
+use super::{Buffer, BufferOptions, EndpointLanes};
 use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
-use crate::model::{SeriesTable, format_size};
+use crate::model::{Note, SeriesTable, format_size};
 use crate::ring::{
     Acks, DeviceMedium, FileMedium, Found, Frame, Geometry, Layout, Medium, Placement, Recovery, Ring, RingError,
     Shape, Storage,
@@ -24,7 +24,7 @@ impl Buffer<Storage> {
     /// it may keep that shape: [`Buffer::layout`] tells.
     pub fn open_ring(
         options: &BufferOptions,
-        endpoints: &[&str],
+        endpoints: &[EndpointLanes],
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<(Self, Found, Recovery), RingError> {
@@ -35,8 +35,11 @@ impl Buffer<Storage> {
                 tell_change(options, &old.shape());
                 Storage::File(carry_over(old, &shape, endpoints, &counters)?)
             }
-            Storage::Device(old) if found == Found::Other => Storage::Device(claim(change(old, options)?, &counters)?),
-            Storage::Device(device) => Storage::Device(claim(device, &counters)?),
+            Storage::Device(old) if found == Found::Other => {
+                let (device, note) = change(old, options)?;
+                Storage::Device(claim(device, note, &counters)?)
+            }
+            Storage::Device(device) => Storage::Device(claim(device, Note::new(), &counters)?),
             file => file,
         };
         let (layout, interval) = (storage.shape().layout, options.commit_interval);
@@ -59,7 +62,7 @@ fn tell_change(options: &BufferOptions, held: &Shape) {
 fn carry_over(
     old: FileMedium,
     shape: &Shape,
-    endpoints: &[&str],
+    endpoints: &[EndpointLanes],
     counters: &Counters,
 ) -> Result<FileMedium, RingError> {
     let (new, layout) = (old.beside(*shape)?, old.shape().layout);
@@ -78,7 +81,7 @@ fn carry_over(
 pub(crate) fn carried<Old: Medium, New: Medium>(
     (old, old_layout): (Old, Layout),
     (new, layout): (New, Layout),
-    endpoints: &[&str],
+    endpoints: &[impl Clone + Into<EndpointLanes>],
     counters: &Counters,
     written: &Rc<Counters>,
 ) -> Result<(Old, New, u64), RingError> {
@@ -92,16 +95,17 @@ pub(crate) fn carried<Old: Medium, New: Medium>(
     Ok((old.into_medium(), new, samples))
 }
 
-/// Blanks a device whose ring nobody waits for. Any other is left in the shape that it has.
-fn change(old: DeviceMedium, options: &BufferOptions) -> Result<DeviceMedium, RingError> {
+/// Blanks a device whose ring nobody waits for, and hands over its note. Any other is left in the shape that it has.
+fn change(old: DeviceMedium, options: &BufferOptions) -> Result<(DeviceMedium, Note), RingError> {
     let held = old.shape();
     let (ring, _) = Ring::open(old, held.layout, Rc::default())?;
     let is_waiting = waiting_from(&ring) < ring.next_record();
     let newest = ring.segments().next_back().map(|segment| segment.seq);
+    let note = ring.note().clone();
     let old = ring.into_medium();
     if !is_waiting {
         tell_change(options, &held);
-        return old.reshape(newest, &options.shape());
+        return Ok((old.reshape(newest, &options.shape())?, note));
     }
     if !old.suits_its_ring() {
         return Err(RingError::Waiting {
@@ -117,14 +121,15 @@ fn change(old: DeviceMedium, options: &BufferOptions) -> Result<DeviceMedium, Ri
         sizes(&held),
         sizes(&options.shape())
     );
-    Ok(old)
+    Ok((old, note))
 }
 
 /// Says on a blank device that a ring is there.
-fn claim(device: DeviceMedium, counters: &Rc<Counters>) -> Result<DeviceMedium, RingError> {
+fn claim(device: DeviceMedium, note: Note, counters: &Rc<Counters>) -> Result<DeviceMedium, RingError> {
     let layout = device.shape().layout;
     let (mut ring, _) = Ring::open(device, layout, counters.clone())?;
     if ring.newest().is_none() {
+        ring.set_note(note);
         ring.append(&Frame::default(), Placement::NewSegment, &Acks::new())?;
     }
     Ok(ring.into_medium())

@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const DOCUMENT: Keys = Keys {
-    known: &["global", "scrape_configs", "remote_write", "buffer", "limits"],
+    known: &["global", "scrape_configs", "remote_write", "buffer", "limits", "status"],
     unsupported: &[
         "alerting",
         "otlp",
@@ -145,8 +145,10 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "protobuf_message",
         "send_exemplars",
         "send_native_histograms",
+        "metadata_config",
         "queue_config",
         "sigv4",
+        "catch_up",
         "write_relabel_configs",
         "headers",
         "authorization",
@@ -161,13 +163,26 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "proxy_url",
         "tls_config",
     ],
-    unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns"],
+    unsupported: &["azuread", "failed_request_logging", "google_iam", "round_robin_dns"],
 };
 
+/// `max_bytes_per_send` is Narthex's own.
 pub(super) const QUEUE_CONFIG: Keys = Keys {
-    known: &["max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff"],
-    unsupported: &["capacity", "max_shards", "min_shards", "retry_on_http_429", "sample_age_limit"],
+    known: &[
+        "capacity",
+        "max_samples_per_send",
+        "max_bytes_per_send",
+        "batch_send_deadline",
+        "min_backoff",
+        "max_backoff",
+        "retry_on_http_429",
+        "sample_age_limit",
+    ],
+    unsupported: &["max_shards", "min_shards"],
 };
+
+pub(super) const METADATA_CONFIG: Keys =
+    Keys { known: &["send", "send_interval", "max_samples_per_send"], unsupported: &[] };
 
 /// The tables of an HTTP client; the keys that lead to them stand in the table of whoever uses it.
 pub(super) const TLS_CONFIG: Keys = Keys {
@@ -229,6 +244,8 @@ pub(super) const SIGV4: Keys = Keys {
 };
 
 pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };
+
+pub(super) const STATUS: Keys = Keys { known: &["listen"], unsupported: &[] };
 
 pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
 

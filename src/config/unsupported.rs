@@ -4,14 +4,13 @@ const NO_ROLE: &str =
     "no role is assumed, which takes a token service; write the keys of a user who may do nothing but write";
 
 /// Keys that are left out on purpose, and why.
-const REASONS: [(&str, &str); 27] = [
+const REASONS: [(&str, &str); 25] = [
     ("alerting", "alerts are evaluated where the samples are sent to"),
     ("bearer_token", "write authorization = { credentials = \"...\" } instead"),
     ("bearer_token_file", "write authorization = { credentials_file = \"...\" } instead"),
-    ("capacity", "samples wait in the ring, whose size is buffer.size"),
     ("enable_http2", "HTTP/1.1 is spoken, which each exporter and receiver understands"),
     ("evaluation_interval", "rules are evaluated where the samples are sent to"),
-    ("keep_dropped_targets", "dropped targets are counted, not kept in memory"),
+    ("keep_dropped_targets", "the status page counts dropped targets and shows the first 100"),
     ("max_shards", "one request is under way at a time, so that samples arrive in order"),
     ("min_shards", "one request is under way at a time, so that samples arrive in order"),
     ("otlp", "nothing is taken that is pushed; scrape the exporter instead"),
@@ -20,7 +19,6 @@ const REASONS: [(&str, &str); 27] = [
     ("rule_files", "rules are evaluated where the samples are sent to"),
     ("rule_query_offset", "rules are evaluated where the samples are sent to"),
     ("runtime", "it tunes Go's runtime"),
-    ("sample_age_limit", "samples are kept until they are delivered or the ring is full; buffer.size bounds them"),
     ("scrape_config_files", "one file holds the whole configuration; write the jobs into it"),
     ("scrape_failure_log_file", "a file of failures would wear the flash out; they are in the log"),
     ("external_id", NO_ROLE),

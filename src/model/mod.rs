@@ -1,11 +1,15 @@
 //! The currency between stages: what a series, a sample, a batch, a target is. No decisions, no I/O.
 
 mod batch;
+mod class;
 mod duration;
 mod extras;
+mod fnv;
 mod histogram;
 mod labels;
+mod metadata;
 mod name_scheme;
+mod note;
 mod page_options;
 #[cfg(test)]
 #[path = "../../tests/support/extras.rs"]
@@ -20,13 +24,17 @@ mod target;
 use crate::model;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
+pub use class::{Class, ClassCounts};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use extras::{Exemplar, Extras, StartTimestamps};
+pub use fnv::{FNV_START, fnv1a};
 pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use metadata::{MetadataTable, MetricFamily, MetricType};
 pub use name_scheme::NameScheme;
+pub use note::{Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};

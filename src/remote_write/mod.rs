@@ -7,11 +7,14 @@
 //!              │ ▲
 //!              │ └─── retry      what an answer means                       pure
 //!              │      protocol   1.0 or 2.0
+//!              │      send_size  how many samples a request takes
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
 //!         encoder ─► uplink      bytes, and the exchange with the receiver  edge
 //!         v1, v2
 //! ```
+//!
+//! Beside these, on a schedule of its own: `metadata`, what metrics are, for receivers of 1.0.
 //!
 //! One endpoint's task, in short:
 //!
@@ -19,6 +22,7 @@
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
+//!                       parted and encoded again unless queue.takes_body(..), and again without what has become too old,
 //!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries).await,
 //!                       queue.on_outcome(now, &sent, &outcome, counters),
 //!      Wait { until } => wait,
@@ -36,11 +40,14 @@ mod histogram_message;
 pub mod messages;
 #[cfg(test)]
 mod messages_v2;
+mod metadata;
 mod options;
+mod priority;
 mod protocol;
 mod queue;
 mod relabeling;
 mod retry;
+mod send_size;
 mod symbols;
 #[cfg(test)]
 mod testing;
@@ -52,7 +59,9 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
-pub use options::{EndpointOptions, QueueOptions};
+pub use metadata::{MetadataAction, MetadataEncoder, MetadataOptions, MetadataQueue};
+pub use options::{CatchUp, EndpointOptions, QueueOptions};
+pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;

@@ -91,6 +91,20 @@ impl Uplink {
         Ok(Uplink { client, line: None, running: None, body: Vec::new(), headers, uri, timeout, shown })
     }
 
+    /// To the same receiver, with the same credentials, over a connection of its own.
+    pub fn beside(&self) -> Uplink {
+        Uplink {
+            client: self.client.clone(),
+            line: None,
+            running: None,
+            body: Vec::new(),
+            uri: self.uri.clone(),
+            headers: self.headers.clone(),
+            timeout: self.timeout,
+            shown: self.shown.clone(),
+        }
+    }
+
     /// Sends `body` by POST with these headers and those that each request has. `retries` is how often this very request
     /// failed before; receivers are told in `Retry-Attempt`, as Prometheus does.
     pub async fn send(&mut self, body: &[u8], headers: &[(&str, &str)], retries: u32) -> Outcome {

@@ -9,7 +9,7 @@
 //!  16   8  number of the first record; the others follow without a gap
 //!  24  16n acknowledgements, as in the segment header
 //!  ..  4r  samples in each record
-//!  ..      payload
+//!  ..      payload; in a frame without records: the note, if there is one
 //!  ..      zeros up to the next program unit
 //! ```
 //!
@@ -18,6 +18,7 @@
 use super::header::{Acks, acks_bytes, put_acks, take_acks, u16_at, u32_at, u64_at};
 use crate::bugs::{Bug, planted};
 use crate::limits::{COUNT_MAX, ENDPOINTS_MAX, FRAME_RECORDS_MAX};
+use crate::model::Note;
 
 pub(super) const FRAME_HEADER_BYTES: usize = 24;
 
@@ -48,7 +49,7 @@ impl FrameMeta {
     }
 }
 
-/// A frame to be written.
+/// A frame to be written. One without records has the note for its payload, or none.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Frame {
     pub meta: FrameMeta,
@@ -114,6 +115,12 @@ fn decode_checked(bytes: &[u8]) -> Option<(FrameMeta, usize)> {
     let sample_counts = counts.chunks_exact(4).map(|c| u32_at(c, 0)).collect();
     let is_possible = record_count <= FRAME_RECORDS_MAX && first_record <= COUNT_MAX;
     is_possible.then_some((FrameMeta { first_record, sample_counts, acks }, payload_at))
+}
+
+/// The note that a frame brings. Rings from before there were notes have none in such frames, and what is too long is none.
+pub(super) fn note_in(meta: &FrameMeta, payload: &[u8]) -> Option<Note> {
+    let is_note = meta.sample_counts.is_empty() && !payload.is_empty();
+    Note::from_slice(payload).ok().filter(|_| is_note)
 }
 
 fn checksum(segment_seq: u64, offset: u32, rest: &[u8]) -> u32 {

@@ -12,14 +12,18 @@
 //!  40   8  samples in all records that were ever written to earlier segments
 //!  48  16n acknowledgements: endpoint id, number of the first record it lacks
 //!  ..      zero
+//! 304   2  length of the note, m
+//! 306   m  note
+//!  ..      zero
 //! 508   4  CRC-32 of bytes 0..508
 //!  ..      zeros up to the end of the program unit
 //! ```
 
 use crate::limits::{
-    COUNT_MAX, ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, PROGRAM_UNIT_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_UNITS_MIN,
-    SEGMENTS_MAX,
+    COUNT_MAX, ENDPOINTS_MAX, NOTE_BYTES_MAX, PROGRAM_UNIT_BYTES, PROGRAM_UNIT_BYTES_MAX, SEGMENT_BYTES_MAX,
+    SEGMENT_UNITS_MIN, SEGMENTS_MAX,
 };
+use crate::model::Note;
 
 pub(super) const HEADER_BYTES: usize = PROGRAM_UNIT_BYTES;
 pub(super) const FORMAT_VERSION: u16 = 2;
@@ -28,7 +32,12 @@ const ACKS_AT: usize = 48;
 const ACK_BYTES: usize = 16;
 const CRC_AT: usize = HEADER_BYTES - 4;
 
-const _: () = assert!(ACKS_AT + ENDPOINTS_MAX * ACK_BYTES <= CRC_AT);
+/// Rings from before there were notes have zeros here, and so none.
+const NOTE_LENGTH_AT: usize = 304;
+const NOTE_AT: usize = NOTE_LENGTH_AT + 2;
+
+const _: () = assert!(ACKS_AT + ENDPOINTS_MAX * ACK_BYTES <= NOTE_LENGTH_AT);
+const _: () = assert!(NOTE_AT + NOTE_BYTES_MAX <= CRC_AT);
 
 /// How far one endpoint has come: every record before `next_record` was acknowledged by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +57,7 @@ pub(super) struct SegmentHeader {
     pub first_record: u64,
     pub samples_before: u64,
     pub acks: Acks,
+    pub note: Note,
 }
 
 /// What a header's place was found to hold.
@@ -77,6 +87,8 @@ impl SegmentHeader {
         unit[32..40].copy_from_slice(&self.first_record.to_le_bytes());
         unit[40..48].copy_from_slice(&self.samples_before.to_le_bytes());
         put_acks(&mut unit[ACKS_AT..], &self.acks);
+        unit[NOTE_LENGTH_AT..NOTE_AT].copy_from_slice(&(self.note.len() as u16).to_le_bytes());
+        unit[NOTE_AT..NOTE_AT + self.note.len()].copy_from_slice(&self.note);
         let crc = crc32fast::hash(&unit[..CRC_AT]);
         unit[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         unit
@@ -99,7 +111,10 @@ impl SegmentHeader {
         if [24, 32, 40].iter().any(|at| u64_at(unit, *at) > COUNT_MAX) {
             return HeaderUnit::Damaged;
         }
-        let Some(acks) = take_acks(&unit[ACKS_AT..CRC_AT], u16_at(unit, 10) as usize) else {
+        let acks = take_acks(&unit[ACKS_AT..CRC_AT], u16_at(unit, 10) as usize);
+        let note_bytes = unit[NOTE_AT..CRC_AT].get(..u16_at(unit, NOTE_LENGTH_AT) as usize);
+        let note = note_bytes.and_then(|bytes| Note::from_slice(bytes).ok());
+        let (Some(acks), Some(note)) = (acks, note) else {
             return HeaderUnit::Damaged;
         };
         let header = SegmentHeader {
@@ -110,6 +125,7 @@ impl SegmentHeader {
             first_record: u64_at(unit, 32),
             samples_before: u64_at(unit, 40),
             acks,
+            note,
         };
         if header.has_possible_sizes() { HeaderUnit::Valid(header) } else { HeaderUnit::Damaged }
     }
@@ -179,12 +195,25 @@ mod tests {
             first_record: 42,
             samples_before: 1 << 40,
             acks: [Ack { endpoint: 7, next_record: 41 }, Ack { endpoint: 9, next_record: 42 }].into_iter().collect(),
+            note: Note::from_slice(b"a note").unwrap(),
         }
     }
 
     #[test]
     fn a_header_survives_a_round_trip() {
         assert_eq!(SegmentHeader::decode(&header().encode()), HeaderUnit::Valid(header()));
+    }
+
+    #[test]
+    fn a_note_has_room_beside_every_endpoint_and_is_never_longer() {
+        let acks = (0..ENDPOINTS_MAX as u64).map(|endpoint| Ack { endpoint, next_record: endpoint }).collect();
+        let full = SegmentHeader { acks, note: [7; NOTE_BYTES_MAX].into_iter().collect(), ..header() };
+        let mut unit = full.encode();
+        assert_eq!(SegmentHeader::decode(&unit), HeaderUnit::Valid(full));
+        unit[NOTE_LENGTH_AT..NOTE_AT].copy_from_slice(&(NOTE_BYTES_MAX as u16 + 1).to_le_bytes());
+        let crc = crc32fast::hash(&unit[..CRC_AT]);
+        unit[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&unit), HeaderUnit::Damaged);
     }
 
     #[test]

@@ -171,6 +171,7 @@ mod tests {
             first_record,
             samples_before,
             acks,
+            note: Default::default(),
         }
         .encode()
     }

@@ -1,13 +1,14 @@
 //! Appending: where the next frame goes, and which segment makes room for it.
 
 use super::error::RingError;
-use super::frame::{FRAME_HEADER_BYTES, Frame};
+use super::frame::{self, FRAME_HEADER_BYTES, Frame};
 use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
 use super::medium::Medium;
 use super::recovery::{self, Layout, Recovery};
 use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
-use crate::limits::{ENDPOINTS_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
+use crate::limits::{ENDPOINTS_MAX, NOTE_BYTES_MAX, PROGRAM_UNIT_BYTES, STAGE_BYTES_MAX};
+use crate::model::Note;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -62,6 +63,9 @@ pub struct Ring<M> {
     /// Segments behind the newest one that may be there, but can't be read. Their numbers are taken.
     passed_over: u64,
     acks: Acks,
+    note: Note,
+    /// What the ring on the medium says.
+    written_note: Note,
     next_record: u64,
     samples_total: u64,
     counters: Rc<Counters>,
@@ -86,6 +90,8 @@ impl<M: Medium> Ring<M> {
             is_closed: !recovery.tail_is_programmable,
             passed_over: recovery.passed_over,
             acks: recovery.acks.clone(),
+            note: recovery.note.clone(),
+            written_note: recovery.note.clone(),
             next_record: recovery.next_record,
             samples_total: recovery.samples_total,
             counters,
@@ -107,6 +113,23 @@ impl<M: Medium> Ring<M> {
     /// What the ring on the medium says that each endpoint has acknowledged.
     pub fn acks(&self) -> &Acks {
         &self.acks
+    }
+
+    /// The note as it was set or found last. It goes with headers and with frames that have it for their payload.
+    pub fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// Whether an opening would find it.
+    pub fn is_note_written(&self) -> bool {
+        self.note == self.written_note
+    }
+
+    /// An empty note says nothing: it takes no other's place.
+    pub fn set_note(&mut self, note: Note) {
+        if !note.is_empty() {
+            self.note = note;
+        }
     }
 
     /// Number that no record in the ring has reached.
@@ -202,6 +225,7 @@ impl<M: Medium> Ring<M> {
             first_record: frame.meta.first_record,
             samples_before: self.samples_total,
             acks: if planted(Bug::AcksNotCarriedForward) { Acks::new() } else { acks.clone() },
+            note: if planted(Bug::NoteNotCarriedForward) { Note::new() } else { self.note.clone() },
         };
         let evicted = self.next_evicted();
         if evicted.is_some() {
@@ -234,7 +258,7 @@ impl<M: Medium> Ring<M> {
         self.segments.retain(|segment| segment.seq != header.segment_seq);
         self.segments.push_back(SegmentInfo::from_header(&header));
         self.write_offset = unit;
-        self.acks = header.acks;
+        (self.acks, self.written_note) = (header.acks, header.note);
         self.took(frame);
         Ok(Appended { evicted })
     }
@@ -255,7 +279,11 @@ impl<M: Medium> Ring<M> {
         let forgotten_bytes = if planted(Bug::PaddingForgotten) { self.program_unit_bytes } else { 0 };
         self.write_offset += frame.padded_bytes(self.program_unit_bytes) as u32 - forgotten_bytes;
         self.next_record = self.next_record.max(frame.meta.end_record());
-        self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
+        if let Some(note) = frame::note_in(&frame.meta, &frame.payload) {
+            self.written_note = note;
+        } else {
+            self.counters.flash_payload_bytes.add(frame.payload.len() as u64);
+        }
         self.samples_total += frame.meta.samples();
         recovery::merge_acks(&mut self.acks, &frame.meta.acks);
     }
@@ -288,6 +316,6 @@ impl<M: Medium> Ring<M> {
 /// A full RAM stage of values that nothing makes smaller, and room for labels.
 const SCRATCH_BYTES_MAX: usize = 2 * STAGE_BYTES_MAX;
 
-/// A frame that carries the acknowledgements of every endpoint and nothing else takes one unit, and so does a header.
-const _: () = assert!(FRAME_HEADER_BYTES + acks_bytes(ENDPOINTS_MAX) <= PROGRAM_UNIT_BYTES);
+/// A frame that carries the acknowledgements of every endpoint and a note takes one unit, and so does a header.
+const _: () = assert!(FRAME_HEADER_BYTES + acks_bytes(ENDPOINTS_MAX) + NOTE_BYTES_MAX <= PROGRAM_UNIT_BYTES);
 const _: () = assert!(HEADER_BYTES <= PROGRAM_UNIT_BYTES);

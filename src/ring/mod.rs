@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Records are numbered by their writer, always upwards. The header of a segment names its first record, so a record is
-//! found without an index. Acknowledgements of endpoints travel in frames and are carried forward in headers: nothing is
-//! ever rewritten in place. Opening only reads.
+//! found without an index. Acknowledgements of endpoints travel in frames and are carried forward in headers, and so does
+//! a note of its user's: nothing is ever rewritten in place. Opening only reads.
 //!
 //! A ring is in a file (`file.rs`) or on a whole device (`device.rs`), whichever a path names (`storage.rs`). `shape.rs` has the
 //! relations between its sizes, `held.rs` finds out which of them a ring that is there was made with.

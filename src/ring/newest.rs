@@ -12,12 +12,14 @@ use super::medium::Medium;
 use super::recovery::{Layout, Recovery, merge_acks, read_frame};
 use crate::bugs::{Bug, planted};
 use crate::limits::{COUNT_MAX, RECORDS_PASSED_OVER, UNREADABLE_PLACES_MAX};
+use crate::model::Note;
 
 /// What whole frames say that stand behind a place in a segment. Nothing else there is believed.
 pub(super) struct Behind {
     pub next_record: u64,
     samples: u64,
     acks: Acks,
+    note: Option<Note>,
     has_frames: bool,
     /// Places in this segment that can't be read.
     failures: usize,
@@ -27,11 +29,15 @@ pub(super) struct Behind {
 pub(super) fn read_newest(medium: &dyn Medium, layout: Layout, segment_seq: u64, recovery: &mut Recovery) {
     let (mut bytes, mut failures) = (Vec::new(), 0);
     loop {
+        let note;
         let read = read_frame(medium, layout, segment_seq, recovery.write_offset, &mut bytes);
         let meta = match read {
             // Left by an append that was interrupted before this segment was begun anew: these records are elsewhere.
             Ok(Some((meta, _))) if meta.first_record < recovery.next_record && !planted(Bug::UnsaltedCrc) => break,
-            Ok(Some((meta, _))) => meta,
+            Ok(Some((meta, payload_at))) => {
+                note = frame::note_in(&meta, &bytes[payload_at..]);
+                meta
+            }
             Ok(None) => break,
             Err(error) => {
                 log::error!("the newest segment of the ring is not continued: {error}");
@@ -51,6 +57,7 @@ pub(super) fn read_newest(medium: &dyn Medium, layout: Layout, segment_seq: u64,
         if !planted(Bug::AcksInFramesIgnored) {
             merge_acks(&mut recovery.acks, &meta.acks);
         }
+        recovery.note = note.unwrap_or(std::mem::take(&mut recovery.note));
     }
     if planted(Bug::UnreadableFrameTakenForEnd) {
         return;
@@ -74,6 +81,7 @@ impl Recovery {
         self.next_record = behind.next_record;
         self.samples_total += behind.samples;
         merge_acks(&mut self.acks, &behind.acks);
+        self.note = behind.note.unwrap_or(std::mem::take(&mut self.note));
         if behind.failures > 0 {
             self.pass_over_records();
         }
@@ -97,16 +105,23 @@ pub(super) fn read_behind(
     known: &Recovery,
     failures: usize,
 ) -> Behind {
-    let mut behind =
-        Behind { next_record: known.next_record, samples: 0, acks: Acks::new(), has_frames: false, failures };
+    let mut behind = Behind {
+        next_record: known.next_record,
+        samples: 0,
+        acks: Acks::new(),
+        note: None,
+        has_frames: false,
+        failures,
+    };
     let (mut offset, mut bytes) = (from_offset, Vec::new());
     while layout.segment_size_bytes - offset >= known.program_unit_bytes {
         offset += match read_unknown(medium, layout, segment_seq, offset, behind.next_record, &mut bytes) {
-            Ok(Some(meta)) => {
+            Ok(Some((meta, payload_at))) => {
                 behind.has_frames = true;
                 behind.next_record = meta.end_record();
                 behind.samples += meta.samples();
                 merge_acks(&mut behind.acks, &meta.acks);
+                behind.note = frame::note_in(&meta, &bytes[payload_at..]).or(behind.note);
                 frame::padded(bytes.len(), known.program_unit_bytes) as u32
             }
             Ok(None) => known.program_unit_bytes,
@@ -122,7 +137,7 @@ pub(super) fn read_behind(
     behind
 }
 
-/// The frame at this place, if it has records from `next_record` on.
+/// The frame at this place, if it has records from `next_record` on, and where in `bytes` its payload starts.
 fn read_unknown(
     medium: &dyn Medium,
     layout: Layout,
@@ -130,7 +145,7 @@ fn read_unknown(
     offset: u32,
     next_record: u64,
     bytes: &mut Vec<u8>,
-) -> Result<Option<FrameMeta>, super::error::RingError> {
+) -> Result<Option<(FrameMeta, usize)>, super::error::RingError> {
     let mut head = [0; FRAME_HEADER_BYTES];
     let at = layout.slot_offset(segment_seq) + u64::from(offset);
     medium.read(at, &mut head).map_err(super::error::RingError::device("reading a frame"))?;
@@ -138,7 +153,7 @@ fn read_unknown(
     if !frame::can_start(&head, next_record) {
         return Ok(None);
     }
-    Ok(read_frame(medium, layout, segment_seq, offset, bytes)?.map(|(meta, _)| meta))
+    read_frame(medium, layout, segment_seq, offset, bytes)
 }
 
 /// Whether what is behind the last frame is as an erase left it. An interrupted append can have reached any of the units that

@@ -46,6 +46,7 @@ use super::medium::Medium;
 use super::newest::{is_tail_erased, read_behind, read_newest};
 use super::slots::Slots;
 use crate::bugs::{Bug, planted};
+use crate::model::Note;
 
 /// How segments lie on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,7 @@ pub struct Recovery {
     pub samples_total: u64,
     /// The newest acknowledgement of each endpoint.
     pub acks: Acks,
+    pub note: Note,
     /// Slots whose header is damaged, out of place or unreadable, and the newest segment if some of it can't be read.
     pub damaged_slots: u32,
     /// Slots behind the newest segment's that may hold newer ones, as far as can be read. The next segment goes behind them.
@@ -112,6 +114,7 @@ pub(super) fn recover(medium: &dyn Medium, layout: Layout) -> Result<Recovery, R
         next_record: newest.first_record,
         samples_total: newest.samples_before,
         acks: newest.acks.clone(),
+        note: newest.note.clone(),
         damaged_slots,
         passed_over: 0,
     };

@@ -17,18 +17,20 @@ use super::ScrapeOptions;
 use super::cache::{Cache, Place, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
-use super::extras::{LastExtras, stored_histogram};
+use super::extras::{LastExtras, check_histogram, narrowed_histogram};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
+use super::metadata::{Collector, MetadataHash};
 use super::page_error::PageError;
 use super::parser::Parser;
 use super::protobuf::HistogramForms;
 use super::report::{Report, report_names};
-use super::sample_labels::{report_labels, sample_labels};
+use super::sample_labels::{SampleLabelsError, report_labels, sample_labels};
 use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
 use crate::model::{
-    Extras, Histogram, Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan,
+    Extras, Histogram, Labels, LabelsError, MetadataTable, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target,
+    stale_nan,
 };
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -61,6 +63,8 @@ pub struct Cycle {
     untracked: Vec<u32>,
     last_extras: LastExtras,
     times: Times,
+    /// There if somebody wants it.
+    metadata: Option<Collector>,
 }
 
 impl Cycle {
@@ -89,7 +93,14 @@ impl Cycle {
             untracked: Vec::new(),
             last_extras: LastExtras::default(),
             times: Times::default(),
+            metadata: None,
         })
+    }
+
+    /// What pages say of their metrics is to be put there.
+    pub fn with_metadata(self, table: Rc<MetadataTable>) -> Cycle {
+        let collector = Collector::new(table, self.number, self.target.clone());
+        Cycle { metadata: Some(collector), ..self }
     }
 
     /// Ends a scrape that began at `timestamp_ms` and took so long. `page` is `None` if none arrived.
@@ -144,6 +155,7 @@ impl Cycle {
         let now_ms = timestamp_ms.saturating_add(report.duration.as_millis() as i64);
         let capacity = self.cache.list().len();
         let mut gathered = Gathered::new(&self.options.page, self.report.len(), capacity, timestamp_ms, now_ms);
+        gathered.metadata_hash = self.metadata.as_ref().map(|_| MetadataHash::default());
         let mut walk = self.cache.walk();
         let mut outcome = self.gather(page, format, &mut walk, &mut gathered);
         let changed = match outcome {
@@ -158,6 +170,9 @@ impl Cycle {
                     self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
                     self.cache.replace(changed);
                     self.cached_format = format;
+                    if let Some(metadata) = &mut self.metadata {
+                        metadata.follow(gathered.metadata_hash.take(), page, format);
+                    }
                     return self.with_samples(&report, timestamp_ms, gathered, gone);
                 }
                 Err(error) => outcome = Err(error.into()),
@@ -181,20 +196,27 @@ impl Cycle {
         let mut parser = Parser::new(page, format, forms);
         let in_step = format == self.cached_format;
         while let Some(entry) = parser.next(walk.expected().filter(|_| in_step))? {
-            let Entry::Sample(sample) = entry else { continue };
+            let Entry::Sample(sample) = entry else {
+                gathered.metadata_hash.iter_mut().for_each(|hash| hash.note(&entry));
+                continue;
+            };
             gathered.counts.scraped += 1;
             if gathered.is_past_limit() {
                 // The page has failed, but it is counted to its end.
                 let is_kept = match walk.keeps(sample.series.raw) {
                     Some(is_kept) => is_kept,
-                    None => self.labels_of(&sample)?.is_some(),
+                    None => self.labels_of(&sample).map_or_else(unless_repeated, |labels| Ok(labels.is_some()))?,
                 };
                 gathered.counts.after_relabeling += u64::from(is_kept);
                 continue;
             }
             self.take(&sample, walk, gathered)?;
         }
-        if gathered.is_past_limit() { Err(PageError::SampleLimit(self.options.page.sample_limit)) } else { Ok(()) }
+        match gathered.is_past_limit() {
+            true => Err(PageError::SampleLimit(self.options.page.sample_limit)),
+            false if gathered.past_bucket_limit => Err(PageError::BucketLimit(natives.bucket_limit)),
+            false => Ok(()),
+        }
     }
 
     fn take(&self, sample: &Sample<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
@@ -202,47 +224,59 @@ impl Cycle {
         if taken - self.report.len() + gathered.dropped == SERIES_PER_PAGE_MAX {
             return Err(PageError::TooManySeries);
         }
-        let Some(place) = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample))? else {
+        let place = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample));
+        let place = match place {
+            Err(error) if gathered.is_full() => {
+                unless_repeated(error)?;
+                gathered.pass_limit();
+                return Ok(());
+            }
+            place => place?,
+        };
+        let Some(on_walk) = place else {
             gathered.dropped += 1;
             return Ok(());
         };
+        let place = Place { known: on_walk.known && !self.times.is_untaken(walk.series(on_walk)), ..on_walk };
         let own_ms = sample.timestamp_ms.filter(|_| self.options.page.honor_timestamps);
-        if !gathered.has_room_for(place, own_ms) {
-            walk.forget(place);
+        if own_ms.is_none() && gathered.is_said_again(place) {
+            gathered.count_duplicate();
             return Ok(());
         }
-        let histogram = stored_histogram(&self.options.page.native_histograms, sample)?;
-        let positions = gathered.values.len();
-        self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
-        if sample.is_plain() {
+        let Ok(histogram) = narrowed_histogram(&self.options.page.native_histograms, sample) else {
+            gathered.pass_bucket_limit(place, sample.value);
+            return Ok(());
+        };
+        if !gathered.has_room() {
+            walk.forget(on_walk);
             return Ok(());
         }
-        let is_new = gathered.values.len() > positions;
+        histogram.as_deref().map_or(Ok(()), |histogram| check_histogram(&sample.series, histogram))?;
+        let is_first = gathered.is_first(place);
+        let is_taken = self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
+        if sample.is_plain() || !is_taken {
+            return Ok(());
+        }
         let timestamp_ms = own_ms.unwrap_or(gathered.timestamp_ms);
         let at = (place.position, walk.series(place));
-        gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_new), timestamp_ms)
+        gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_first), timestamp_ms)
     }
 
+    /// Whether the sample is taken.
     fn add(
         &self,
         (value, histogram): (f64, Option<Rc<Histogram>>),
         own_ms: Option<i64>,
-        mut place: Place,
+        place: Place,
         walk: &Walk<'_>,
         gathered: &mut Gathered,
-    ) -> Result<(), TooManyRepeats> {
-        if own_ms.is_none() && !self.times.are_given() {
-            gathered.add(place, value, None);
-            return Ok(());
+    ) -> Result<bool, TooManyRepeats> {
+        if own_ms.is_none() && gathered.is_first(place) && !self.times.are_given() {
+            gathered.add_first(place, value);
+            return Ok(true);
         }
-        let series = walk.series(place);
-        let newest_ms = self.times.newest_ms(series, place.known);
-        place.known = place.known && !self.times.is_untaken(series);
-        match own_ms {
-            None => gathered.add(place, value, newest_ms),
-            Some(at_ms) => gathered.add_at(place, (value, histogram), at_ms, newest_ms)?,
-        }
-        Ok(())
+        let newest_ms = self.times.newest_ms(walk.series(place), place.known);
+        gathered.add(place, (value, histogram), own_ms, newest_ms)
     }
 
     /// `None` if relabelling drops it.
@@ -387,5 +421,13 @@ impl Cycle {
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
         ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
+    }
+}
+
+/// Prometheus holds samples to `sample_limit` before it looks whether a label comes twice: past it, such a series is counted.
+fn unless_repeated(error: PageError) -> Result<bool, PageError> {
+    match error {
+        PageError::Labels { cause: SampleLabelsError::Limit(LabelsError::Repeated(_)), .. } => Ok(true),
+        other => Err(other),
     }
 }

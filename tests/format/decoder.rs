@@ -49,6 +49,29 @@ pub fn dump(image: &[u8]) -> String {
     segments.into_iter().flat_map(batches).flatten().map(|sample| json(&sample)).collect()
 }
 
+/// The entries of the newest note: their keys' hashes and their values.
+pub fn note(image: &[u8], size: usize) -> Vec<(u32, Vec<u8>)> {
+    let segments = image.chunks(size).filter(|segment| is_header(&segment[..512]));
+    let newest = segments.max_by_key(|segment| u64_at(segment, 24)).unwrap();
+    let (unit, mut note) = (u32_at(newest, 20) as usize, &newest[306..306 + u16_at(newest, 304) as usize]);
+    let mut offset = unit;
+    while let Some(frame) = whole_frame(newest, offset) {
+        let (acks, records) = (u16_at(frame, 8) as usize, u16_at(frame, 10) as usize);
+        let payload = &frame[24 + 16 * acks + 4 * records..];
+        if records == 0 && (1..=200).contains(&payload.len()) {
+            note = payload;
+        }
+        offset += frame.len().next_multiple_of(unit);
+    }
+    let mut entries = Vec::new();
+    while !note.is_empty() {
+        let end = 5 + usize::from(note[4]);
+        entries.push((u32_at(note, 0), note[5..end].to_vec()));
+        note = &note[end..];
+    }
+    entries
+}
+
 fn is_header(unit: &[u8]) -> bool {
     unit.starts_with(b"NARTHEX\n") && unit[8..10] == [2, 0] && u32_at(unit, 508) == crc32(&[&unit[..508]])
 }
@@ -56,16 +79,8 @@ fn is_header(unit: &[u8]) -> bool {
 fn batches(segment: &[u8]) -> Vec<Batch> {
     let (mut decoder, mut batches, mut offset) = (Segment::new(), Vec::new(), u32_at(segment, 20) as usize);
     let unit = offset;
-    while offset < segment.len() {
-        let frame = &segment[offset..];
-        let len = u32_at(frame, 4) as usize;
-        if len < 24 || len > frame.len() {
-            break;
-        }
-        let salt = (offset as u32).to_le_bytes();
-        if u32_at(frame, 0) != crc32(&[&segment[24..32], &salt, &frame[4..len]]) {
-            break;
-        }
+    while let Some(frame) = whole_frame(segment, offset) {
+        let len = frame.len();
         let (acks, records) = (u16_at(frame, 8) as usize, u16_at(frame, 10) as usize);
         let counts_at = 24 + 16 * acks;
         if records > 0 {
@@ -77,6 +92,14 @@ fn batches(segment: &[u8]) -> Vec<Batch> {
         offset += len.next_multiple_of(unit);
     }
     batches
+}
+
+fn whole_frame(segment: &[u8], offset: usize) -> Option<&[u8]> {
+    let rest = &segment[offset..];
+    let len = u32_at(rest.get(..24)?, 4) as usize;
+    let frame = rest.get(..len).filter(|frame| frame.len() >= 24)?;
+    let salt = (offset as u32).to_le_bytes();
+    (u32_at(frame, 0) == crc32(&[&segment[24..32], &salt, &frame[4..]])).then_some(frame)
 }
 
 fn json(sample: &Sample) -> String {

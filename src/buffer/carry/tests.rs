@@ -192,3 +192,21 @@ fn damage_in_the_old_ring_is_counted_as_damage() {
     assert_eq!((lost, counters.endpoint(0).dropped_total()), (from.samples_in(victim), 0));
     assert_eq!(drain(&mut open(&new, layout).0, 1).len() as u64, whole - lost);
 }
+
+#[test]
+fn the_note_is_carried_over_whether_samples_wait_or_not() {
+    for takes_all in [false, true] {
+        let old = ring_of(40, 100);
+        let (mut buffer, _, _) = open(&old, OLD);
+        if takes_all {
+            (0..2).for_each(|endpoint| _ = drain(&mut buffer, endpoint));
+        }
+        buffer.remember("uplink", b"1234");
+        buffer.close().unwrap();
+        let layout = Layout { segment_size_bytes: 8 * 1024, segment_count: 32 };
+        let (new, _, _) = carry(&old, layout);
+        let (mut buffer, _, _) = open(&new, layout);
+        assert_eq!(buffer.remembered("uplink"), Some(&b"1234"[..]));
+        assert_eq!(drain(&mut buffer, 1).is_empty(), takes_all);
+    }
+}

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::random_extras as random;
-use crate::model::{HistogramCounts, STALE_NAN_BITS, SeriesTable, Span, stale_nan};
+use crate::model::{HistogramCounts, MetricType, STALE_NAN_BITS, SeriesTable, Span, stale_nan};
 use crate::remote_write::batching::Batching;
 use crate::remote_write::body::PIECE_BYTES;
 use crate::remote_write::messages::{self, BucketSpan, Count, Label, Sample, TimeSeries, WriteRequest, ZeroCount};
@@ -57,6 +57,16 @@ fn expected(content: &Content, batches: &[Rc<ScrapeBatch>], request: &Request, v
     timeseries
 }
 
+/// What the tests say of their metrics: nothing, or type, help and unit.
+fn metadata(known: u8) -> Rc<MetadataTable> {
+    let table = MetadataTable::new([]);
+    let family = |(help, unit)| MetricFamily::new("m", MetricType::Gauge, help, unit);
+    // The third says nothing but the type, and texts that are labels too are symbols already.
+    let texts = [("What it is.", "seconds"), ("m", "job"), ("", "")].get(usize::from(known)).copied();
+    table.publish(0, "", "", texts.and_then(family));
+    Rc::new(table)
+}
+
 /// A request without symbols.
 type WriteRequestV2 = Vec<SeriesV2>;
 
@@ -66,6 +76,8 @@ struct SeriesV2 {
     samples: Vec<messages_v2::Sample>,
     histograms: Vec<messages::Histogram>,
     exemplars: Vec<messages::Exemplar>,
+    /// Type, help and unit.
+    metadata: Option<(i32, String, String)>,
 }
 
 fn as_v1(request: WriteRequestV2) -> WriteRequest {
@@ -131,6 +143,10 @@ fn decode_v2(body: &[u8]) -> WriteRequestV2 {
         samples: series.samples.clone(),
         histograms: series.histograms.clone(),
         exemplars: series.exemplars.iter().map(exemplar).collect(),
+        metadata: series.metadata.map(|m| {
+            let text = |number: u32| symbols[number as usize].clone();
+            (m.r#type, text(m.help_ref), text(m.unit_ref))
+        }),
     });
     series.collect()
 }
@@ -145,6 +161,8 @@ proptest! {
         let mut batching = Batching::new(with_extras(batches, extras), samples_max);
         let requests = all_requests(&mut batching);
         let (mut encoder, mut body) = (Encoder::new(content.clone()), Body::default());
+        // 1.0 has no place for it.
+        encoder.send_metadata(metadata(0));
         for request in &requests {
             let plain = as_v1(expected(&content, batching.batches(), request, Version::V1)).encode_to_vec();
             encoder.encode(Version::V1, batching.batches(), request, &mut body);
@@ -154,15 +172,20 @@ proptest! {
 
     #[test]
     fn a_body_of_2_0_means_what_it_should(
-        batches in any_batches(), samples_max in 1usize..60, extras: u64, exemplars: bool, histograms: bool,
+        batches in any_batches(), samples_max in 1usize..60, extras: u64, exemplars: bool, histograms: bool, known in 0u8..5,
     ) {
         let external = labels(&[("job", "loses"), ("site", "north"), ("a", "first")]);
         let content = content(external, exemplars, histograms);
         let mut batching = Batching::new(with_extras(batches, extras), samples_max);
         let requests = all_requests(&mut batching);
-        let (mut encoder, mut body) = (Encoder::new(content.clone()), Body::default());
+        let (mut encoder, mut body, table) = (Encoder::new(content.clone()), Body::default(), metadata(known));
+        if known < 4 {
+            encoder.send_metadata(table.clone());
+        }
+        let family = table.families().first().map(|m| (2, m.help().to_string(), m.unit().to_string()));
         for request in &requests {
-            let wanted = expected(&content, batching.batches(), request, Version::V2);
+            let mut wanted = expected(&content, batching.batches(), request, Version::V2);
+            wanted.iter_mut().for_each(|series| series.metadata.clone_from(&family));
             let sent = encoder.encode(Version::V2, batching.batches(), request, &mut body);
             prop_assert_eq!(format!("{:?}", decode_v2(body.as_bytes())), format!("{wanted:?}"));
             let count = |each: fn(&SeriesV2) -> usize| wanted.iter().map(each).sum::<usize>() as u64;
@@ -180,6 +203,46 @@ proptest! {
         let varint = Varint::of(number >> shift);
         prop_assert_eq!(varint.as_bytes(), expected);
     }
+}
+
+/// Six scrapes of four series; what is older than the third is left out, of histograms and exemplars as well.
+#[test]
+fn what_is_too_old_is_left_out_and_counted() {
+    let series = series_list(&SeriesTable::new(), "a", 4);
+    let batches: Vec<_> = (0..6).map(|time| batch(0, 1000 * time, &series)).collect();
+    let batches = with_extras(batches, 3);
+    let request = Request { blocks: vec![Block { batches: 0..6, series: 0..4 }] };
+    let (mut encoder, mut body) = (Encoder::new(content(Labels::default(), true, true)), Body::default());
+    for version in [Version::V1, Version::V2] {
+        encoder.leave_out_before(i64::MIN);
+        let all = encoder.encode(version, &batches, &request, &mut body);
+        assert!(all.too_old == 0 && all.oldest_ms <= Some(0), "{all:?}");
+        encoder.leave_out_before(2000);
+        let sent = encoder.encode(version, &batches, &request, &mut body);
+        assert_eq!((sent.samples + sent.histograms, sent.too_old), (16, 8));
+        assert!(sent.oldest_ms.is_some_and(|oldest_ms| oldest_ms >= 2000), "{sent:?}");
+        assert!(sent.exemplars < all.exemplars, "{} exemplars", all.exemplars);
+        encoder.leave_out_before(i64::MAX);
+        let sent = encoder.encode(version, &batches, &request, &mut body);
+        assert_eq!((sent.is_empty(), sent.too_old, sent.oldest_ms), (true, 24, None));
+    }
+}
+
+/// An exporter that gives times of its own shows a sample again and again: old or not, each of these is accounted for.
+#[test]
+fn repeats_of_what_is_too_old_are_too_old_as_well() {
+    let series = series_list(&SeriesTable::new(), "a", 1);
+    let shown = |time| {
+        let mut shown = ScrapeBatch::clone(&batch(0, time, &series));
+        shown.own_timestamps = vec![crate::model::OwnTimestamp { index: 0, timestamp_ms: 5 }];
+        shown.values = vec![1.0];
+        Rc::new(shown)
+    };
+    let request = Request { blocks: vec![Block { batches: 0..3, series: 0..1 }] };
+    let (mut encoder, mut body) = (Encoder::new(Content::default()), Body::default());
+    encoder.leave_out_before(6);
+    let sent = encoder.encode(Version::V1, &[shown(10), shown(20), shown(30)], &request, &mut body);
+    assert_eq!((sent.samples, sent.too_old), (0, 3));
 }
 
 #[test]

@@ -32,6 +32,9 @@ pub(super) struct Model {
     /// On a segment that a commit under way, or one that failed, gives up.
     doubtful: BTreeSet<u64>,
     doubtful_segment: Option<u64>,
+    /// Notes are known by their numbers.
+    pub synced_note: u64,
+    pub last_note: u64,
 }
 
 /// What each endpoint would be handed after a restart.
@@ -41,12 +44,21 @@ pub(super) struct Found {
     /// Samples counted as unreadable meanwhile, by endpoint.
     pub unreadable: Vec<u64>,
     pub oldest_segment: Option<u64>,
+    pub note: u64,
 }
 
 impl Model {
     pub fn new(endpoints: usize) -> Model {
         let endpoints = vec![Owed::default(); endpoints];
-        Model { endpoints, scrapes: 0, durable_until: 0, doubtful: BTreeSet::new(), doubtful_segment: None }
+        Model {
+            endpoints,
+            scrapes: 0,
+            durable_until: 0,
+            doubtful: BTreeSet::new(),
+            doubtful_segment: None,
+            synced_note: 0,
+            last_note: 0,
+        }
     }
 
     pub fn pushed(&mut self) {
@@ -169,6 +181,9 @@ impl Model {
 
     /// Invariants 2, 3 and 4: what each endpoint would be handed after a restart.
     pub fn compare(&self, all: &Found) -> Result<(), Violation> {
+        ensure((self.synced_note..=self.last_note).contains(&all.note), "4 acks", || {
+            format!("note {} is found, synced was {}, set {}", all.note, self.synced_note, self.last_note)
+        })?;
         for (endpoint, (owed, found)) in self.endpoints.iter().zip(&all.scrapes).enumerate() {
             let is_in_order = found.is_sorted_by(|a, b| a < b) && found.last().is_none_or(|last| *last < self.scrapes);
             ensure(is_in_order, "2 nothing invented", || format!("endpoint {endpoint} is handed {found:?}"))?;

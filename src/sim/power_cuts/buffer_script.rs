@@ -1,6 +1,7 @@
 //! Scrapes, outages, commits, failures, restarts and cuts of a buffer, as a seed makes them.
 
 use super::buffer_model::{Found, Model, samples_of};
+use super::ring_model::{note, number_of};
 use super::{Tally, Violation, ensure};
 use crate::buffer::{Buffer, WriteBudget};
 use crate::codec::SegmentCodec;
@@ -128,6 +129,7 @@ impl World {
 
     /// Everything that each endpoint would be handed from here on.
     fn drain(&mut self, opened: &mut Opened) -> Result<Found, Violation> {
+        let note = number_of(opened.buffer.note());
         let mut all = Vec::new();
         for endpoint in 0..self.endpoints.len() {
             let mut found = Vec::new();
@@ -141,7 +143,7 @@ impl World {
         }
         let unreadable = |endpoint| opened.counters.endpoint(endpoint).dropped(DropCause::RingDamaged);
         let unreadable = (0..self.endpoints.len()).map(unreadable).collect();
-        Ok(Found { scrapes: all, unreadable, oldest_segment: opened.oldest_segment })
+        Ok(Found { scrapes: all, unreadable, oldest_segment: opened.oldest_segment, note })
     }
 
     /// Scrapes in the segment that the next one takes the place of.
@@ -189,6 +191,9 @@ impl Script<'_> {
                 self.send(endpoint)?;
             }
         }
+        if self.random.u8(..3) == 0 {
+            self.change_note();
+        }
         if self.buffer.commit_due().is_some_and(|due| due <= self.now) {
             self.commit(false)?;
         }
@@ -203,6 +208,14 @@ impl Script<'_> {
                 self.restart(Some(image))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn change_note(&mut self) {
+        self.model.last_note += 1;
+        self.buffer.set_note(note(self.model.last_note));
+        if self.random.bool() {
+            self.buffer.write_note(self.now);
         }
     }
 
@@ -274,7 +287,13 @@ impl Script<'_> {
             (None, Ok(())) => {
                 self.model.committed(has_written, self.buffer.fill().stage_samples == 0);
                 let durable = self.flash.durable_image();
-                self.check(&durable).map_err(|violation| violation.at("just after the commit returned"))
+                self.check(&durable).map_err(|violation| violation.at("just after the commit returned"))?;
+                if has_written {
+                    let opened = self.world.open(&self.flash.fork(durable));
+                    let opened = opened.map_err(|error| Violation::new("1 opens", error))?;
+                    self.model.synced_note = number_of(opened.buffer.note());
+                }
+                Ok(())
             }
             (None, Err(RingError::Device { .. })) if fails => {
                 Tally::add(&self.tally.failed_calls, 1);

@@ -1,6 +1,8 @@
 //! What the ring may and must hold, kept in the simplest way: frames in lists.
 
 use super::{Violation, ensure};
+use crate::limits::NOTE_BYTES_MAX;
+use crate::model::Note;
 use crate::ring::{Ack, Acks, Frame, FrameMeta, Layout, Medium, Placement, Read, Ring, RingError};
 use crate::sim::SimFlash;
 use std::collections::VecDeque;
@@ -34,6 +36,10 @@ pub(super) struct Model {
     unsynced: Vec<Frame>,
     synced_acks: [u64; ENDPOINTS],
     issued_acks: [u64; ENDPOINTS],
+    /// Notes are known by their numbers.
+    synced_note: u64,
+    issued_note: u64,
+    last_note: u64,
     samples: u64,
     /// In frames that a failed append left before the ring went on elsewhere: every endpoint has them, and the ring's
     /// account may be without them.
@@ -55,6 +61,9 @@ impl Model {
             unsynced: Vec::new(),
             synced_acks: [0; ENDPOINTS],
             issued_acks: [0; ENDPOINTS],
+            synced_note: 0,
+            issued_note: 0,
+            last_note: 0,
             samples: 0,
             ghost_samples: 0,
             synced_records: 0,
@@ -73,6 +82,13 @@ impl Model {
 
     pub fn acks(&self) -> Acks {
         (1..).zip(self.issued_acks).map(|(endpoint, next_record)| Ack { endpoint, next_record }).collect()
+    }
+
+    /// A note that was never set before.
+    pub fn next_note(&mut self) -> Note {
+        self.last_note += 1;
+        self.issued_note = self.last_note;
+        note(self.last_note)
     }
 
     pub fn begin(&mut self, frame: &Frame, placement: Placement, evicts: Option<u64>) -> Result<(), Violation> {
@@ -102,6 +118,9 @@ impl Model {
         self.samples += frame.meta.samples();
         self.synced_records = self.synced_records.max(frame.meta.end_record());
         self.synced_acks = self.issued_acks;
+        if placement == Placement::NewSegment || frame.meta.sample_counts.is_empty() {
+            self.synced_note = self.issued_note;
+        }
         let held = self.held(seq);
         held.samples += frame.meta.samples();
         if !frame.meta.sample_counts.is_empty() {
@@ -203,10 +222,10 @@ impl Model {
             self.settle_unsynced();
             // A segment without a frame is started again: what its header says of acknowledgements can be lost once more.
             if found.frames.last().map(|(seq, _)| seq) == found.segments.last() {
-                self.synced_acks = found.acks;
+                (self.synced_acks, self.synced_note) = (found.acks, found.note);
             }
         }
-        self.issued_acks = found.acks;
+        (self.issued_acks, self.issued_note) = (found.acks, found.note);
         self.samples = found.samples_total;
     }
 
@@ -250,6 +269,9 @@ impl Model {
                 format!("endpoint {endpoint} is at {ack}, which is not in {range:?}")
             })?;
         }
+        ensure((self.synced_note..=self.last_note).contains(&found.note), "4 acks", || {
+            format!("note {} is found, synced was {}, set {}", found.note, self.synced_note, self.last_note)
+        })?;
         ensure(found.next_record >= self.synced_records, "6 goes on", || {
             format!("record number {} would be used again", found.next_record)
         })
@@ -292,12 +314,25 @@ fn lost_frame(frame: &Frame) -> Violation {
     Violation::new("3 synced", format!("records {}..{} are lost", meta.first_record, meta.end_record()))
 }
 
+/// A note by its number, none of which is as long as the one before; the first is none.
+pub(super) fn note(number: u64) -> Note {
+    let len = if number == 0 { 0 } else { 8 + (number * 37 % (NOTE_BYTES_MAX as u64 - 7)) as usize };
+    number.to_le_bytes().into_iter().cycle().take(len).collect()
+}
+
+/// The number of a note; `u64::MAX` if none has it.
+pub(super) fn number_of(found: &[u8]) -> u64 {
+    let number = found.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    if note(number) == found { number } else { u64::MAX }
+}
+
 /// All that can be learnt of an opened ring.
 #[derive(Clone, PartialEq)]
 pub(super) struct Found {
     pub segments: Vec<u64>,
     pub frames: Vec<(u64, Frame)>,
     pub acks: [u64; ENDPOINTS],
+    pub note: u64,
     pub next_record: u64,
     pub samples_total: u64,
 }
@@ -324,6 +359,7 @@ impl Found {
             segments: ring.segments().map(|segment| segment.seq).collect(),
             frames,
             acks: std::array::from_fn(|endpoint| ack(endpoint).map_or(0, |ack| ack.next_record)),
+            note: number_of(ring.note()),
             next_record: ring.next_record(),
             samples_total,
         })

@@ -61,6 +61,9 @@ impl Script<'_> {
             return self.restart(None);
         }
         self.model.acknowledge(self.ring.next_record(), &mut self.random);
+        if self.random.u8(..3) == 0 {
+            self.ring.set_note(self.model.next_note());
+        }
         let (frame, placement) = self.next_append();
         let fails = self.random.u8(..if is_thorough { 4 } else { 12 }) == 0;
         if fails {
@@ -123,7 +126,10 @@ impl Script<'_> {
             1..4 => random.usize(..1500),
             _ => random.usize(8..400),
         };
-        let payload = std::iter::repeat_with(|| random.u8(..)).take(bytes).collect();
+        let payload = match records {
+            0 => self.ring.note().to_vec(),
+            _ => std::iter::repeat_with(|| random.u8(..)).take(bytes).collect(),
+        };
         let frame = Frame { meta, payload };
         let starts_new = !self.ring.fits(&frame, Placement::Current) || random.u8(..16) == 0;
         (frame, if starts_new { Placement::NewSegment } else { Placement::Current })
