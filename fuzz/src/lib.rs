@@ -1,10 +1,12 @@
-//! What the fuzz targets have in common: a medium in memory, batches to write, and checksums that hold.
+//! What the fuzz targets have in common: a medium in memory, batches to write, checksums that hold, a server that answers.
 
+mod answering;
 mod medium;
 mod pages;
 mod scrapes;
 mod seal;
 
+pub use answering::{Answering, SECRET, outcome_of};
 pub use medium::MemoryMedium;
 pub use pages::read_twice;
 pub use scrapes::batches;

@@ -1,6 +1,6 @@
 //! The options of an HTTP client as they are in effect, secrets masked: what differs from the defaults.
 
-use crate::http_client::{Auth, HttpClientOptions, OAuth2Options, ProxyChoice, ProxyOptions};
+use crate::http_client::{Auth, HttpClientOptions, OAuth2Options, ProxyChoice, ProxyOptions, SigV4Options};
 use crate::model::Secret;
 use crate::secrets::SecretSource;
 use crate::tls::TlsOptions;
@@ -23,6 +23,7 @@ pub(super) fn has_inline_secret(options: &HttpClientOptions) -> bool {
         Auth::None => false,
         Auth::Basic { password, .. } => inline(password),
         Auth::Header { credentials, .. } => matches!(credentials, SecretSource::Inline(_)),
+        Auth::SigV4(sigv4) => matches!(sigv4.secret_key, SecretSource::Inline(_)),
         Auth::OAuth2(oauth2) => inline(&oauth2.client_secret) || key(&oauth2.tls) || proxy(&oauth2.proxy),
     };
     auth || key(&options.tls)
@@ -44,6 +45,8 @@ pub(super) struct HttpClient<'c> {
     authorization: Option<Authorization<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oauth2: Option<OAuth2<'c>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sigv4: Option<SigV4<'c>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     http_headers: BTreeMap<&'c str, Header<'c>>,
 }
@@ -123,6 +126,17 @@ struct OAuth2<'c> {
 }
 
 #[derive(Serialize)]
+struct SigV4<'c> {
+    region: &'c str,
+    access_key: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_key: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_key_file: Option<String>,
+    service_name: &'c str,
+}
+
+#[derive(Serialize)]
 struct Header<'c> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     values: &'c [String],
@@ -134,7 +148,7 @@ struct Header<'c> {
 
 impl<'c> From<&'c HttpClientOptions> for HttpClient<'c> {
     fn from(options: &'c HttpClientOptions) -> Self {
-        let (mut basic_auth, mut authorization, mut oauth2) = (None, None, None);
+        let (mut basic_auth, mut authorization, mut oauth2, mut sigv4) = (None, None, None, None);
         match &options.auth {
             Auth::None => {}
             Auth::Basic { username, password } => {
@@ -147,6 +161,7 @@ impl<'c> From<&'c HttpClientOptions> for HttpClient<'c> {
                 authorization = Some(Authorization { r#type: kind, credentials, credentials_file });
             }
             Auth::OAuth2(options) => oauth2 = Some(OAuth2::from(&**options)),
+            Auth::SigV4(options) => sigv4 = Some(SigV4::from(&**options)),
         }
         let headers = options.http_headers.iter().map(|header| {
             let secrets = header.secrets.iter().map(|_| Secret::MASK).collect();
@@ -160,6 +175,7 @@ impl<'c> From<&'c HttpClientOptions> for HttpClient<'c> {
             basic_auth,
             authorization,
             oauth2,
+            sigv4,
             http_headers: headers.collect(),
         }
     }
@@ -179,6 +195,14 @@ impl<'c> From<&'c OAuth2Options> for OAuth2<'c> {
             endpoint_params: params.collect(),
             tls_config: shown_tls(&options.tls),
         }
+    }
+}
+
+impl<'c> From<&'c SigV4Options> for SigV4<'c> {
+    fn from(options: &'c SigV4Options) -> Self {
+        let SigV4Options { region, service, access_key, secret_key } = options;
+        let (secret_key, secret_key_file) = masked(Some(secret_key));
+        SigV4 { region, access_key, secret_key, secret_key_file, service_name: service }
     }
 }
 

@@ -11,6 +11,7 @@ use super::metadata::read_metadata;
 use super::queue::read_queue;
 use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
+use super::sigv4::read_sigv4;
 use super::uplink::{read_priority, read_rates};
 use crate::remote_write::EndpointOptions;
 use std::time::Duration;
@@ -47,7 +48,7 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         name: read_name(table, url)?,
         url: url.into(),
         timeout: table.get_or("remote_timeout", REMOTE_TIMEOUT, Value::nonzero_duration)?,
-        http: read_http_client(table)?,
+        http: read_sigv4(table, read_http_client(table)?)?,
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,

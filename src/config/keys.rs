@@ -147,6 +147,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_native_histograms",
         "metadata_config",
         "queue_config",
+        "sigv4",
         "catch_up",
         "priority",
         "max_bytes_per_second",
@@ -165,7 +166,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "proxy_url",
         "tls_config",
     ],
-    unsupported: &["azuread", "failed_request_logging", "google_iam", "round_robin_dns", "sigv4"],
+    unsupported: &["azuread", "failed_request_logging", "google_iam", "round_robin_dns"],
 };
 
 /// `max_bytes_per_send` is Narthex's own.
@@ -237,6 +238,12 @@ pub(super) const OAUTH2: Keys = Keys {
         "iss",
         "signature_algorithm",
     ],
+};
+
+/// `secret_key_file` is Narthex's own.
+pub(super) const SIGV4: Keys = Keys {
+    known: &["region", "access_key", "secret_key", "secret_key_file", "service_name"],
+    unsupported: &["external_id", "profile", "role_arn", "session_name", "tags", "use_fips_sts_endpoint"],
 };
 
 pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };

@@ -30,6 +30,7 @@ mod queue;
 mod reader;
 mod relabel;
 mod samples;
+mod sigv4;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,10 @@
 //! Why Narthex leaves out what Prometheus has: the reason that stands in the error.
 
+const NO_ROLE: &str =
+    "no role is assumed, which takes a token service; write the keys of a user who may do nothing but write";
+
 /// Keys that are left out on purpose, and why.
-const REASONS: [(&str, &str); 20] = [
+const REASONS: [(&str, &str); 25] = [
     ("alerting", "alerts are evaluated where the samples are sent to"),
     ("bearer_token", "write authorization = { credentials = \"...\" } instead"),
     ("bearer_token_file", "write authorization = { credentials_file = \"...\" } instead"),
@@ -18,7 +21,12 @@ const REASONS: [(&str, &str); 20] = [
     ("runtime", "it tunes Go's runtime"),
     ("scrape_config_files", "one file holds the whole configuration; write the jobs into it"),
     ("scrape_failure_log_file", "a file of failures would wear the flash out; they are in the log"),
-    ("sigv4", "requests are not signed; put a proxy that signs before the receiver"),
+    ("external_id", NO_ROLE),
+    ("profile", "the files of AWS's tools are not read; write access_key and secret_key, or secret_key_file"),
+    ("role_arn", NO_ROLE),
+    ("session_name", NO_ROLE),
+    ("tags", NO_ROLE),
+    ("use_fips_sts_endpoint", NO_ROLE),
     ("azuread", "requests are not signed; put a proxy that signs before the receiver"),
     ("storage", "samples wait in the ring; see [buffer]"),
     ("tracing", "Narthex does not trace itself"),

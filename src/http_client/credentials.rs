@@ -2,12 +2,14 @@
 
 use super::dial::Resolver;
 use super::error::HttpError;
-use super::options::Auth;
+use super::options::{Auth, SigV4Options};
+use super::sigv4::sign;
 use super::token::TokenSource;
 use crate::model::Secret;
 use crate::secrets::{SecretReader, SecretSource, TextKind};
 use crate::tls::TlsError;
-use ureq_proto::http::HeaderValue;
+use std::time::SystemTime;
+use ureq_proto::http::{HeaderValue, Request};
 
 /// What a configuration's requests are authorized with.
 pub(super) enum Credentials {
@@ -15,6 +17,7 @@ pub(super) enum Credentials {
     Basic { username: Option<SecretReader>, password: Option<SecretReader> },
     Header { kind: String, credentials: SecretReader },
     OAuth2(Box<TokenSource>),
+    SigV4 { options: Box<SigV4Options>, secret_key: SecretReader },
 }
 
 impl Credentials {
@@ -29,13 +32,17 @@ impl Credentials {
                 Credentials::Header { kind: kind.clone(), credentials: reader(credentials) }
             }
             Auth::OAuth2(options) => Credentials::OAuth2(Box::new(TokenSource::new(options, resolver)?)),
+            Auth::SigV4(options) => {
+                Credentials::SigV4 { secret_key: reader(&options.secret_key), options: options.clone() }
+            }
         })
     }
 
     /// The header's value, if there is one; adds what nobody else may see to `secrets`.
     pub(super) async fn header(&self, secrets: &mut Vec<Secret>) -> Result<Option<HeaderValue>, HttpError> {
         let text = match self {
-            Credentials::None => return Ok(None),
+            // Made of the whole request: `sign`.
+            Credentials::None | Credentials::SigV4 { .. } => return Ok(None),
             Credentials::Basic { username, password } => {
                 let read = |reader: &Option<SecretReader>| match reader {
                     Some(reader) => reader.read().map(|text| (*text).clone()).map_err(HttpError::Secret),
@@ -59,6 +66,24 @@ impl Credentials {
             }
         };
         sensitive(&text).map(Some)
+    }
+
+    /// Signs a request that is complete but for what a configuration adds to each, if requests are to be signed.
+    pub(super) fn sign(
+        &self,
+        request: &mut Request<()>,
+        body: &[u8],
+        secrets: &mut Vec<Secret>,
+    ) -> Result<(), HttpError> {
+        // A configuration that asks for it is refused where the feature is off.
+        if cfg!(feature = "sigv4")
+            && let Credentials::SigV4 { options, secret_key } = self
+        {
+            let secret_key = secret_key.read().map_err(HttpError::Secret)?;
+            sign(options, &secret_key, SystemTime::now(), request, body)?;
+            secrets.push((*secret_key).clone());
+        }
+        Ok(())
     }
 }
 

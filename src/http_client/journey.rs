@@ -74,10 +74,6 @@ impl<'r> Journey<'r> {
         if !foreign && let Some(value) = client.credentials.header(&mut secrets).await? {
             headers.insert(AUTHORIZATION, value);
         }
-        client.headers.add(&mut headers, *foreign, &mut secrets)?;
-        if let Some(proxy) = route.asks_proxy() {
-            add_proxy_login(&mut headers, proxy)?;
-        }
         if let Some(body) = request.body {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
@@ -85,6 +81,14 @@ impl<'r> Journey<'r> {
         *prepared.method_mut() = if request.body.is_some() { Method::POST } else { Method::GET };
         *prepared.uri_mut() = uri.clone();
         *prepared.headers_mut() = headers;
+        if !foreign {
+            client.credentials.sign(&mut prepared, request.body.unwrap_or_default(), &mut secrets)?;
+        }
+        let headers = prepared.headers_mut();
+        client.headers.add(headers, *foreign, &mut secrets)?;
+        if let Some(proxy) = route.asks_proxy() {
+            add_proxy_login(headers, proxy)?;
+        }
         Ok(Hop { route, request: prepared, secrets })
     }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  HttpClientOptions ─► HttpClient, shared by all targets of a scrape configuration
-//!                         │  credentials, headers ─ what goes along       (oauth2: asked of a token server first)
+//!                         │  credentials, headers ─ what goes along       (oauth2: asked of a token server first; sigv4)
 //!                         │  proxy ─────────────── by way of whom         pure
 //!                         │  dial, tls ─────────── a stream of bytes      edge
 //!                         ▼
@@ -31,6 +31,7 @@ mod options;
 mod proxy;
 mod redirect;
 mod session;
+mod sigv4;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -40,7 +41,7 @@ pub use dial::{Resolver, Route};
 pub use error::HttpError;
 pub use headers::is_reserved;
 pub use journey::{Hop, HttpRequest, Journey, absolute_form};
-pub use options::{Auth, HeaderOptions, HttpClientOptions, OAuth2Options, ProxyChoice, ProxyOptions};
+pub use options::{Auth, HeaderOptions, HttpClientOptions, OAuth2Options, ProxyChoice, ProxyOptions, SigV4Options};
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub use session::{Answer, IDLE_MAX, Session};
 

@@ -40,6 +40,18 @@ pub enum Auth {
     Header { kind: String, credentials: SecretSource },
     /// `oauth2`.
     OAuth2(Box<OAuth2Options>),
+    /// `sigv4`, of a `[[remote_write]]` only.
+    SigV4(Box<SigV4Options>),
+}
+
+/// `sigv4`: requests are signed for AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigV4Options {
+    pub region: String,
+    /// `service_name`; that of Managed Prometheus is `aps`.
+    pub service: String,
+    pub access_key: String,
+    pub secret_key: SecretSource,
 }
 
 /// `oauth2`: a token is asked for with client credentials (RFC 6749, section 4.4).

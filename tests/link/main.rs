@@ -9,6 +9,7 @@
 //! Needs root, `ip` and `tc`; hence all are `#[ignore]`d: run them by `cargo on-a-link`. The rate is limited by the kernel
 //! (`tc tbf`); its `netem` is not in every kernel, so that latency is the proxy's.
 
+mod idle;
 mod names;
 mod namespaces;
 mod outages;

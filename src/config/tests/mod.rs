@@ -5,6 +5,8 @@ mod http_client;
 mod mistakes;
 mod queue;
 mod relabelling;
+#[cfg(feature = "sigv4")]
+mod sigv4;
 mod uplink;
 
 use super::*;

@@ -2,7 +2,7 @@
 //! on a connection that was kept.
 
 use super::*;
-use crate::http_client::{OAuth2Options, ProxyChoice, ProxyOptions, ProxyUrl};
+use crate::http_client::{OAuth2Options, ProxyChoice, ProxyOptions, ProxyUrl, SigV4Options};
 use crate::tls::{TlsIdentity, TlsVersion};
 use rustls::server::WebPkiClientVerifier;
 use std::io::copy;
@@ -297,6 +297,28 @@ fn a_token_is_asked_for_before_the_request_and_never_shown() {
     let outcome = send(&with(auth, options(format!("http://127.0.0.1:{port}/"))));
     assert!(outcome.to_string().ends_with("not <secret>"), "{outcome}");
     assert!(receiver.join().unwrap()[0].1.contains("\r\nauthorization: bearer fresh\r\n"));
+}
+
+/// The signature itself is held to Prometheus's and AWS's own in `http_client::sigv4`.
+#[cfg(feature = "sigv4")]
+#[test]
+fn a_request_is_signed_for_aws_and_its_secret_never_shown() {
+    let (port, receiver) = serve(1, |_| "HTTP/1.1 403 No\r\nContent-Length: 10\r\n\r\nhunter2 no".into());
+    let auth = Auth::SigV4(Box::new(SigV4Options {
+        region: "eu-central-1".into(),
+        service: "aps".into(),
+        access_key: "AKIDEXAMPLE".into(),
+        secret_key: SecretSource::Inline(Secret::new("hunter2")),
+    }));
+    let outcome = send(&with(auth, options(format!("http://127.0.0.1:{port}//write"))));
+    assert!(outcome.to_string().ends_with(": <secret> no"), "{outcome}");
+    let head = &receiver.join().unwrap()[0].1;
+    assert!(head.starts_with("post /write http/1.1\r\n"), "{head}");
+    assert_eq!(head.matches("\r\nhost: ").count(), 1, "{head}");
+    let signed = "signedheaders=content-encoding;content-length;content-type;host;x-amz-date;x-prometheus-remote-write-version, ";
+    for part in ["\r\nx-amz-date: 2", "\r\nauthorization: aws4-hmac-sha256 credential=akidexample/2", signed] {
+        assert!(head.contains(part), "{part} is not in {head}");
+    }
 }
 
 #[test]
