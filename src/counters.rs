@@ -18,16 +18,18 @@ pub enum DropCause {
     TooLarge,
     /// `write_budget` left no room to write the sample within `commit_interval_max`.
     WriteBudget,
-    /// The receiver refused the sample for good (a 4xx other than 429).
+    /// The receiver refused the sample for good (a 4xx; 429 without `retry_on_http_429` only).
     Rejected,
     /// The receiver answered 2xx and said that it wrote fewer samples than it was sent.
     NotWritten,
     /// The sample is a native histogram and the endpoint has no `send_native_histograms`.
     HistogramsOff,
+    /// The sample was older than `sample_age_limit` when it was to be sent.
+    TooOld,
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 9] = [
+    pub const ALL: [DropCause; 10] = [
         DropCause::RingFull,
         DropCause::RingDamaged,
         DropCause::StageFull,
@@ -37,6 +39,7 @@ impl DropCause {
         DropCause::Rejected,
         DropCause::NotWritten,
         DropCause::HistogramsOff,
+        DropCause::TooOld,
     ];
 
     /// The value of the label `cause` in metrics, and the word in logs.
@@ -51,6 +54,7 @@ impl DropCause {
             DropCause::Rejected => "rejected",
             DropCause::NotWritten => "not_written",
             DropCause::HistogramsOff => "native_histograms_off",
+            DropCause::TooOld => "too_old",
         }
     }
 }

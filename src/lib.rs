@@ -26,6 +26,7 @@ pub mod http_server;
 #[cfg(feature = "import")]
 pub mod import;
 pub mod limits;
+pub mod links;
 pub mod model;
 pub mod relabel;
 pub mod remote_write;
@@ -34,5 +35,6 @@ pub mod scrape;
 pub mod secrets;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod status;
 pub mod tls;
 pub mod wear;

@@ -3,14 +3,21 @@
 
 use std::time::Duration;
 
-/// Endpoints of one agent. A segment header names each of them, and must fit one program unit.
+/// Endpoints of one agent, and numbers that the ring keeps of them all: one for each lane, three for each that may divide. A
+/// segment header names each of them, and must fit one program unit. No more requests are under way at a time.
 pub const ENDPOINTS_MAX: usize = 16;
 
 /// Bytes of the note that a ring carries along: what a segment header has room for behind the acknowledgements of all endpoints.
 pub const NOTE_BYTES_MAX: usize = 200;
 
+/// Stretches of a backlog that are remembered as delivered: one for each outage that came before the last one was made up for.
+pub const DELIVERED_RANGES_MAX: usize = 64;
+
 /// Targets of one agent, all scrape configurations together.
 pub const TARGETS_MAX: usize = 1024;
+
+/// Targets dropped by relabelling that the status page shows, for each scrape configuration.
+pub const DROPPED_TARGETS_SHOWN_MAX: usize = 100;
 
 /// Bytes of a Unix socket's path, as the kernel has it.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -61,6 +68,9 @@ pub const MDNS_PACKET_BYTES_MAX: usize = 1400;
 
 /// Interfaces that `mdns_sd` listens on.
 pub const MDNS_INTERFACES_MAX: usize = 32;
+
+/// Links that are remembered to be up.
+pub const LINKS_MAX: usize = 64;
 
 /// Bytes of one label name.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
@@ -137,11 +147,20 @@ pub const TOKEN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a receiver's error text that are read and logged.
 pub const RECEIVER_TEXT_BYTES_MAX: usize = 512;
 
-/// Samples gathered for one endpoint at a time, over all the requests made of them.
-pub const WINDOW_SAMPLES_MAX: usize = 50_000;
+/// Samples gathered for one endpoint at a time, over all the requests made of them: of 8 bytes each. The more, the more of one
+/// series go together.
+pub const WINDOW_SAMPLES_MAX: usize = 100_000;
+
+/// Samples that `max_samples_per_send` may allow in one request.
+pub const REQUEST_SAMPLES_MAX: usize = 50_000;
 
 /// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
 pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What `max_bytes_per_send` may be: the labels of a series and a sample fit into the least of them, mostly.
+pub const SEND_BYTES_MIN: u64 = 1024;
+/// See [`SEND_BYTES_MIN`].
+pub const SEND_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;
@@ -305,6 +324,8 @@ const _: () = assert!(SEGMENT_BYTES_MIN as usize >= 4 * PROGRAM_UNIT_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(SERIES_BYTES_MAX < PAGE_LINE_BYTES_MAX);
 const _: () = assert!(WINDOW_BATCHES_MAX <= FRAME_RECORDS_MAX);
+const _: () = assert!(REQUEST_SAMPLES_MAX <= WINDOW_SAMPLES_MAX);
+const _: () = assert!(WINDOW_SAMPLES_MAX * size_of::<f64>() <= STAGE_BYTES_MAX / 2);
 const _: () = assert!(SEGMENTS_MAX * SEGMENT_BYTES_MAX >= RING_BYTES_MAX);
 const _: () = assert!(RECORDS_PASSED_OVER > RING_BYTES_MAX && RECORDS_PASSED_OVER < COUNT_MAX >> 16);
 const _: () = assert!(SEGMENTS_MIN >= UNREADABLE_SLOTS_DIVISOR as u64);

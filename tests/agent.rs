@@ -88,6 +88,31 @@ fn while_the_receiver_keeps_up_the_ring_stays_blank() {
     assert_eq!(stale, narthex::model::STALE_NAN_BITS, "a clean stop ends with a staleness marker");
 }
 
+/// The deadline is what the user gave up for bytes. Once more samples waited than fit into a request they were sent at once, so
+/// that a page of a request's size never had two samples of a series together.
+#[test]
+fn a_long_deadline_lets_samples_of_a_series_go_together_however_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, receiver) = (exporter(|n| numbered_page(n, 20)), Receiver::start());
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = most.clone();
+    receiver.answer_with(move |request| {
+        let together = request.timeseries.iter().map(|series| series.samples.len()).max();
+        seen.fetch_max(together.unwrap_or(0), Ordering::SeqCst);
+        None
+    });
+    let text = config(&[&exporter], &[&url(&receiver)], "commit_interval = '30s'");
+    let text = text.replace("batch_send_deadline = '200ms'", "batch_send_deadline = '2s', max_samples_per_send = 20");
+    let agent = Agent::start(folder.path(), &text);
+    eventually("samples that go together", PATIENCE, || (most.load(Ordering::SeqCst) >= 4).then_some(()));
+    assert!(agent.stop().0.success());
+    assert!(fs::read(folder.path().join("ring")).unwrap().iter().all(|byte| *byte == 0), "nothing is written");
+
+    let text = text.replace("commit_interval = '30s'", "commit_interval = '1s'");
+    let agent = Agent::start(folder.path(), &text);
+    agent.wait_for_log("every sample is written to flash before it is sent");
+}
+
 #[test]
 fn a_target_that_never_answers_delays_no_other() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,9 +4,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const BASE: &[&str] =
-    &["limits", "model", "clock", "counters", "bugs", "relabel", "secrets", "tls", "http_client", "http_server"];
-const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "wear"];
+const BASE: &[&str] = &[
+    "limits",
+    "model",
+    "clock",
+    "counters",
+    "bugs",
+    "links",
+    "relabel",
+    "secrets",
+    "tls",
+    "http_client",
+    "http_server",
+];
+const STAGES: &[&str] = &["discovery", "scrape", "ring", "codec", "remote_write", "status", "wear"];
 
 /// What a module may import besides base. `None`: it is not in the table, which is an error of its own.
 fn may_import(module: &str) -> Option<Vec<&'static str>> {

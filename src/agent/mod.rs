@@ -4,7 +4,8 @@
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
 //!  one task              sleeps to the next commit ─► buffer ─► flash
-//!  a task per endpoint   waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
+//!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
+//!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -14,34 +15,41 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod lanes;
+mod linking;
 mod notify;
 mod numbers;
 mod scraping;
 mod sending;
+mod status;
 mod targets;
 mod trouble;
 
-use crate::buffer::{Buffer, BufferOptions, Fill};
+use crate::buffer::{Buffer, BufferOptions, Fill, SenderRole};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
 use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Meter, Uplink, UplinkError};
+use crate::remote_write::{EndpointOptions, Gate, Meter, Uplink, UplinkError};
 use crate::ring::{Found, Layout, RingError, Storage};
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
 use endings::Endings;
+pub use lanes::lanes_of;
 use notify::Notify;
 pub use scraping::scrape_once;
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
+use status::StatusPage;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use targets::Targets;
@@ -62,6 +70,7 @@ pub enum AgentError {
     Labels { job: String, cause: LabelsError },
     Client { job: String, cause: TlsError },
     Endpoint { name: String, cause: UplinkError },
+    Status { listen: SocketAddr, cause: io::Error },
 }
 
 impl fmt::Display for AgentError {
@@ -80,6 +89,9 @@ impl fmt::Display for AgentError {
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
+            AgentError::Status { listen, cause } => {
+                write!(f, "status.listen: {listen} can't be listened on: {cause}; write another address or port")
+            }
         }
     }
 }
@@ -98,21 +110,28 @@ pub struct Agent {
     discoveries: Discoveries,
     targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
+    status: StatusPage,
 }
 
 /// What the tasks share.
 struct Shared {
     clock: SystemClock,
+    /// The shortest of all jobs.
+    scrape_interval: Duration,
     counters: Rc<Counters>,
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
     endings: Endings,
     /// Of all endpoints together.
     meter: Rc<RefCell<Meter>>,
+    /// Of each endpoint.
+    gates: Vec<RefCell<Gate>>,
     /// The time of the next commit may have changed.
     committer: Notify,
-    /// There may be something to send, for each endpoint.
+    /// There may be something to send, for each sender.
     senders: Vec<Notify>,
+    /// How often a link, an address or a route came up.
+    links_up: Cell<u64>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
 }
@@ -153,29 +172,41 @@ impl Agent {
         }
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
-        let targets = Targets::new(config, &resolver, table.clone(), counters.clone())?;
-        let names: Vec<&str> = endpoints.iter().map(|(options, _)| options.name.as_str()).collect();
-        let (mut buffer, found, recovery) = Buffer::open_ring(options, &names, table, counters.clone())?;
+        let status = StatusPage::new(config)?;
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), status.pools())?;
+        let lanes: Vec<_> = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
+        let (mut buffer, found, recovery) = Buffer::open_ring(options, &lanes, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
+        }
+        for (index, role) in buffer.senders().into_iter().enumerate() {
+            buffer.limit_window(index, endpoints[role.endpoint].0.queue.capacity);
         }
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
-        let classes = endpoints.iter().map(|(options, _)| options.priority);
-        let meter = Meter::new(config.uplink.clone(), classes, buffer.remembered(METER_KEY));
+        let commit_interval = options.commit_interval;
+        endpoints
+            .iter()
+            .filter_map(|(endpoint, _)| sending::cost_in_flash(endpoint, commit_interval))
+            .for_each(|line| log::warn!("{line}"));
+        let clock = SystemClock::new();
+        let (meter, gates) = uplink(config, &endpoints, &buffer, clock.monotonic());
         let shared = Shared {
-            clock: SystemClock::new(),
+            clock,
+            scrape_interval: config.jobs.iter().map(|job| job.interval).min().unwrap_or_default(),
             counters,
+            senders: buffer.senders().iter().map(|_| Notify::new()).collect(),
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
             endings: Endings::default(),
-            meter: Rc::new(RefCell::new(meter)),
+            meter,
+            gates,
             committer: Notify::new(),
-            senders: endpoints.iter().map(|_| Notify::new()).collect(),
+            links_up: Cell::new(0),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, status })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -184,20 +215,22 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, discoveries, mut targets, endpoints } = self;
+        let Agent { shared, discoveries, mut targets, endpoints, status } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
-        let sending: Vec<_> = endpoints
-            .into_iter()
-            .enumerate()
-            .map(|(index, (options, uplink))| {
-                executor.spawn(sending::send_until_drained(shared.clone(), index, options, uplink))
-            })
-            .collect();
+        let roles = shared.buffer.borrow().senders();
+        let sending = roles.into_iter().enumerate().map(|(index, role)| {
+            let (options, uplink) = &endpoints[role.endpoint];
+            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside());
+            executor.spawn(sender.send_until_drained())
+        });
+        let sending: Vec<_> = sending.collect();
+        let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
+        let linking = executor.spawn(linking::watch_links(shared.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering));
+        drop((stopper, discovering, linking));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
@@ -262,6 +295,25 @@ fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentErr
         Err(cause) => Err(AgentError::Endpoint { name: options.name.clone(), cause }),
     };
     config.endpoints.iter().map(endpoint).collect()
+}
+
+/// The account of the link as an earlier process left it, and what each endpoint makes of it.
+fn uplink(
+    config: &Config,
+    endpoints: &[(EndpointOptions, Uplink)],
+    buffer: &Buffer<Storage>,
+    now: Duration,
+) -> (Rc<RefCell<Meter>>, Vec<RefCell<Gate>>) {
+    let class = |sender: &SenderRole| sender.class.unwrap_or(endpoints[sender.endpoint].0.priority);
+    let senders = buffer.senders();
+    let meter = Meter::new(config.uplink.clone(), senders.iter().map(class), buffer.remembered(METER_KEY));
+    let meter = Rc::new(RefCell::new(meter));
+    let gate = |(options, _): &(EndpointOptions, Uplink)| {
+        let deadline = options.queue.batch_send_deadline;
+        RefCell::new(Gate::new(options.rates, meter.clone(), deadline, now, fastrand::u64(..)))
+    };
+    let gates = endpoints.iter().map(gate).collect();
+    (meter, gates)
 }
 
 fn ring_shape(layout: Layout) -> RingShape {

@@ -2,6 +2,7 @@
 
 use super::discovering::Discoveries;
 use super::numbers::Number;
+use super::status::{Health, note_scrape};
 use super::targets::Targets;
 use super::trouble::Trouble;
 use super::{AgentError, Shared, unless_stopped};
@@ -28,6 +29,7 @@ pub(super) struct Job {
     /// See [`Schedule::new`].
     pub seed: u64,
     pub count: Rc<TargetCount>,
+    pub health: Health,
     pub _number: Number,
 }
 
@@ -66,7 +68,7 @@ pub async fn scrape_once(
     };
     or(complete, late).await;
     drop(discovering);
-    let jobs = Targets::new(config, &resolver, table, Rc::default())?.jobs(&discovered)?;
+    let jobs = Targets::new(config, &resolver, table, Rc::default(), None)?.jobs(&discovered)?;
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();
@@ -107,6 +109,7 @@ async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> I
         shared.sleep_until(schedule.due(clock.monotonic())).await;
         let timestamp_ms = schedule.start(clock.wall_ms());
         let result = job.scrape(clock, timestamp_ms).await;
+        note_scrape(&job.health, timestamp_ms, &result);
         let target = &job.target;
         let line = match &result.error {
             None => trouble.succeeded(clock.monotonic()),

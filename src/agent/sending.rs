@@ -1,11 +1,13 @@
-//! An endpoint's task: wait for samples, make requests of them, send, acknowledge.
+//! A lane's task: wait for samples, make requests of them, send, acknowledge.
 
 use super::Shared;
+use super::notify::Notify;
 use super::trouble::Trouble;
+use crate::buffer::SenderRole;
 use crate::clock::Clock;
-use crate::model::{Class, Labels, Window};
+use crate::model::{Class, Labels, Window, format_duration};
 use crate::remote_write::{
-    Action, Body, Encoder, EndpointOptions, Gate, Outcome, Queue, QueueOptions, Sent, Traffic, Uplink, Version,
+    Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Traffic, Uplink, Version,
     WriteRelabeling, backlog_age, estimated_bytes, send_at,
 };
 use smol::future::or;
@@ -15,45 +17,16 @@ use std::time::Duration;
 /// How long a failed read of the ring waits for the next attempt, whatever is scraped meanwhile.
 const READ_RETRY: Duration = Duration::from_secs(5);
 
-/// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
-pub(super) async fn send_until_drained(shared: Rc<Shared>, index: usize, options: EndpointOptions, uplink: Uplink) {
-    let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels);
-    // Rules are applied after external labels, which are in the series then.
-    let mut content = options.content;
-    if relabeling.is_some() {
-        content.external_labels = Labels::default();
-    }
-    let now = shared.clock.monotonic();
-    let deadline = options.queue.batch_send_deadline;
-    let gate = Gate::new(options.rates, shared.meter.clone(), deadline, now, fastrand::u64(..));
-    let backlog_age = backlog_age(shared.buffer.borrow().commit_interval(), deadline);
-    let mut sender = Sender {
-        gate,
-        class: options.priority,
-        backlog_age,
-        oldest_ms: 0,
-        relabeling,
-        queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
-        encoder: Encoder::new(content),
-        body: Body::default(),
-        sent: Sent::default(),
-        uplink,
-        reading: Trouble::default(),
-        read_not_before: Duration::ZERO,
-        shared,
-        index,
-    };
-    while sender.step(&options.queue).await == Step::GoOn {}
-}
-
-struct Sender {
+/// One lane's task, or one of the two that a lane may have.
+pub(super) struct Sender {
     shared: Rc<Shared>,
+    /// Of the buffer's senders.
     index: usize,
-    gate: Gate,
+    role: SenderRole,
     class: Class,
-    backlog_age: Duration,
     /// Time of the oldest scrape in the window.
     oldest_ms: i64,
+    options: QueueOptions,
     relabeling: Option<WriteRelabeling>,
     queue: Queue,
     encoder: Encoder,
@@ -64,12 +37,23 @@ struct Sender {
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
+    /// What of [`Shared::links_up`] it has heard.
+    links_up: u64,
 }
 
 #[derive(PartialEq, Eq)]
 enum Step {
     GoOn,
     End,
+}
+
+/// Whether a request may go.
+enum Passed {
+    Yes(Traffic),
+    /// Something in it has meanwhile become older than `sample_age_limit` allows.
+    TooOld,
+    /// The order to stop came first.
+    NoTime,
 }
 
 /// What there is to send.
@@ -80,11 +64,53 @@ enum Offer {
 }
 
 impl Sender {
-    async fn step(&mut self, options: &QueueOptions) -> Step {
+    pub fn new(
+        shared: Rc<Shared>,
+        index: usize,
+        role: SenderRole,
+        options: &EndpointOptions,
+        uplink: Uplink,
+    ) -> Sender {
+        let filter = role.class.map(|class| ClassFilter { class, default: options.priority });
+        let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels, filter);
+        // Rules are applied after external labels, which are in the series then.
+        let mut content = options.content.clone();
+        if relabeling.is_some() {
+            content.external_labels = Labels::default();
+        }
+        Sender {
+            relabeling,
+            queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
+            options: options.queue.clone(),
+            encoder: Encoder::new(content),
+            body: Body::default(),
+            sent: Sent::default(),
+            uplink,
+            reading: Trouble::default(),
+            read_not_before: Duration::ZERO,
+            links_up: 0,
+            class: role.class.unwrap_or(options.priority),
+            oldest_ms: 0,
+            shared,
+            index,
+            role,
+        }
+    }
+
+    /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
+    pub async fn send_until_drained(mut self) {
+        while self.step().await == Step::GoOn {}
+    }
+
+    async fn step(&mut self) -> Step {
         let now = self.shared.clock.monotonic();
         let is_draining = self.shared.drain_until.get().is_some();
+        let links_up = self.shared.links_up.get();
+        if std::mem::replace(&mut self.links_up, links_up) != links_up {
+            self.queue.on_link_up(now);
+        }
         match self.queue.poll(now) {
-            Action::NeedWindow => match self.next_window(options, now, is_draining) {
+            Action::NeedWindow => match self.next_window(now, is_draining) {
                 Offer::Window(window) => {
                     self.oldest_ms = window.batches.first().map_or(0, |batch| batch.timestamp_ms);
                     let window = self.relabelled(window);
@@ -92,7 +118,10 @@ impl Sender {
                 }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
-                Offer::Nothing => self.wait(None).await,
+                Offer::Nothing => {
+                    self.rest();
+                    self.wait(None).await;
+                }
             },
             // An endpoint that fails gets what it lacks after the restart.
             Action::Wait { .. } if is_draining => return Step::End,
@@ -103,20 +132,28 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
-                if retries == 0 {
+                let oldest_ms = self.options.oldest_ms(self.shared.clock.wall_ms());
+                if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+                    self.encoder.leave_out_before(oldest_ms);
                     self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
+                    if !self.queue.takes_body(self.body.as_bytes().len()) {
+                        return Step::GoOn;
+                    }
                 }
                 if self.sent.is_empty() {
-                    let counters = self.shared.counters.endpoint(self.index);
-                    self.queue.on_nothing_to_send(&self.sent, counters);
+                    let counters = self.shared.counters.endpoint(self.role.endpoint);
+                    self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
-                let Some(traffic) = self.pass_gate().await else { return Step::End };
+                let traffic = match self.pass_gate().await {
+                    Passed::Yes(traffic) => traffic,
+                    Passed::TooOld => return Step::GoOn,
+                    Passed::NoTime => return Step::End,
+                };
                 let outcome = self.send(version, retries).await;
-                let now = self.account(traffic);
+                let now = self.account(traffic, outcome.as_ref());
                 let Some(outcome) = outcome else { return Step::End };
-                self.gate.ended(now, &outcome);
-                let counters = self.shared.counters.endpoint(self.index);
+                let counters = self.shared.counters.endpoint(self.role.endpoint);
                 self.queue.on_outcome(now, &self.sent, &outcome, counters);
             }
         }
@@ -126,8 +163,16 @@ impl Sender {
     fn relabelled(&mut self, window: Window) -> Window {
         let Some(relabeling) = &mut self.relabeling else { return window };
         let (window, dropped) = relabeling.apply(window);
-        self.shared.counters.endpoint(self.index).samples_relabelled_away.add(dropped as u64);
+        self.shared.counters.endpoint(self.role.endpoint).samples_relabelled_away.add(dropped as u64);
         window
+    }
+
+    /// Lets go what a backlog's sender needs only while there is one.
+    fn rest(&mut self) {
+        if self.role.is_backlog {
+            self.body = Body::default();
+            self.relabeling.iter_mut().for_each(WriteRelabeling::rest);
+        }
     }
 
     /// Until then, or until something changes.
@@ -139,14 +184,19 @@ impl Sender {
         }
     }
 
-    fn next_window(&mut self, options: &QueueOptions, now: Duration, is_draining: bool) -> Offer {
+    fn next_window(&mut self, now: Duration, is_draining: bool) -> Offer {
         if now < self.read_not_before {
             return Offer::At(self.read_not_before);
         }
         let mut buffer = self.shared.buffer.borrow_mut();
+        if buffer.divide(self.index, now) {
+            log::debug!("endpoint {}: new samples go ahead of the backlog", self.role.endpoint + 1);
+            self.shared.senders.iter().for_each(Notify::wake);
+        }
         let waiting = buffer.waiting(self.index);
         if !waiting.has_backlog && !is_draining {
-            match waiting.oldest.and_then(|oldest| send_at(options, waiting.samples, oldest)) {
+            let interval = self.shared.scrape_interval;
+            match waiting.oldest.and_then(|oldest| send_at(&self.options, interval, waiting.samples, oldest)) {
                 None => return Offer::Nothing,
                 Some(at) if at > now => return Offer::At(at),
                 Some(_) => {}
@@ -155,13 +205,13 @@ impl Sender {
         match buffer.window(self.index) {
             Ok(window) => {
                 if let Some(line) = self.reading.succeeded(now) {
-                    log::info!("the backlog of endpoint {}: {line}", self.index + 1);
+                    log::info!("the backlog of endpoint {}: {line}", self.role.endpoint + 1);
                 }
                 window.map_or(Offer::Nothing, Offer::Window)
             }
             Err(error) => {
                 if let Some(line) = self.reading.failed(now, &error) {
-                    log::error!("the backlog of endpoint {} can't be read: {line}", self.index + 1);
+                    log::error!("the backlog of endpoint {} can't be read: {line}", self.role.endpoint + 1);
                 }
                 self.read_not_before = now + READ_RETRY;
                 Offer::At(self.read_not_before)
@@ -169,35 +219,45 @@ impl Sender {
         }
     }
 
-    /// Waits until the request may go. `None` if the time to stop came first: the fleet need not be spared then, the link must.
-    async fn pass_gate(&mut self) -> Option<Traffic> {
+    /// Waits until the request may go. When the agent stops, the fleet need not be spared any more, but the link must.
+    async fn pass_gate(&mut self) -> Passed {
         let (shared, bytes) = (self.shared.clone(), estimated_bytes(self.body.as_bytes().len()));
-        let mut is_counted = false;
+        let backlog_age = backlog_age(shared.buffer.borrow().commit_interval(), self.options.batch_send_deadline);
+        let mut has_waited = false;
         loop {
             let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
             let is_draining = shared.drain_until.get().is_some();
+            let mut gate = shared.gates[self.role.endpoint].borrow_mut();
             if is_draining {
-                self.gate.hurry();
+                gate.hurry();
             }
-            let is_backlog = wall_ms.saturating_sub(self.oldest_ms) > self.backlog_age.as_millis() as i64;
-            let traffic = Traffic { class: self.class, is_backlog };
-            let ready_at = self.gate.ready_at(now, wall_ms, traffic, bytes);
+            let is_late = wall_ms.saturating_sub(self.oldest_ms) > backlog_age.as_millis() as i64;
+            let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_late };
+            let ready_at = gate.ready_at(now, wall_ms, traffic, bytes);
+            drop(gate);
             shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
             match ready_at {
-                None => return Some(traffic),
-                Some(_) if is_draining => return None,
+                None => return Passed::Yes(traffic),
+                Some(_) if is_draining => return Passed::NoTime,
                 Some(at) => or(shared.sleep_until(at), draining(&shared, self.index)).await,
             }
-            if !std::mem::replace(&mut is_counted, true) {
-                shared.counters.endpoint(self.index).requests_held_back.add(1);
+            if !std::mem::replace(&mut has_waited, true) {
+                shared.counters.endpoint(self.role.endpoint).requests_held_back.add(1);
+            }
+            let oldest_ms = self.options.oldest_ms(shared.clock.wall_ms());
+            if self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+                return Passed::TooOld;
             }
         }
     }
 
     /// Puts what went over the link to the account. The time.
-    fn account(&mut self, traffic: Traffic) -> Duration {
+    fn account(&mut self, traffic: Traffic, outcome: Option<&Outcome>) -> Duration {
         let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
-        self.gate.spent(now, wall_ms, traffic, self.uplink.take_carried_bytes());
+        let mut gate = self.shared.gates[self.role.endpoint].borrow_mut();
+        gate.spent(now, wall_ms, traffic, self.uplink.take_carried_bytes());
+        outcome.into_iter().for_each(|outcome| gate.ended(now, outcome));
+        drop(gate);
         self.shared.note_uplink(now);
         now
     }
@@ -207,6 +267,20 @@ impl Sender {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
         or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
+}
+
+/// What to say at the start of an endpoint that lets samples wait for as long as a commit does: each of them is written.
+pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration) -> Option<String> {
+    let deadline = options.queue.batch_send_deadline;
+    let costs = deadline >= commit_interval && !commit_interval.is_zero();
+    costs.then(|| {
+        let (deadline, interval) = (format_duration(deadline), format_duration(commit_interval));
+        format!(
+            "remote_write {:?}: every sample is written to flash before it is sent, as batch_send_deadline {deadline:?} is not \
+             shorter than commit_interval {interval:?}; to spare the flash, make commit_interval longer",
+            options.name
+        )
+    })
 }
 
 async fn draining(shared: &Shared, index: usize) {

@@ -10,6 +10,7 @@
 use super::discovered::Discovered;
 use super::numbers::Numbers;
 use super::scraping::{self, Job, TargetCount};
+use super::status::{DroppedTargets, Health, Pools, as_discovered};
 use super::{AgentError, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::limits::TARGETS_MAX;
 use crate::model::{SeriesTable, Target};
 use crate::relabel::{Populated, populate};
 use crate::scrape::{ScrapeOptions, Scraper, offset_seed};
+use crate::status::{ActiveTarget, LabelPairs};
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::Cell;
@@ -41,6 +43,8 @@ pub(super) struct Targets {
     /// Tasks of targets that have gone and wait for their staleness markers.
     ending: Vec<Task<()>>,
     left_out: usize,
+    /// Where they are shown.
+    shown: Option<Pools>,
 }
 
 /// The targets of one job.
@@ -50,10 +54,15 @@ struct Pool {
     running: HashMap<Rc<Target>, Running>,
     count: Rc<TargetCount>,
     problems: HashSet<String>,
+    /// Kept only where targets are shown.
+    discovered: HashMap<Rc<Target>, LabelPairs>,
+    dropped: DroppedTargets,
+    is_shown: bool,
 }
 
 struct Running {
     task: Task<()>,
+    health: Health,
     /// Closes when this is dropped: the target has gone.
     _removed: Sender<Infallible>,
 }
@@ -72,6 +81,7 @@ impl Targets {
         resolver: &Resolver,
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
+        shown: Option<Pools>,
     ) -> Result<Targets, AgentError> {
         let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
         let pool = |options: &JobOptions| {
@@ -82,11 +92,14 @@ impl Targets {
                 running: HashMap::new(),
                 count: Rc::new(TargetCount { targets: Cell::new(0), limit: options.target_limit }),
                 problems: HashSet::new(),
+                discovered: HashMap::new(),
+                dropped: DroppedTargets::default(),
+                is_shown: shown.is_some(),
             })
         };
         let pools = config.jobs.iter().map(pool).collect::<Result<_, AgentError>>()?;
         let maker = Maker { table, counters, numbers: Rc::default(), seed };
-        Ok(Targets { pools, maker, ending: Vec::new(), left_out: 0 })
+        Ok(Targets { pools, maker, ending: Vec::new(), left_out: 0, shown })
     }
 
     /// Keeps the tasks in step with what is listed; does not end.
@@ -164,6 +177,16 @@ impl Targets {
             pool.check_limit();
         }
         self.tell_left_out(left_out);
+        self.show();
+    }
+
+    fn show(&self) {
+        for (pool, shown) in self.pools.iter().zip(self.shown.iter().flat_map(|pools| pools.iter())) {
+            let mut shown = shown.borrow_mut();
+            shown.active = pool.active();
+            shown.dropped = pool.dropped.shown.clone();
+            shown.dropped_count = pool.dropped.count;
+        }
     }
 
     fn running(&self) -> usize {
@@ -183,13 +206,16 @@ impl Pool {
     /// The targets that groups come to, each once. Says what is invalid when that is new.
     fn list(&mut self, discovered: &[Rc<[Group]>], counters: &Counters) -> Vec<Rc<Target>> {
         let (mut listed, mut seen, mut problems) = (Vec::new(), HashSet::new(), HashSet::new());
-        let (fixed, defaults, mut dropped) = (self.options.static_groups(), self.options.target_defaults(), 0);
+        let (fixed, defaults) = (self.options.static_groups(), self.options.target_defaults());
+        (self.discovered, self.dropped) = Default::default();
         for group in fixed.iter().chain(discovered.iter().flat_map(|groups| groups.iter())) {
             for (labels, index) in group.discovered().zip(0..) {
+                let as_discovered = self.is_shown.then(|| as_discovered(&labels, &self.options));
                 match populate(labels, &defaults) {
-                    Ok(Populated::Dropped) => dropped += 1,
+                    Ok(Populated::Dropped) => self.dropped.add(as_discovered),
                     Ok(Populated::Target(target)) => {
                         let target = Rc::new(target);
+                        self.discovered.extend(as_discovered.map(|labels| (target.clone(), labels)));
                         if seen.insert(target.clone()) {
                             listed.push(target);
                         }
@@ -208,8 +234,8 @@ impl Pool {
             0 => {}
             more => log::error!("job {job:?}: {more} more targets are invalid"),
         }
-        if dropped > 0 {
-            log::debug!("job {job:?}: relabelling dropped {dropped} targets");
+        if self.dropped.count > 0 {
+            log::debug!("job {job:?}: relabelling dropped {} targets", self.dropped.count);
         }
         self.problems = problems;
         listed
@@ -230,9 +256,22 @@ impl Pool {
         stopping: &Receiver<Infallible>,
     ) {
         let (removed, gone) = smol::channel::bounded(1);
-        let target = job.target.clone();
+        let (target, health) = (job.target.clone(), job.health.clone());
         let task = executor.spawn(scraping::scrape_until(shared.clone(), job, stopping.clone(), gone));
-        self.running.insert(target, Running { task, _removed: removed });
+        self.running.insert(target, Running { task, health, _removed: removed });
+    }
+
+    /// In order of their labels.
+    fn active(&self) -> Vec<ActiveTarget> {
+        let mut active: Vec<_> = (self.running.iter())
+            .map(|(target, running)| ActiveTarget {
+                target: target.clone(),
+                discovered: self.discovered.get(target).cloned().unwrap_or_default(),
+                last: running.health.clone(),
+            })
+            .collect();
+        active.sort_by_cached_key(|active| active.target.labels.to_string());
+        active
     }
 
     fn check_limit(&self) {
@@ -257,6 +296,7 @@ impl Maker {
             target,
             seed: self.seed,
             count: pool.count.clone(),
+            health: Health::default(),
             _number: number,
         })
     }

@@ -1,6 +1,6 @@
-//! An endpoint's place in the ring: frames are read and decoded from the start of a segment on.
+//! A sender's place in the ring: frames are read and decoded from the start of a segment on.
 
-use super::{Buffer, has_room};
+use super::{Buffer, Reader, has_room};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
@@ -53,41 +53,46 @@ impl Backlog {
 }
 
 impl<M: Medium> Buffer<M> {
-    /// Fills the window with records from flash, up to where memory goes on. A read that fails with some in hand is left
-    /// to the next call, as what was taken from the backlog must not be lost with the window.
-    pub(super) fn read_backlog(&mut self, endpoint: usize, window: &mut Window) -> Result<(), RingError> {
-        let until = self.stage.first_record();
-        let cursor = &mut self.cursors[endpoint];
+    /// Fills the window with records from flash, up to where memory goes on or the sender's part ends. A read that fails with
+    /// some in hand is left to the next call, as what was taken from the backlog must not be lost with the window.
+    pub(super) fn read_backlog(&mut self, sender: usize, window: &mut Window) -> Result<(), RingError> {
+        let reader = &mut self.readers[sender];
+        let until = self.stage.first_record().min(self.followers.lanes[reader.lane].end(reader.part));
         let goes_on = |b: &Backlog| b.next_record == window.next_record && self.ring.segment_at(b.at).is_some();
-        let known = cursor.backlog.take().filter(|backlog| goes_on(backlog));
+        let known = reader.backlog.take().filter(|backlog| goes_on(backlog));
         let found = || self.ring.find(window.next_record).map(|at| Backlog::starting_at(at, window.next_record));
         let Some(mut backlog) = known.or_else(|| found().map(Box::new)) else {
             window.next_record = until;
             return Ok(());
         };
-        let filled = self.fill_from(&mut backlog, endpoint, window, until);
+        let filled = self.fill_from(&mut backlog, sender, window, until);
         backlog.next_record = window.next_record;
-        self.cursors[endpoint].backlog = Some(backlog);
+        self.readers[sender].backlog = Some(backlog);
         if window.batches.is_empty() { filled } else { Ok(()) }
     }
 
     fn fill_from(
         &mut self,
         backlog: &mut Backlog,
-        endpoint: usize,
+        sender: usize,
         window: &mut Window,
         until: u64,
     ) -> Result<(), RingError> {
+        let Reader { lane, part, samples_max, .. } = self.readers[sender];
         while window.next_record < until {
             let Some((record, batch)) = backlog.decoded.front() else {
-                if !self.read_further(backlog, endpoint)? {
+                if !self.read_further(backlog, lane)? {
                     window.next_record = until;
                 }
                 continue;
             };
             let record = *record;
-            if record >= window.next_record && record < until {
-                if !has_room(window, batch) {
+            if record >= until {
+                window.next_record = until;
+                return Ok(());
+            }
+            if record >= window.next_record && !self.followers.lanes[lane].is_passed_over(part, record) {
+                if !has_room(window, batch, samples_max) {
                     return Ok(());
                 }
                 window.push(record, batch.clone());
@@ -98,7 +103,7 @@ impl<M: Medium> Buffer<M> {
     }
 
     /// One step: a frame, or on to the next segment. False at the end of the ring.
-    fn read_further(&mut self, backlog: &mut Backlog, endpoint: usize) -> Result<bool, RingError> {
+    fn read_further(&mut self, backlog: &mut Backlog, lane: usize) -> Result<bool, RingError> {
         let read = match self.ring.read(backlog.at, &mut backlog.bytes) {
             Ok(read) => read,
             Err(error) if self.is_worth_another_read(backlog) => return Err(error),
@@ -120,7 +125,7 @@ impl<M: Medium> Buffer<M> {
             },
             end => end,
         };
-        self.leave_segment(backlog, endpoint);
+        self.leave_segment(backlog, lane);
         match read {
             Read::EndOfSegment { next } => {
                 backlog.enter_segment(next);
@@ -159,7 +164,7 @@ impl<M: Medium> Buffer<M> {
     /// At the end of a segment, or where it can't be read any further. What was written to it and could not be read back is
     /// counted once; what memory still has of it may yet be delivered from there. Nothing is added to a damaged segment, as
     /// nobody would come to read it.
-    fn leave_segment(&mut self, backlog: &Backlog, endpoint: usize) {
+    fn leave_segment(&mut self, backlog: &Backlog, lane: usize) {
         if self.ring.is_written(backlog.at) {
             self.ring.seal(backlog.at.segment_seq);
         }
@@ -170,7 +175,8 @@ impl<M: Medium> Buffer<M> {
         }
         let in_memory = self.samples_in_memory(backlog.read_until, self.ring.end_of(segment));
         let oldest = self.ring.segments().next().map_or(0, |oldest| oldest.seq);
-        let counted = self.cursors[endpoint].settle(segment.seq, unread, in_memory, oldest);
+        let endpoint = self.followers.lanes[lane].endpoint;
+        let counted = self.followers.endpoints[endpoint].settle(segment.seq, unread, in_memory, oldest);
         if !planted(Bug::UnreadNotCounted) {
             self.losses.count(endpoint, DropCause::RingDamaged, counted);
         }

@@ -1,8 +1,9 @@
 //! Carrying what one ring holds over into another: frame by frame through the codec, since segments of another size hold other
 //! frames. Refuses to know where the rings are and how they take each other's place.
 
+use super::EndpointLanes;
 use super::commit::{Encoded, encode};
-use super::cursor::{self, Cursor};
+use super::followers::Followers;
 use super::split::{Splitter, admits};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
@@ -31,7 +32,7 @@ pub(super) struct Carrier<'o, Old, New> {
     codec: Option<SegmentCodec>,
     splitter: Splitter,
     /// Endpoints of this configuration as the old ring knows them.
-    cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
+    followers: Followers,
     /// What each segment of the new ring holds, oldest first.
     lacking: VecDeque<Lacking>,
     /// Acknowledgements of the old ring that were not reached yet in translating, and those in the new numbers.
@@ -45,14 +46,20 @@ pub(super) struct Carrier<'o, Old, New> {
 
 impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     /// `new` is empty. Samples that are given up are counted for `endpoints`, in this order.
-    pub fn new(old: &'o Ring<Old>, mut new: Ring<New>, endpoints: &[&str], counters: &'o Counters) -> Self {
+    pub fn new(
+        old: &'o Ring<Old>,
+        mut new: Ring<New>,
+        endpoints: &[impl Clone + Into<EndpointLanes>],
+        counters: &'o Counters,
+    ) -> Self {
         new.set_note(old.note().clone());
+        let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         Carrier {
             old,
             new,
             codec: None,
             splitter: Splitter::default(),
-            cursors: cursor::restore(endpoints, old),
+            followers: Followers::restore(&endpoints, old),
             lacking: VecDeque::new(),
             acks_ahead: old.acks().clone(),
             acks: Acks::new(),
@@ -155,7 +162,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
         let evicted = self.new.append(frame, placement, &self.acks_so_far())?.evicted;
         if placement == Placement::NewSegment {
-            self.lacking.push_back(self.cursors.iter().map(|_| 0).collect());
+            self.lacking.push_back(self.followers.endpoints.iter().map(|_| 0).collect());
         }
         if evicted.is_some()
             && let Some(given_up) = self.lacking.pop_front()
@@ -205,17 +212,18 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
 
     /// Samples in these parts, for each endpoint that lacks them.
     fn lacked(&self, parts: &[Part]) -> Lacking {
-        let samples = |cursor: &Cursor| {
-            let lacked = parts.iter().filter(|part| cursor.lacks(part.record));
-            lacked.map(|part| part.batch.len() as u64).sum()
+        let samples = |endpoint: usize| {
+            let lost =
+                |part: &Part| self.followers.lost(endpoint, part.record, part.batch.len() as u64, Some(&part.batch));
+            parts.iter().map(lost).sum()
         };
-        self.cursors.iter().map(samples).collect()
+        (0..self.followers.endpoints.len()).map(samples).collect()
     }
 
     fn count_unread(&self, segment: SegmentInfo, unread: u64) {
         let end = self.old.end_of(segment);
-        let lacked = self.cursors.iter().map(|cursor| if cursor.next_record < end { unread } else { 0 }).collect();
-        self.drop_samples(&lacked, DropCause::RingDamaged);
+        let lost = |endpoint| self.followers.lost_unreadable(endpoint, segment, end, unread);
+        self.drop_samples(&(0..self.followers.endpoints.len()).map(lost).collect(), DropCause::RingDamaged);
     }
 
     fn drop_samples(&self, lacked: &Lacking, cause: DropCause) {

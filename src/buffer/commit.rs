@@ -1,9 +1,10 @@
 //! From memory to flash: what is written, when, and what has to make room for it.
 
+use super::Buffer;
 use super::budget::FlashUse;
+use super::lane::Lane;
 use super::split::admits;
 use super::stage::Stage;
-use super::{Buffer, cursor};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
@@ -70,7 +71,7 @@ impl<M: Medium> Buffer<M> {
     pub fn close(&mut self) -> Result<(), RingError> {
         self.commit_batches()?;
         // Nothing is handed out any more, and what only memory has is lost.
-        self.cursors.iter_mut().for_each(|cursor| cursor.handed_out = 0);
+        self.followers.lanes.iter_mut().for_each(Lane::forget_handed_out);
         while self.forget_oldest() {}
         self.losses.tell(Duration::MAX);
         if self.acks_behind() || !self.ring.is_note_written() { self.write_acks() } else { Ok(()) }
@@ -100,7 +101,7 @@ impl<M: Medium> Buffer<M> {
             }
             left -= batch.len() as u64;
             until = record + 1;
-            self.drop_record(record, batch.len() as u64, DropCause::WriteBudget);
+            self.drop_record(record, batch, DropCause::WriteBudget);
         }
         self.stage.drop_before(until);
         self.committed_until = until;
@@ -129,7 +130,7 @@ impl<M: Medium> Buffer<M> {
     }
 
     pub(super) fn uncommitted_from(&self) -> u64 {
-        self.committed_until.max(self.first_lacking()).max(self.stage.first_record())
+        self.followers.next_needed(self.committed_until.max(self.stage.first_record()))
     }
 
     fn commit_frame(&mut self) -> Result<(), RingError> {
@@ -219,7 +220,7 @@ impl<M: Medium> Buffer<M> {
     fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
         let evicted = if placement == Placement::NewSegment { self.ring.next_evicted() } else { None };
         let losses = evicted.map(|segment| self.losses(segment));
-        let acks = cursor::acks(&self.cursors);
+        let acks = self.followers.acks();
         let appended = self.ring.append(frame, placement, &acks);
         // A new segment that failed has given up the oldest one all the same.
         if self.ring.next_evicted() != evicted && !planted(Bug::DropNotCounted) {
@@ -242,37 +243,43 @@ impl<M: Medium> Buffer<M> {
 
     /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.
     fn losses(&self, segment: SegmentInfo) -> Vec<Loss> {
-        let mut losses = vec![Loss::default(); self.cursors.len()];
-        let end_record = self.ring.end_of(segment);
-        if !self.cursors.iter().any(|cursor| cursor.lacks(end_record.saturating_sub(1))) {
+        let mut losses = vec![Loss::default(); self.followers.endpoints.len()];
+        let (first_record, end_record) = (segment.first_record, self.ring.end_of(segment));
+        if !(0..losses.len()).any(|endpoint| self.followers.lacks_some(endpoint, first_record..end_record)) {
             return losses;
         }
-        let (mut readable, mut read_until) = (0, segment.first_record);
+        // Only then is it looked at what the samples are.
+        let mut codec = self.followers.is_divided_over(first_record..end_record).then(SegmentCodec::new);
+        let (mut readable, mut read_until, mut batches) = (0, first_record, Vec::new());
         let (mut at, mut bytes) = (FramePosition::start_of(segment), Vec::new());
-        while let Ok(Read::Frame { meta, next, .. }) = self.ring.read(at, &mut bytes) {
+        while let Ok(Read::Frame { meta, payload_at, next }) = self.ring.read(at, &mut bytes) {
             readable += meta.samples();
             read_until = meta.end_record();
+            batches.clear();
+            if !meta.sample_counts.is_empty() {
+                codec = codec.and_then(|mut codec| {
+                    codec.decode(&bytes[payload_at..], &self.table, &mut batches).is_ok().then_some(codec)
+                });
+            }
             let in_memory_from = self.stage.first_record();
-            for (record, samples) in (meta.first_record..in_memory_from).zip(&meta.sample_counts) {
-                for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
-                    loss.readable += if cursor.lacks(record) { u64::from(*samples) } else { 0 };
+            for (at, (record, samples)) in (meta.first_record..in_memory_from).zip(&meta.sample_counts).enumerate() {
+                for (endpoint, loss) in losses.iter_mut().enumerate() {
+                    loss.readable += self.followers.lost(endpoint, record, u64::from(*samples), batches.get(at));
                 }
             }
             at = next;
         }
         let in_memory = self.samples_in_memory(read_until, end_record);
         let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
-        for (cursor, loss) in self.cursors.iter().zip(&mut losses) {
-            let was_read_past = cursor.next_record.max(cursor.handed_out) >= end_record;
-            let settled = cursor.settled(segment.seq).unwrap_or(0);
-            loss.unreadable = if was_read_past { 0 } else { unreadable.saturating_sub(settled) };
+        for (endpoint, loss) in losses.iter_mut().enumerate() {
+            loss.unreadable = self.followers.lost_unreadable(endpoint, segment, end_record, unreadable);
         }
         losses
     }
 
     /// Acknowledgements that differ from what the ring on flash says.
     fn changed_acks(&self) -> Acks {
-        let mut acks = cursor::acks(&self.cursors);
+        let mut acks = self.followers.acks();
         acks.retain(|ack| !self.ring.acks().contains(ack));
         acks
     }
@@ -306,8 +313,8 @@ impl<M: Medium> Buffer<M> {
         if self.ring.fits(&frame, Placement::Current) {
             return self.append(&frame, Placement::Current);
         }
-        let needed_from = self.first_lacking();
-        if self.ring.next_evicted().is_none_or(|oldest| self.ring.end_of(oldest) <= needed_from) {
+        let is_needed = |oldest: SegmentInfo| self.followers.is_needed(oldest.first_record..self.ring.end_of(oldest));
+        if !self.ring.next_evicted().is_some_and(is_needed) {
             self.append(&frame, Placement::NewSegment)?;
             self.codec = Some(SegmentCodec::new());
         }

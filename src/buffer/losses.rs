@@ -26,9 +26,9 @@ struct Untold {
 }
 
 impl Losses {
-    pub fn new(counters: Rc<Counters>, endpoints: &[&str]) -> Losses {
-        let endpoint = |name: &&str| Endpoint { name: (*name).into(), by_cause: Default::default() };
-        Losses { counters, endpoints: endpoints.iter().map(endpoint).collect() }
+    pub fn new(counters: Rc<Counters>, endpoints: impl Iterator<Item = String>) -> Losses {
+        let endpoint = |name| Endpoint { name, by_cause: Default::default() };
+        Losses { counters, endpoints: endpoints.map(endpoint).collect() }
     }
 
     pub fn count(&self, endpoint: usize, cause: DropCause, samples: u64) {
@@ -68,6 +68,7 @@ fn text_of(cause: DropCause) -> &'static str {
         DropCause::TooLarge => "given up, as their labels fit into no segment; make buffer.segment_size larger",
         DropCause::Rejected => "refused by the receiver",
         DropCause::NotWritten => "not written by the receiver, as it says",
+        DropCause::TooOld => "older than sample_age_limit",
         DropCause::HistogramsOff => "native histograms and not sent; set send_native_histograms = true to send them",
     }
 }
@@ -79,7 +80,7 @@ mod tests {
     #[test]
     fn losses_are_told_at_once_and_then_summed_up() {
         let counters = Rc::<Counters>::default();
-        let losses = Losses::new(counters.clone(), &["a", "b"]);
+        let losses = Losses::new(counters.clone(), ["a", "b"].map(str::to_owned).into_iter());
         let mut lines = Vec::new();
         for second in (0..1200).map(Duration::from_secs) {
             losses.count(1, DropCause::RingFull, 3);

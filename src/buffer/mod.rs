@@ -1,20 +1,22 @@
-//! What was scraped and not yet acknowledged: the RAM stage, the ring behind it, and one cursor per endpoint.
+//! What was scraped and not yet acknowledged: the RAM stage, the ring behind it, and the lanes of each endpoint.
 //!
 //! ```text
 //!  push ─► stage ─────────────────────────────────┐
-//!            │ older than commit_interval and      ├─► window(endpoint) ─► ack(endpoint)
+//!            │ older than commit_interval and      ├─► window(sender) ─► ack(sender)
 //!            ▼ lacked by some endpoint             │
 //!          codec ─► ring ─► codec ─► backlog ──────┘
 //! ```
 //!
-//! Records are scrape batches, numbered from the first to the last that this ring ever held. An endpoint's cursor is the
-//! number of the first record that it lacks. While every endpoint keeps up nothing is written to flash.
+//! Records are scrape batches, numbered from the first to the last that this ring ever held. Most endpoints have one lane and one
+//! sender for it: the number of the first record that it lacks. `lane.rs` has those that let new samples go ahead of a backlog,
+//! `followers.rs` those with a lane for each class. While every endpoint keeps up nothing is written to flash.
 
 mod backlog;
 mod budget;
 mod carry;
 mod commit;
-mod cursor;
+mod followers;
+mod lane;
 mod losses;
 mod resize;
 mod split;
@@ -26,14 +28,17 @@ use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{
-    ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
+    FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
 };
 use crate::model::{Note, ScrapeBatch, SeriesTable, Window, noted, with_noted};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
+use backlog::Backlog;
 use budget::Bucket;
 pub use budget::WriteBudget;
-use cursor::Cursor;
-pub use cursor::endpoint_id;
+use followers::Followers;
+pub use followers::{ClassLanes, EndpointLanes, SenderRole};
+use lane::Part;
+pub use lane::{endpoint_id, join_id, live_id};
 use losses::Losses;
 #[cfg(test)]
 pub(crate) use resize::carried;
@@ -82,7 +87,17 @@ impl BufferOptions {
     }
 }
 
-/// What one endpoint has still to get from memory.
+/// One sender's place.
+struct Reader {
+    lane: usize,
+    part: Part,
+    /// Samples that it gets at a time.
+    samples_max: usize,
+    /// In the ring, while it reads from there.
+    backlog: Option<Box<Backlog>>,
+}
+
+/// What one sender has still to get from memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Waiting {
     pub samples: usize,
@@ -126,28 +141,34 @@ pub struct Buffer<M> {
     /// The last commit's, for the next one to fill.
     frame: Frame,
     gathered: Vec<Rc<ScrapeBatch>>,
-    cursors: heapless::Vec<Cursor, ENDPOINTS_MAX>,
+    followers: Followers,
+    readers: Vec<Reader>,
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
     losses: Losses,
 }
 
 impl<M: Medium> Buffer<M> {
-    /// Opens the ring on `medium`. `endpoints` are their names, in the order of the indices used from here on.
+    /// Opens the ring on `medium`. `endpoints` are in the order of their counters.
     pub fn open(
         medium: M,
         layout: Layout,
         commit_interval: Duration,
-        endpoints: &[&str],
+        endpoints: &[impl Clone + Into<EndpointLanes>],
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<(Self, Recovery), RingError> {
         let (ring, recovery) = Ring::open(medium, layout, counters.clone())?;
         let next_record = ring.acks().iter().map(|ack| ack.next_record).fold(ring.next_record(), u64::max);
+        let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
+        let followers = Followers::restore(&endpoints, &ring);
+        let reader = |(lane, part)| Reader { lane, part, samples_max: WINDOW_SAMPLES_MAX, backlog: None };
+        let readers = followers.senders().map(reader).collect();
         let buffer = Buffer {
             layout,
             commit_interval,
-            cursors: cursor::restore(endpoints, &ring),
+            followers,
+            readers,
             ring,
             codec: None,
             stage: Stage::starting_at(next_record),
@@ -161,10 +182,15 @@ impl<M: Medium> Buffer<M> {
             frame: Frame::default(),
             gathered: Vec::new(),
             table,
-            losses: Losses::new(counters.clone(), endpoints),
+            losses: Losses::new(counters.clone(), endpoints.into_iter().map(|endpoint| endpoint.name)),
             counters,
         };
         Ok((buffer, recovery))
+    }
+
+    /// What each sender is for, in the order of the indices that [`window`](Self::window) takes. Without lanes of their own: one for each endpoint.
+    pub fn senders(&self) -> Vec<SenderRole> {
+        self.followers.senders().map(|(lane, part)| self.followers.lanes[lane].role(part)).collect()
     }
 
     /// How the ring's segments lie, which may not be what the options ask for.
@@ -197,6 +223,8 @@ impl<M: Medium> Buffer<M> {
             self.stage.push(Rc::new(part), now);
         }
         self.make_room(now);
+        let memory_from = self.stage.first_record();
+        self.followers.lanes.iter_mut().for_each(|lane| lane.observe(memory_from, now));
         self.losses.tell(now);
     }
 
@@ -230,67 +258,83 @@ impl<M: Medium> Buffer<M> {
         };
         self.committed_until = self.committed_until.max(record + 1);
         match lost_by {
-            Some(cause) => self.drop_record(record, batch.len() as u64, cause),
-            None => self.drop_behind_damage(record, batch.len() as u64),
+            Some(cause) => self.drop_record(record, &batch, cause),
+            None => self.drop_behind_damage(record, &batch),
         }
         true
     }
 
     /// A record that leaves memory is lost for those who have found its segment damaged before it.
-    fn drop_behind_damage(&self, record: u64, samples: u64) {
+    fn drop_behind_damage(&self, record: u64, batch: &ScrapeBatch) {
         let Some(segment) = self.ring.segments().rev().find(|segment| segment.first_record <= record) else { return };
-        let came_to_damage = |cursor: &Cursor| cursor.lacks(record) && cursor.settled(segment.seq).is_some();
-        for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| came_to_damage(cursor)) {
-            self.losses.count(index, DropCause::RingDamaged, samples);
+        for (index, endpoint) in self.followers.endpoints.iter().enumerate() {
+            if endpoint.settled(segment.seq).is_some() {
+                let lost = self.followers.lost(index, record, batch.len() as u64, Some(batch));
+                self.losses.count(index, DropCause::RingDamaged, lost);
+            }
         }
     }
 
-    fn drop_record(&self, record: u64, samples: u64, cause: DropCause) {
+    fn drop_record(&self, record: u64, batch: &ScrapeBatch, cause: DropCause) {
         if planted(Bug::BudgetLossNotCounted) && cause == DropCause::WriteBudget {
             return;
         }
-        for (index, _) in self.cursors.iter().enumerate().filter(|(_, cursor)| cursor.lacks(record)) {
-            self.losses.count(index, cause, samples);
+        for index in 0..self.followers.endpoints.len() {
+            self.losses.count(index, cause, self.followers.lost(index, record, batch.len() as u64, Some(batch)));
         }
     }
 
-    /// What this endpoint gets next: oldest first, at most a window full. `None`: it has everything.
+    /// Bounds the samples that this sender gets at a time; a single record may have more.
+    pub fn limit_window(&mut self, sender: usize, samples_max: usize) {
+        self.readers[sender].samples_max = samples_max.min(WINDOW_SAMPLES_MAX);
+    }
+
+    /// Lets a sender of new samples leave to the backlog's what is not in memory any more, if that is due; true if it did. To be
+    /// asked before each [`window`](Self::window).
+    pub fn divide(&mut self, sender: usize, now: Duration) -> bool {
+        let Reader { lane, part, .. } = self.readers[sender];
+        let memory_from = self.stage.first_record();
+        let has_divided = part == Part::Live && self.followers.lanes[lane].divide(memory_from, now);
+        if has_divided {
+            self.readers.iter_mut().filter(|reader| reader.lane == lane).for_each(|reader| reader.backlog = None);
+        }
+        has_divided
+    }
+
+    /// What this sender gets next: oldest first, at most a window full. `None`: it has everything.
     ///
     /// The same records are handed out again until [`ack`](Self::ack) is called.
-    pub fn window(&mut self, endpoint: usize) -> Result<Option<Window>, RingError> {
-        let next_record = self.cursors[endpoint].next_record;
+    pub fn window(&mut self, sender: usize) -> Result<Option<Window>, RingError> {
+        let Reader { lane, part, samples_max, .. } = self.readers[sender];
+        let (next_record, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
         let mut window = Window { batches: Vec::new(), next_record, extras_bytes: 0 };
-        if window.next_record < self.stage.first_record() {
-            self.read_backlog(endpoint, &mut window)?;
+        if window.next_record < self.stage.first_record().min(end) {
+            self.read_backlog(sender, &mut window)?;
         }
-        if window.next_record >= self.stage.first_record() {
-            self.cursors[endpoint].backlog = None;
-            for (record, batch) in self.stage.from(window.next_record) {
-                if !has_room(&window, batch) {
+        if window.next_record >= self.stage.first_record().min(end) {
+            self.readers[sender].backlog = None;
+            for (record, batch) in self.stage.from(window.next_record).take_while(|(record, _)| *record < end) {
+                if !has_room(&window, batch, samples_max) {
                     break;
                 }
                 window.push(record, batch.clone());
             }
         }
-        self.cursors[endpoint].handed_out = window.next_record;
+        let lane = &mut self.followers.lanes[lane];
+        lane.hand_out(part, window.next_record);
         if window.batches.is_empty() || planted(Bug::CursorPastUnread) {
-            self.cursors[endpoint].next_record = window.next_record;
+            lane.ack(part, window.next_record);
         }
         Ok(if window.batches.is_empty() { None } else { Some(window) })
     }
 
-    /// The endpoint has everything before `next_record`.
-    pub fn ack(&mut self, endpoint: usize, next_record: u64, now: Duration) {
-        let cursor = &mut self.cursors[endpoint];
-        cursor.next_record = cursor.next_record.max(next_record);
-        let needed_from = self.first_lacking();
+    /// The sender's receiver has everything before `next_record`.
+    pub fn ack(&mut self, sender: usize, next_record: u64, now: Duration) {
+        let Reader { lane, part, .. } = self.readers[sender];
+        self.followers.lanes[lane].ack(part, next_record);
+        let needed_from = self.followers.next_needed(self.stage.first_record());
         self.stage.drop_before(needed_from);
         self.plan_acks(now);
-    }
-
-    /// Number of the first record that some endpoint lacks.
-    fn first_lacking(&self) -> u64 {
-        self.cursors.iter().map(|cursor| cursor.next_record).min().unwrap_or(u64::MAX)
     }
 
     /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.
@@ -334,19 +378,26 @@ impl<M: Medium> Buffer<M> {
         self.ring.segments().next_back().map_or(0, |newest| newest.seq)
     }
 
-    pub fn waiting(&self, endpoint: usize) -> Waiting {
-        let from = self.cursors[endpoint].next_record;
+    pub fn waiting(&self, sender: usize) -> Waiting {
+        let Reader { lane, part, .. } = self.readers[sender];
+        let (from, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
+        let in_memory = self.stage.from(from).take_while(|(record, _)| *record < end);
+        let oldest = from.max(self.stage.first_record());
         Waiting {
-            samples: self.stage.from(from).map(|(_, batch)| batch.len()).sum(),
-            oldest: self.stage.entered(from.max(self.stage.first_record())),
-            has_backlog: from < self.stage.first_record() && from < self.ring.next_record(),
+            samples: in_memory.map(|(_, batch)| batch.len()).sum(),
+            oldest: self.stage.entered(oldest).filter(|_| oldest < end),
+            has_backlog: from < self.stage.first_record().min(self.ring.next_record()).min(end),
         }
     }
 
     pub fn fill(&self) -> Fill {
-        let needed_from = self.first_lacking();
-        let needed = || self.ring.segments().filter(|segment| self.ring.end_of(*segment) > needed_from);
-        let in_memory_only = self.stage.from(needed_from.max(self.committed_until));
+        let is_needed = |from: u64, until: u64| self.followers.is_needed(from..until);
+        let needed = || {
+            let segments = self.ring.segments();
+            segments.filter(|segment| is_needed(segment.first_record, self.ring.end_of(*segment)))
+        };
+        let in_memory_only = self.stage.from(self.committed_until);
+        let in_memory_only = in_memory_only.filter(|(record, _)| is_needed(*record, record + 1));
         Fill {
             stage_samples: in_memory_only.map(|(_, batch)| batch.len()).sum(),
             ring_samples: needed().map(|segment| self.ring.samples_in(segment)).sum(),
@@ -357,9 +408,9 @@ impl<M: Medium> Buffer<M> {
 }
 
 /// Whether a window can take one more batch; the first always fits.
-fn has_room(window: &Window, batch: &ScrapeBatch) -> bool {
+fn has_room(window: &Window, batch: &ScrapeBatch, samples_max: usize) -> bool {
     window.batches.is_empty()
         || window.batches.len() < WINDOW_BATCHES_MAX
-            && window.samples() + batch.len() <= WINDOW_SAMPLES_MAX
+            && window.samples() + batch.len() <= samples_max
             && window.extras_bytes + batch.extras_bytes() <= WINDOW_EXTRAS_BYTES_MAX
 }

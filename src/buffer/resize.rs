@@ -8,7 +8,7 @@
 //! whatever happens. A device has no room beside: while samples wait, its ring goes on in the shape that it has.
 
 use super::carry::{Carrier, waiting_from};
-use super::{Buffer, BufferOptions};
+use super::{Buffer, BufferOptions, EndpointLanes};
 use crate::bugs::{Bug, planted};
 use crate::counters::Counters;
 use crate::model::{Note, SeriesTable, format_size};
@@ -24,7 +24,7 @@ impl Buffer<Storage> {
     /// it may keep that shape: [`Buffer::layout`] tells.
     pub fn open_ring(
         options: &BufferOptions,
-        endpoints: &[&str],
+        endpoints: &[EndpointLanes],
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<(Self, Found, Recovery), RingError> {
@@ -62,7 +62,7 @@ fn tell_change(options: &BufferOptions, held: &Shape) {
 fn carry_over(
     old: FileMedium,
     shape: &Shape,
-    endpoints: &[&str],
+    endpoints: &[EndpointLanes],
     counters: &Counters,
 ) -> Result<FileMedium, RingError> {
     let (new, layout) = (old.beside(*shape)?, old.shape().layout);
@@ -81,7 +81,7 @@ fn carry_over(
 pub(crate) fn carried<Old: Medium, New: Medium>(
     (old, old_layout): (Old, Layout),
     (new, layout): (New, Layout),
-    endpoints: &[&str],
+    endpoints: &[impl Clone + Into<EndpointLanes>],
     counters: &Counters,
     written: &Rc<Counters>,
 ) -> Result<(Old, New, u64), RingError> {

@@ -1,6 +1,7 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
 mod budget;
+mod lanes;
 mod measure;
 mod note;
 
@@ -25,11 +26,11 @@ struct Device {
 }
 
 impl Device {
-    fn new(endpoints: &[&str], series: usize) -> Device {
+    fn new(endpoints: &[impl Clone + Into<EndpointLanes>], series: usize) -> Device {
         Device::boot(SimFlash::new(LAYOUT.size_bytes() as usize), endpoints, series, 0)
     }
 
-    fn boot(flash: SimFlash, endpoints: &[&str], series: usize, scrapes: i64) -> Device {
+    fn boot(flash: SimFlash, endpoints: &[impl Clone + Into<EndpointLanes>], series: usize, scrapes: i64) -> Device {
         let (counters, table) = (Rc::<Counters>::default(), Rc::<SeriesTable>::default());
         let opened = Buffer::open(flash.clone(), LAYOUT, COMMIT, endpoints, table.clone(), counters.clone());
         let name = |i: usize| LabelsBuilder::from_iter([("__name__", "m"), ("i", i.to_string().as_str())]);
@@ -38,7 +39,7 @@ impl Device {
     }
 
     /// The power goes and comes back: memory is lost.
-    fn reboot(self, endpoints: &[&str]) -> Device {
+    fn reboot(self, endpoints: &[impl Clone + Into<EndpointLanes>]) -> Device {
         self.flash.cut(&mut fastrand::Rng::with_seed(1));
         Device::boot(self.flash, endpoints, self.list.len(), self.scrapes)
     }
@@ -251,6 +252,19 @@ fn a_window_that_is_not_acknowledged_is_handed_out_again() {
     let again = device.buffer.window(0).unwrap().unwrap();
     assert_eq!(first.batches[0].timestamp_ms, again.batches[0].timestamp_ms);
     assert_eq!(device.drain(0), (0..scrapes).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_endpoint_takes_no_more_samples_at_a_time_than_it_has_room_for() {
+    let mut device = Device::new(&["a", "b"], 10);
+    device.run(100);
+    for (capacity, scrapes) in [(5, 1), (10, 1), (35, 3), (usize::MAX, 100)] {
+        device.buffer.limit_window(0, capacity);
+        assert_eq!(device.buffer.window(0).unwrap().unwrap().batches.len(), scrapes, "{capacity}");
+        assert_eq!(device.buffer.window(1).unwrap().unwrap().batches.len(), 100);
+    }
+    device.buffer.limit_window(0, 35);
+    assert_eq!(device.drain(0), (0..100).collect::<Vec<_>>());
 }
 
 #[test]

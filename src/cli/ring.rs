@@ -6,6 +6,7 @@ mod dump;
 mod error;
 mod format;
 mod info;
+mod lanes;
 mod times;
 mod verify;
 mod walk;

@@ -6,6 +6,7 @@ use super::effective_http::HttpClient;
 use super::labels::escape_external_label;
 use super::messages::protobuf_message_name;
 use super::page_effective::{GlobalPage, Page};
+use super::queue::ShownQueue;
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
 use super::uplink::{ShownRates, ShownUplink};
@@ -29,6 +30,13 @@ pub(super) struct Effective<'c> {
     buffer: Option<Buffer>,
     limits: Limits,
     uplink: ShownUplink,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    listen: String,
 }
 
 #[derive(Serialize)]
@@ -109,23 +117,16 @@ struct RemoteWrite<'c> {
     protobuf_message: &'c str,
     send_exemplars: bool,
     send_native_histograms: bool,
+    catch_up: &'c str,
     #[serde(flatten)]
     rates: ShownRates,
-    queue_config: Queue,
+    queue_config: ShownQueue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
     #[serde(flatten)]
     http: HttpClient<'c>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     write_relabel_configs: Vec<ShownRule<'c>>,
-}
-
-#[derive(Serialize)]
-struct Queue {
-    max_samples_per_send: usize,
-    batch_send_deadline: String,
-    min_backoff: String,
-    max_backoff: String,
 }
 
 #[derive(Serialize)]
@@ -160,6 +161,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
             buffer: config.buffer.as_ref().map(Buffer::from),
             limits: Limits { max_series: config.limits.series_max },
             uplink: ShownUplink::from(&config.uplink),
+            status: config.status.map(|status| Status { listen: status.listen.to_string() }),
         }
     }
 }
@@ -220,13 +222,9 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             protobuf_message: protobuf_message_name(endpoint.message),
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
+            catch_up: endpoint.catch_up.name(),
             rates: ShownRates::from(endpoint),
-            queue_config: Queue {
-                max_samples_per_send: endpoint.queue.max_samples_per_send,
-                batch_send_deadline: format_duration(endpoint.queue.batch_send_deadline),
-                min_backoff: format_duration(endpoint.queue.min_backoff),
-                max_backoff: format_duration(endpoint.queue.max_backoff),
-            },
+            queue_config: ShownQueue::from(&endpoint.queue),
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
             headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             http: HttpClient::from(&endpoint.http),

@@ -5,12 +5,13 @@ use super::error::ConfigError;
 use super::http_client::{read_http_client, read_plain_headers};
 use super::jobs::GlobalOptions;
 use super::keys;
+use super::lanes::{check_lanes, check_priorities, read_catch_up};
 use super::messages::{read_content, read_protobuf_message};
-use super::reader::{Table, Value, quoted, quoted_duration};
+use super::queue::read_queue;
+use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
 use super::uplink::{read_priority, read_rates};
-use crate::limits::{ENDPOINTS_MAX, WINDOW_SAMPLES_MAX};
-use crate::remote_write::{EndpointOptions, QueueOptions};
+use crate::remote_write::EndpointOptions;
 use std::time::Duration;
 
 const URL_EXAMPLE: &str = "\"https://host/api/v1/write\"";
@@ -21,10 +22,8 @@ const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
     for table in document.tables("remote_write", &keys::REMOTE_WRITE)? {
-        if endpoints.len() == ENDPOINTS_MAX {
-            return Err(table.error_here(format_args!("is one too many; write at most {ENDPOINTS_MAX}")));
-        }
         let endpoint = read_endpoint(&table, global)?;
+        check_lanes(&table, &endpoints, &endpoint)?;
         if endpoints.iter().any(|other| other.name == endpoint.name) {
             let problem = match table.get("name") {
                 Some(_) => format!("{} is the name of an endpoint above too; write another", quoted(&endpoint.name)),
@@ -41,6 +40,8 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
     check_url(url).map_err(|problem| url_value.error(problem))?;
+    let write_relabel = read_rules(table, "write_relabel_configs", global.samples.scheme)?;
+    check_priorities(table, &write_relabel)?;
     Ok(EndpointOptions {
         name: read_name(table, url)?,
         url: url.into(),
@@ -49,10 +50,11 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         headers: read_plain_headers(table)?,
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,
+        catch_up: read_catch_up(table)?,
         priority: read_priority(table)?,
         rates: read_rates(table)?,
         content: read_content(table, &global.external_labels)?,
-        write_relabel: read_rules(table, "write_relabel_configs", global.samples.scheme)?,
+        write_relabel,
     })
 }
 
@@ -66,27 +68,4 @@ fn read_name(table: &Table, url: &str) -> Result<String, ConfigError> {
         }
         name => Ok(name.into()),
     }
-}
-
-fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
-    let defaults = QueueOptions::default();
-    let Some(table) = table.table("queue_config", &keys::QUEUE_CONFIG)? else { return Ok(defaults) };
-    let queue = QueueOptions {
-        max_samples_per_send: table
-            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(WINDOW_SAMPLES_MAX))?,
-        batch_send_deadline: table.get_or("batch_send_deadline", defaults.batch_send_deadline, Value::duration)?,
-        min_backoff: table.get_or("min_backoff", defaults.min_backoff, Value::nonzero_duration)?,
-        max_backoff: table.get_or("max_backoff", defaults.max_backoff, Value::nonzero_duration)?,
-    };
-    if queue.max_backoff < queue.min_backoff {
-        let key = if table.get("max_backoff").is_some() { "max_backoff" } else { "min_backoff" };
-        let (min, max) = (quoted_duration(queue.min_backoff), quoted_duration(queue.max_backoff));
-        return Err(table.error(
-            key,
-            format_args!(
-                "min_backoff {min} is longer than max_backoff {max}; write min_backoff shorter or max_backoff longer"
-            ),
-        ));
-    }
-    Ok(queue)
 }

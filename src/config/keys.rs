@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const DOCUMENT: Keys = Keys {
-    known: &["global", "scrape_configs", "remote_write", "buffer", "limits", "uplink"],
+    known: &["global", "scrape_configs", "remote_write", "buffer", "limits", "status", "uplink"],
     unsupported: &[
         "alerting",
         "otlp",
@@ -146,6 +146,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "queue_config",
+        "catch_up",
         "priority",
         "max_bytes_per_second",
         "backlog_max_bytes_per_second",
@@ -166,9 +167,19 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
     unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns", "sigv4"],
 };
 
+/// `max_bytes_per_send` is Narthex's own.
 pub(super) const QUEUE_CONFIG: Keys = Keys {
-    known: &["max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff"],
-    unsupported: &["capacity", "max_shards", "min_shards", "retry_on_http_429", "sample_age_limit"],
+    known: &[
+        "capacity",
+        "max_samples_per_send",
+        "max_bytes_per_send",
+        "batch_send_deadline",
+        "min_backoff",
+        "max_backoff",
+        "retry_on_http_429",
+        "sample_age_limit",
+    ],
+    unsupported: &["max_shards", "min_shards"],
 };
 
 /// The tables of an HTTP client; the keys that lead to them stand in the table of whoever uses it.
@@ -225,6 +236,8 @@ pub(super) const OAUTH2: Keys = Keys {
 };
 
 pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files"], unsupported: &[] };
+
+pub(super) const STATUS: Keys = Keys { known: &["listen"], unsupported: &[] };
 
 pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
 

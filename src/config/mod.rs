@@ -20,13 +20,16 @@ mod http_secrets;
 mod jobs;
 mod keys;
 mod labels;
+mod lanes;
 mod limits;
 mod messages;
 mod page;
 mod page_effective;
+mod queue;
 mod reader;
 mod relabel;
 mod samples;
+mod status;
 #[cfg(test)]
 mod tests;
 mod unsupported;
@@ -42,6 +45,7 @@ use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::remote_write::{EndpointOptions, UplinkOptions};
+use crate::status::StatusOptions;
 use effective_http::has_inline_secret;
 use reader::{Source, Table};
 use std::fs::{File, Metadata};
@@ -60,6 +64,8 @@ pub struct Config {
     /// There if there are endpoints.
     pub buffer: Option<BufferOptions>,
     pub limits: LimitOptions,
+    /// There if somebody is to be answered.
+    pub status: Option<StatusOptions>,
     pub uplink: UplinkOptions,
 }
 
@@ -135,6 +141,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
         endpoints: endpoints::read_endpoints(&document, &global)?,
         buffer: buffer::read_buffer(&document)?,
         limits: limits::read_limits(&document)?,
+        status: status::read_status(&document)?,
         uplink: uplink::read_uplink(&document)?,
         global,
     })

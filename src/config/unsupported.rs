@@ -1,14 +1,13 @@
 //! Why Narthex leaves out what Prometheus has: the reason that stands in the error.
 
 /// Keys that are left out on purpose, and why.
-const REASONS: [(&str, &str); 22] = [
+const REASONS: [(&str, &str); 20] = [
     ("alerting", "alerts are evaluated where the samples are sent to"),
     ("bearer_token", "write authorization = { credentials = \"...\" } instead"),
     ("bearer_token_file", "write authorization = { credentials_file = \"...\" } instead"),
-    ("capacity", "samples wait in the ring, whose size is buffer.size"),
     ("enable_http2", "HTTP/1.1 is spoken, which each exporter and receiver understands"),
     ("evaluation_interval", "rules are evaluated where the samples are sent to"),
-    ("keep_dropped_targets", "dropped targets are counted, not kept in memory"),
+    ("keep_dropped_targets", "the status page counts dropped targets and shows the first 100"),
     ("max_shards", "one request is under way at a time, so that samples arrive in order"),
     ("min_shards", "one request is under way at a time, so that samples arrive in order"),
     ("otlp", "nothing is taken that is pushed; scrape the exporter instead"),
@@ -17,7 +16,6 @@ const REASONS: [(&str, &str); 22] = [
     ("rule_files", "rules are evaluated where the samples are sent to"),
     ("rule_query_offset", "rules are evaluated where the samples are sent to"),
     ("runtime", "it tunes Go's runtime"),
-    ("sample_age_limit", "samples are kept until they are delivered or the ring is full; buffer.size bounds them"),
     ("scrape_config_files", "one file holds the whole configuration; write the jobs into it"),
     ("scrape_failure_log_file", "a file of failures would wear the flash out; they are in the log"),
     ("sigv4", "requests are not signed; put a proxy that signs before the receiver"),

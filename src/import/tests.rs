@@ -32,7 +32,7 @@ scrape_configs:
 remote_write:
   - url: http://receiver/write
     headers: {X-Scope-OrgID: 7}
-    queue_config: {max_samples_per_send: 500, max_backoff: 1m}
+    queue_config: {max_samples_per_send: 500, max_backoff: 1m, capacity: 2500, retry_on_http_429: on, sample_age_limit: 2h}
 "#;
 
 const SAME_IN_TOML: &str = r#"[global]
@@ -77,6 +77,9 @@ X-Scope-OrgID = "7"
 [remote_write.queue_config]
 max_samples_per_send = 500
 max_backoff = "1m"
+capacity = 2500
+retry_on_http_429 = true
+sample_age_limit = "2h"
 
 [buffer]
 path = "/var/lib/narthex/ring"

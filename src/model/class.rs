@@ -26,3 +26,6 @@ impl Class {
         Class::ALL.into_iter().find(|class| class.name() == name)
     }
 }
+
+/// Samples of each class, by its place in [`Class::ALL`].
+pub type ClassCounts = [u64; Class::ALL.len()];

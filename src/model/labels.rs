@@ -132,6 +132,9 @@ pub struct LabelsBuilder {
     pairs: Vec<(String, String)>,
     /// How many of `pairs` are the base's. Only these may have one name twice.
     base_len: usize,
+    /// Names that the base has twice and of which one was replaced: in Prometheus's builder the other stays beside what was
+    /// set, until the name is removed.
+    replaced_once: Vec<String>,
 }
 
 impl LabelsBuilder {
@@ -143,11 +146,12 @@ impl LabelsBuilder {
     pub fn over_base<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut pairs: Vec<(String, String)> = pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
         pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        LabelsBuilder { base_len: pairs.len(), pairs }
+        LabelsBuilder { base_len: pairs.len(), pairs, replaced_once: Vec::new() }
     }
 
     pub fn clear(&mut self) {
         self.pairs.clear();
+        self.replaced_once.clear();
         self.base_len = 0;
     }
 
@@ -167,8 +171,12 @@ impl LabelsBuilder {
         if value.is_empty() {
             return self.remove(name);
         }
-        if self.pairs[..self.base_len].iter().any(|(n, _)| n == name) {
+        let in_base = self.pairs[..self.base_len].iter().filter(|(n, _)| n == name).count();
+        if in_base > 0 {
             self.remove(name);
+        }
+        if in_base > 1 {
+            self.replaced_once.push(name.into());
         }
         match self.pairs[self.base_len..].iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => value.clone_into(old),
@@ -189,6 +197,7 @@ impl LabelsBuilder {
             index += 1;
             kept
         });
+        self.replaced_once.retain(|name| keep(name));
     }
 
     /// The base, then what was set since, in that order.
@@ -205,8 +214,9 @@ impl LabelsBuilder {
         if self.pairs.first().is_some_and(|(name, _)| name.is_empty()) {
             return Err(LabelsError::NameEmpty);
         }
-        if let Some(twice) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(LabelsError::Repeated(twice[0].0.chars().take(64).collect()));
+        let twice = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| &pair[0].0);
+        if let Some(name) = twice.or(self.replaced_once.first()) {
+            return Err(LabelsError::Repeated(name.chars().take(64).collect()));
         }
         let mut packed = Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 4).sum());
         for (name, value) in &self.pairs {
@@ -318,14 +328,34 @@ mod tests {
         let mut builder = LabelsBuilder::over_base([("b", "1"), ("a", "1"), ("b", "2")]);
         assert_eq!((builder.get("b"), builder.clone().build()), (Some("1"), Err(LabelsError::Repeated("b".into()))));
         builder.set("c", "3");
-        builder.set("b", "4");
+        builder.set("a", "4");
         builder.set("c", "5");
-        assert_eq!(builder.iter().collect::<Vec<_>>(), [("a", "1"), ("c", "5"), ("b", "4")]);
-        builder.retain(|name| name != "a");
-        builder.set("a", "6");
-        assert_eq!(builder.iter().collect::<Vec<_>>(), [("c", "5"), ("b", "4"), ("a", "6")]);
+        assert_eq!(builder.iter().collect::<Vec<_>>(), [("b", "1"), ("b", "2"), ("c", "5"), ("a", "4")]);
+        builder.retain(|name| name != "b");
+        builder.set("b", "6");
+        assert_eq!(builder.iter().collect::<Vec<_>>(), [("c", "5"), ("a", "4"), ("b", "6")]);
         builder.set("", "7");
         assert_eq!(builder.build(), Err(LabelsError::NameEmpty));
+    }
+
+    /// As `labels.Builder` of Prometheus does it: what is set replaces one of two, and only removing the name removes both.
+    #[test]
+    fn a_name_that_the_base_has_twice_stays_twice_until_it_is_removed() {
+        let twice = || LabelsBuilder::over_base([("a", "1"), ("b", "1"), ("b", "2")]);
+        let show = |builder: &mut LabelsBuilder| builder.build().map(|labels| labels.to_string());
+        let refused = || Err(LabelsError::Repeated("b".into()));
+        let mut set = twice();
+        set.set("b", "3");
+        assert_eq!((set.get("b"), show(&mut set.clone())), (Some("3"), refused()));
+        set.set("b", "4");
+        assert_eq!(show(&mut set.clone()), refused());
+        set.set("b", "");
+        set.set("b", "5");
+        assert_eq!(show(&mut set).as_deref(), Ok(r#"{a="1", b="5"}"#));
+        let mut removed = twice();
+        removed.retain(|name| name != "b");
+        removed.set("b", "3");
+        assert_eq!(show(&mut removed).as_deref(), Ok(r#"{a="1", b="3"}"#));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod batch;
 mod class;
 mod duration;
 mod extras;
+mod fnv;
 mod histogram;
 mod labels;
 mod name_scheme;
@@ -22,9 +23,10 @@ mod target;
 use crate::model;
 
 pub use batch::{OwnTimestamp, STALE_NAN_BITS, ScrapeBatch, Window, is_stale, stale_nan};
-pub use class::Class;
+pub use class::{Class, ClassCounts};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use extras::{Exemplar, Extras, StartTimestamps};
+pub use fnv::{FNV_START, fnv1a};
 pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };

@@ -21,7 +21,7 @@ pub use regex::RegexError;
 pub use rule::{Action, Rule, RuleOptions};
 pub use rule_error::RuleError;
 pub use samples::{LabelLimitError, LabelLimits, SampleRules};
-pub use target::{PopulateError, Populated, TargetDefaults, populate};
+pub use target::{PopulateError, Populated, TargetDefaults, discovered_labels, populate};
 
 use crate::model::{LabelsBuilder, LabelsError};
 use std::rc::Rc;

@@ -72,12 +72,19 @@ fn actions_do_what_prometheus_does() {
     }
 }
 
-/// A page may give one label twice; rules see the first, and can remove or set both.
+/// A page may give one label twice; rules see the first, and can remove both, but replace only one, as in Prometheus.
 #[test]
 fn labels_that_come_twice_can_be_cured() {
     let twice = &[("a", "second")];
-    assert_eq!(relabelled(twice, &["replace a (.*) a ${1}!"]), "a=foo! b=bar c=baz");
     assert_eq!(relabelled(twice, &["labeldrop _ a"]), "b=bar c=baz");
+    assert_eq!(
+        relabelled(twice, &["replace a (.*) d", "labeldrop _ a", "replace d (.*) a ${1}!"]),
+        "a=foo! b=bar c=baz d=foo"
+    );
+    let mut labels = LabelsBuilder::over_base([("a", "foo"), ("a", "second")]);
+    rule(written("replace a (.*) a ${1}!")).apply(&mut labels).unwrap();
+    assert_eq!(labels.get("a"), Some("foo!"));
+    assert_eq!(labels.build(), Err(LabelsError::Repeated("a".into())));
 }
 
 #[test]

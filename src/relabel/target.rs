@@ -112,7 +112,7 @@ impl From<LabelsError> for PopulateError {
 /// its own by that name.
 pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) -> Result<Populated, PopulateError> {
     let labels = &mut discovered;
-    set_defaults(labels, defaults);
+    discovered_labels(labels, defaults);
     if defaults.rules.apply(labels)? == Verdict::Drop {
         return Ok(Populated::Dropped);
     }
@@ -141,7 +141,8 @@ pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) ->
     Ok(Populated::Target(Target { scheme, address, metrics_path, params, labels, interval, timeout }))
 }
 
-fn set_defaults(labels: &mut LabelsBuilder, defaults: &TargetDefaults<'_>) {
+/// Adds what the job gives where a target does not bring its own: what rules see first.
+pub fn discovered_labels(labels: &mut LabelsBuilder, defaults: &TargetDefaults<'_>) {
     let mut set = |name: &str, value: &str| {
         if labels.get(name).is_none() {
             labels.set(name, value);

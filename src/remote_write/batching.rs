@@ -6,10 +6,12 @@
 //!
 //! ```text
 //!             series 0  1  2  3  4  5  6  7
-//!  batch 10   |-------------|  |  |  |  |      a run longer than `max_samples_per_send` is cut in time first,
-//!  batch 11   |   block     |  |  |  |  |      then into series: older blocks go before newer ones, and so
-//!  batch 12   |-------------|  |  |  |  |      does every sample of every series
+//!  batch 10   |-------------|  |  |  |  |      a run is cut in time first, into parts about as long as a request of
+//!  batch 11   |   block     |  |  |  |  |      `max_samples_per_send` is wide, then into series: older blocks go before
+//!  batch 12   |-------------|  |  |  |  |      newer ones, and so does every sample of every series
 //! ```
+//!
+//! Longer parts would not be smaller: labels are repeated less, but times more, which a request has for each series anew.
 //!
 //! Batches of one target resemble each other, so batches are put in order of their targets; except that targets with
 //! a series in common (the target was renumbered by a restart, or two targets expose the same series) stay in the
@@ -75,16 +77,22 @@ impl Batching {
         &self.batches
     }
 
+    /// From now on requests have at most `samples_max` samples, unless one series of the run in hand has more.
+    pub fn limit_samples(&mut self, samples_max: usize) {
+        self.samples_max = samples_max.max(1);
+    }
+
     pub fn next_request(&mut self) -> Option<Request> {
         let mut request = Request::default();
         let mut room = self.samples_max;
         while self.take_run() {
-            let series_that_fit = (room / self.rest.batches.len()).min(self.rest.series.len());
+            let least = usize::from(request.blocks.is_empty());
+            let series_that_fit = (room / self.rest.batches.len()).max(least).min(self.rest.series.len());
             if series_that_fit == 0 {
                 break;
             }
             let (block, rest) = self.rest.split_series(series_that_fit);
-            room -= block.samples();
+            room = room.saturating_sub(block.samples());
             request.blocks.push(block);
             self.rest = rest;
         }
@@ -97,7 +105,7 @@ impl Batching {
             let start = self.rest.batches.end;
             let Some((first, later)) = self.batches[start..].split_first() else { return false };
             let same = later.iter().take_while(|batch| same_series(first, batch)).count();
-            let end = start + (1 + same).min(self.samples_max);
+            let end = start + part_of_run(1 + same, self.samples_max.isqrt());
             self.rest = Block { batches: start..end, series: 0..first.len() };
         }
         true
@@ -172,6 +180,12 @@ impl Block {
             Block { batches: middle..self.batches.end, series: self.series.clone() },
         )
     }
+}
+
+/// Length of the first of the even parts of a run that come nearest to the best length.
+fn part_of_run(run: usize, best: usize) -> usize {
+    let parts = ((run + best / 2) / best).max(1);
+    run.div_ceil(parts)
 }
 
 fn same_series(a: &ScrapeBatch, b: &ScrapeBatch) -> bool {

@@ -34,11 +34,24 @@ pub struct Sent {
     pub exemplars: u64,
     /// Histograms that the endpoint is not to get.
     pub histograms_left_out: u64,
+    /// Samples and histograms that are too old to be sent.
+    pub too_old: u64,
+    /// Time of the oldest sample, histogram or exemplar in it.
+    pub oldest_ms: Option<i64>,
 }
 
 impl Sent {
     pub fn is_empty(&self) -> bool {
         self.samples + self.histograms + self.exemplars == 0
+    }
+
+    /// Samples and histograms of the request that are not in it.
+    pub fn left_out(&self) -> u64 {
+        self.histograms_left_out + self.too_old
+    }
+
+    fn note_time(&mut self, timestamp_ms: i64) {
+        self.oldest_ms = Some(self.oldest_ms.map_or(timestamp_ms, |oldest_ms| oldest_ms.min(timestamp_ms)));
     }
 }
 
@@ -63,6 +76,8 @@ pub struct Points {
 /// Writes requests one after the other.
 pub struct Encoder {
     content: Content,
+    /// What is older is left out.
+    oldest_ms: i64,
     points: Points,
     v1: V1,
     v2: V2,
@@ -75,12 +90,18 @@ impl Encoder {
     pub fn new(content: Content) -> Self {
         Encoder {
             content,
+            oldest_ms: i64::MIN,
             points: Points::default(),
             v1: V1::default(),
             v2: V2::default(),
             series: Vec::new(),
             writer: BodyWriter::new(),
         }
+    }
+
+    /// From now on, what is older than this is left out of requests.
+    pub fn leave_out_before(&mut self, oldest_ms: i64) {
+        self.oldest_ms = oldest_ms;
     }
 
     /// Puts the request into `body`, in place of what was in it. `batches` are those that the request was made of.
@@ -91,13 +112,14 @@ impl Encoder {
         request: &Request,
         body: &mut Body,
     ) -> Sent {
-        let Encoder { content, points, v1, v2, series, writer } = self;
+        let Encoder { content, oldest_ms, points, v1, v2, series, writer } = self;
         let mut sent = Sent::default();
+        let wanted = Wanted { content, oldest_ms: *oldest_ms };
         writer.begin(body);
         match version {
             Version::V1 => {
                 let mut each = |block: &Block, index: usize| {
-                    writer.append(body, |out| write_series(v1, content, points, batches, block, index, out, &mut sent));
+                    writer.append(body, |out| write_series(v1, &wanted, points, batches, block, index, out, &mut sent));
                 };
                 request.blocks.iter().for_each(|block| block.series.clone().for_each(|index| each(block, index)));
             }
@@ -106,7 +128,7 @@ impl Encoder {
                 series.clear();
                 for block in &request.blocks {
                     for index in block.series.clone() {
-                        write_series(v2, content, points, batches, block, index, series, &mut sent);
+                        write_series(v2, &wanted, points, batches, block, index, series, &mut sent);
                     }
                 }
                 v2.symbols().for_each(|symbol| writer.append(body, |out| V2::put_symbol(out, symbol)));
@@ -123,11 +145,17 @@ impl Encoder {
     }
 }
 
+/// What becomes of a series.
+struct Wanted<'e> {
+    content: &'e Content,
+    oldest_ms: i64,
+}
+
 /// One series of a block, as one `TimeSeries` or, where samples and histograms take turns, as several.
 #[allow(clippy::too_many_arguments)]
 fn write_series<M: Message>(
     message: &mut M,
-    content: &Content,
+    wanted: &Wanted<'_>,
     points: &mut Points,
     batches: &[Rc<ScrapeBatch>],
     block: &Block,
@@ -135,11 +163,13 @@ fn write_series<M: Message>(
     out: &mut Vec<u8>,
     sent: &mut Sent,
 ) {
+    let content = wanted.content;
     let labels = || merge(batches[block.batches.start].series[index].labels(), content.external_labels.iter());
     for sample in block.samples_of(batches, index) {
         let extras = batches[sample.batch].extras.as_deref();
         let start_ms = extras.and_then(|extras| extras.start_timestamp_ms_at(index)).unwrap_or(0);
         match extras.and_then(|extras| extras.histogram_at(index)) {
+            _ if sample.timestamp_ms < wanted.oldest_ms => sent.too_old += 1,
             _ if sample.is_repeated => {}
             Some(_) if !content.send_native_histograms => sent.histograms_left_out += 1,
             histogram => {
@@ -147,6 +177,7 @@ fn write_series<M: Message>(
                     flush(message, labels(), points, out);
                 }
                 points.has_histograms = histogram.is_some();
+                sent.note_time(sample.timestamp_ms);
                 match histogram {
                     Some(histogram) => {
                         message.put_histogram(&mut points.samples, histogram, sample.timestamp_ms, start_ms);
@@ -160,7 +191,9 @@ fn write_series<M: Message>(
             }
         }
         if content.send_exemplars {
-            for exemplar in extras.into_iter().flat_map(|extras| extras.exemplars_at(index)) {
+            let exemplars = extras.into_iter().flat_map(|extras| extras.exemplars_at(index));
+            for exemplar in exemplars.filter(|exemplar| exemplar.timestamp_ms >= wanted.oldest_ms) {
+                sent.note_time(exemplar.timestamp_ms);
                 message.put_exemplar(&mut points.exemplars, exemplar);
                 sent.exemplars += 1;
             }

@@ -22,6 +22,8 @@ pub enum FailureEvent {
     Dropped(Cause),
     /// It was delivered, and the receiver tells of other counts than were sent.
     WrittenDiffers,
+    /// They were not sent, as they are older than `sample_age_limit`.
+    TooOld,
 }
 
 /// One endpoint's failures since their last line. Times are of the monotonic clock.
@@ -108,6 +110,7 @@ impl Kind {
             FailureEvent::WrittenDiffers => {
                 format!("the receiver answered 2xx and tells of other counts than were sent: {text}{times}")
             }
+            FailureEvent::TooOld => format!("{samples} samples dropped, older than sample_age_limit{times}"),
             FailureEvent::Dropped(_) => format!("{samples} samples dropped, refused for good: {text}{times}"),
         }
     }

@@ -7,6 +7,7 @@
 //!              │ ▲
 //!              │ └─── retry      what an answer means                       pure
 //!              │      protocol   1.0 or 2.0
+//!              │      send_size  how many samples a request takes
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
 //!            gate      what the link costs and carries             pure
@@ -21,6 +22,7 @@
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
+//!                       parted and encoded again unless queue.takes_body(..), and again without what has become too old,
 //!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries).await,
 //!                       queue.on_outcome(now, &sent, &outcome, counters),
 //!      Wait { until } => wait,
@@ -40,10 +42,12 @@ pub mod messages;
 #[cfg(test)]
 mod messages_v2;
 mod options;
+mod priority;
 mod protocol;
 mod queue;
 mod relabeling;
 mod retry;
+mod send_size;
 mod symbols;
 #[cfg(test)]
 mod testing;
@@ -56,7 +60,8 @@ pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
 pub use gate::{Gate, Hours, Meter, RateOptions, Traffic, UplinkOptions, backlog_age, estimated_bytes};
-pub use options::{EndpointOptions, QueueOptions};
+pub use options::{CatchUp, EndpointOptions, QueueOptions};
+pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};
 pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;

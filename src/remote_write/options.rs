@@ -4,6 +4,7 @@ use super::encoder::Content;
 use super::gate::RateOptions;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
+use crate::limits::WINDOW_SAMPLES_MAX;
 use crate::model::Class;
 use crate::relabel::Rules;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub struct EndpointOptions {
     pub headers: Vec<(String, String)>,
     pub queue: QueueOptions,
     pub message: ProtobufMessage,
+    pub catch_up: CatchUp,
     /// Class of samples that no rule gives one to.
     pub priority: Class,
     pub rates: RateOptions,
@@ -30,23 +32,63 @@ pub struct EndpointOptions {
     pub write_relabel: Rules,
 }
 
-/// `queue_config`, with Prometheus's names and defaults.
+/// `catch_up`: what an endpoint gets first after an outage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CatchUp {
+    /// One lane, in order.
+    #[default]
+    OldestFirst,
+    /// New samples at once, and the backlog beside them: only for receivers that accept samples out of order.
+    LiveFirst,
+}
+
+impl CatchUp {
+    pub const ALL: [CatchUp; 2] = [CatchUp::OldestFirst, CatchUp::LiveFirst];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            CatchUp::OldestFirst => "oldest_first",
+            CatchUp::LiveFirst => "live_first",
+        }
+    }
+}
+
+/// `queue_config`, with Prometheus's names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
+    /// Samples that are gathered for requests at a time; one scrape may have more.
+    pub capacity: usize,
     pub max_samples_per_send: usize,
+    /// Of a request's compressed body. A single sample may have more.
+    pub max_bytes_per_send: Option<usize>,
     pub batch_send_deadline: Duration,
     pub min_backoff: Duration,
     pub max_backoff: Duration,
+    pub retry_on_http_429: bool,
+    /// What is older is not sent any more. `None`: nothing is too old.
+    pub sample_age_limit: Option<Duration>,
+}
+
+impl QueueOptions {
+    /// The oldest time that a sample which is sent at `now_ms` may have.
+    pub fn oldest_ms(&self, now_ms: i64) -> i64 {
+        let millis = |limit: Duration| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        self.sample_age_limit.map_or(i64::MIN, |limit| now_ms.saturating_sub(millis(limit)))
+    }
 }
 
 impl Default for QueueOptions {
-    /// Prometheus's `DefaultQueueConfig`.
+    /// Prometheus's `DefaultQueueConfig`, but that 429 is retried, and that capacity is one queue's where Prometheus has up to 50.
     fn default() -> Self {
         QueueOptions {
+            capacity: WINDOW_SAMPLES_MAX,
             max_samples_per_send: 2000,
+            max_bytes_per_send: None,
             batch_send_deadline: Duration::from_secs(5),
             min_backoff: Duration::from_millis(30),
             max_backoff: Duration::from_secs(5),
+            retry_on_http_429: true,
+            sample_age_limit: None,
         }
     }
 }

@@ -135,7 +135,8 @@ mod tests {
     use super::*;
     use crate::remote_write::retry::FailureKind;
 
-    const SENT: Sent = Sent { samples: 10, histograms: 2, exemplars: 1, histograms_left_out: 0 };
+    const SENT: Sent =
+        Sent { samples: 10, histograms: 2, exemplars: 1, histograms_left_out: 0, too_old: 0, oldest_ms: None };
     const ALL: Written = Written { samples: 10, histograms: 2, exemplars: 1 };
 
     fn answer(status: u16, text: &str, written: Option<Written>) -> Result<Answer, Failure> {

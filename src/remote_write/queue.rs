@@ -10,13 +10,14 @@
 //! Knows no socket and no clock: it is given the time and told what happened.
 
 use super::backoff::Backoff;
-use super::batching::{Batching, Request};
+use super::batching::{Batching, Hint, Request};
 use super::encoder::Sent;
 use super::failures::{FailureEvent, FailureLog};
 use super::halving::Halving;
 use super::options::QueueOptions;
 use super::protocol::{Judgement, ProtobufMessage, Protocol, Version};
 use super::retry::{Outcome, Verdict, classify};
+use super::send_size::SendSize;
 use crate::counters::{DropCause, EndpointCounters};
 use crate::model::{ScrapeBatch, Window};
 use std::rc::Rc;
@@ -26,7 +27,8 @@ use std::time::Duration;
 pub struct Queue {
     /// For the log.
     endpoint: String,
-    samples_max: usize,
+    send_size: SendSize,
+    retry_on_http_429: bool,
     backoff: Backoff,
     failures: FailureLog,
     protocol: Protocol,
@@ -64,6 +66,8 @@ struct InHand {
     /// Of the request in hand, from its first attempt on.
     version: Version,
     not_before: Duration,
+    /// What the receiver asked for of it.
+    asked_not_before: Duration,
 }
 
 impl Queue {
@@ -71,7 +75,8 @@ impl Queue {
     pub fn new(endpoint: &str, options: &QueueOptions, message: ProtobufMessage, seed: u64) -> Self {
         Queue {
             endpoint: endpoint.into(),
-            samples_max: options.max_samples_per_send,
+            send_size: SendSize::new(options),
+            retry_on_http_429: options.retry_on_http_429,
             backoff: Backoff::new(options.min_backoff, options.max_backoff, seed),
             failures: FailureLog::default(),
             protocol: Protocol::new(message),
@@ -86,19 +91,20 @@ impl Queue {
     pub fn offer(&mut self, window: Window) {
         assert!(self.in_hand.is_none(), "a window was offered before the last one was finished");
         self.in_hand = Some(InHand {
-            batching: Batching::new(window.batches, self.samples_max),
+            batching: Batching::new(window.batches, self.send_size.samples()),
             next_record: window.next_record,
             pieces: Vec::new(),
             halving: Halving::new(),
             retries: 0,
             version: Version::V1,
             not_before: Duration::ZERO,
+            asked_not_before: Duration::ZERO,
         });
     }
 
     pub fn poll(&mut self, now: Duration) -> Action<'_> {
         let Some(mut in_hand) = self.in_hand.take() else { return Action::NeedWindow };
-        if in_hand.pieces.is_empty() && !in_hand.take_request() {
+        if in_hand.pieces.is_empty() && !in_hand.take_request(self.send_size.samples()) {
             return Action::Finished { next_record: in_hand.next_record };
         }
         if in_hand.retries == 0 {
@@ -112,10 +118,59 @@ impl Queue {
         Action::Send(Attempt { batches: batching.batches(), request, version: *version, retries: *retries })
     }
 
+    /// Whether the attempt that `poll` gave may go out with a body of so many bytes. If not, it has been parted, and `poll`
+    /// gives the first part of it.
+    pub fn takes_body(&mut self, body_bytes: usize) -> bool {
+        let Some(in_hand) = &mut self.in_hand else { return true };
+        let Some(request) = in_hand.pieces.pop() else { return true };
+        let halves = match self.send_size.takes(request.samples(), body_bytes) {
+            true => None,
+            // Into series if it can be: their samples cost least together.
+            false => request.split(Hint::Unknown),
+        };
+        let is_whole = halves.is_none();
+        match halves {
+            Some((first, second)) => {
+                in_hand.retries = 0;
+                in_hand.pieces.extend([second, first]);
+            }
+            None => in_hand.pieces.push(request),
+        }
+        is_whole
+    }
+
+    /// A link came up: what failed before is sent again soon, though not before the time that the receiver asked for.
+    pub fn on_link_up(&mut self, now: Duration) {
+        if let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.not_before > now) {
+            let early = self.backoff.early(now).max(in_hand.asked_not_before);
+            in_hand.not_before = in_hand.not_before.min(early);
+        }
+    }
+
     /// The attempt that `poll` gave has nothing in it that the endpoint is to get: it is done with.
-    pub fn on_nothing_to_send(&mut self, sent: &Sent, counters: &EndpointCounters) {
-        if self.in_hand.as_mut().and_then(|in_hand| in_hand.pieces.pop()).is_some() {
-            counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
+    pub fn on_nothing_to_send(&mut self, now: Duration, sent: &Sent, counters: &EndpointCounters) {
+        if let Some(in_hand) = &mut self.in_hand
+            && in_hand.pieces.pop().is_some()
+        {
+            in_hand.retries = 0;
+            in_hand.not_before = now;
+            self.backoff.reset();
+            self.count_left_out(now, sent, counters);
+            self.tell(now);
+        }
+    }
+
+    fn count_left_out(&mut self, now: Duration, sent: &Sent, counters: &EndpointCounters) {
+        counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
+        counters.drop_samples(DropCause::TooOld, sent.too_old);
+        if sent.too_old > 0 {
+            self.failures.note(now, FailureEvent::TooOld, sent.too_old as usize, String::new());
+        }
+    }
+
+    fn tell(&mut self, now: Duration) {
+        while let Some(line) = self.failures.take_due(now) {
+            log::warn!("remote_write {:?}: {line}", self.endpoint);
         }
     }
 
@@ -126,7 +181,7 @@ impl Queue {
         counters.bytes_sent.add(outcome.bytes_sent);
         let Some(in_hand) = &mut self.in_hand else { return };
         let Some(request) = in_hand.pieces.pop() else { return };
-        let samples = request.samples() - sent.histograms_left_out as usize;
+        let samples = request.samples() - sent.left_out() as usize;
         let judgement = self.protocol.judge(now, in_hand.version, sent, &outcome.result);
         let verdict = match judgement {
             Judgement::SendAsV1 => {
@@ -136,8 +191,11 @@ impl Queue {
                 return log::info!("remote_write {:?}: {outcome}: {FALLS_BACK}", self.endpoint);
             }
             Judgement::Ignored => Verdict::Refused { halve: false },
-            Judgement::Understood | Judgement::WrittenDiffers { .. } => classify(&outcome.result),
+            Judgement::Understood | Judgement::WrittenDiffers { .. } => {
+                classify(&outcome.result, self.retry_on_http_429)
+            }
         };
+        let others = in_hand.pieces.len();
         match verdict {
             Verdict::Delivered => {
                 let missing = judgement.missing();
@@ -147,7 +205,6 @@ impl Queue {
                     self.failures.note(now, FailureEvent::WrittenDiffers, missing as usize, text);
                 }
                 counters.drop_samples(DropCause::NotWritten, missing);
-                counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
                 counters.samples_delivered.add((samples as u64).saturating_sub(missing));
                 in_hand.halving.accepted(&request);
                 in_hand.retries = 0;
@@ -161,16 +218,15 @@ impl Queue {
                 in_hand.pieces.push(request);
                 in_hand.retries = in_hand.retries.saturating_add(1);
                 // Jitter comes on top of Retry-After, which a receiver may give to a whole fleet at once.
-                in_hand.not_before = now + after + self.backoff.next_wait();
+                in_hand.asked_not_before = now + after;
+                in_hand.not_before = in_hand.asked_not_before + self.backoff.next_wait();
                 self.failures.note(now, FailureEvent::Retried(outcome.cause()), samples, outcome.to_string());
             }
             Verdict::Refused { halve } => {
                 in_hand.retries = 0;
                 self.backoff.reset();
-                let text = match judgement {
-                    Judgement::Ignored => format!("{outcome}{IGNORED}"),
-                    _ => outcome.to_string(),
-                };
+                let hint = if judgement == Judgement::Ignored { IGNORED } else { "" };
+                let text = format!("{outcome}{hint}");
                 let halves = if halve { in_hand.halving.halves(&request, &text) } else { None };
                 let event = match halves {
                     Some((first, second)) => {
@@ -179,16 +235,17 @@ impl Queue {
                     }
                     None => {
                         counters.drop_samples(DropCause::Rejected, samples as u64);
-                        counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
                         FailureEvent::Dropped(outcome.cause())
                     }
                 };
                 self.failures.note(now, event, samples, text);
             }
         }
-        while let Some(line) = self.failures.take_due(now) {
-            log::warn!("remote_write {:?}: {line}", self.endpoint);
+        let is_done = in_hand.pieces.len() == others;
+        if is_done {
+            self.count_left_out(now, sent, counters);
         }
+        self.tell(now);
     }
 }
 
@@ -207,8 +264,9 @@ fn written_differs(sent: &Sent, outcome: &Outcome) -> String {
 
 impl InHand {
     /// Takes the window's next request in hand; `false` at its end.
-    fn take_request(&mut self) -> bool {
+    fn take_request(&mut self, samples_max: usize) -> bool {
         self.halving = Halving::new();
+        self.batching.limit_samples(samples_max);
         let request = self.batching.next_request();
         let taken = request.is_some();
         self.pieces.extend(request);
@@ -219,11 +277,23 @@ impl InHand {
 /// When waiting samples are to be sent: at once if they fill a request, else when the oldest of them has waited for
 /// `batch_send_deadline`. None if there are none.
 ///
+/// A deadline that is longer than the scrape interval is there to have several samples of each series go together: then they
+/// wait for it even if they fill a request, but not if they fill a window.
+///
 /// `oldest_at` is when the oldest waiting sample came; so is the answer, and it may have passed.
-pub fn send_at(options: &QueueOptions, samples_waiting: usize, oldest_at: Duration) -> Option<Duration> {
+pub fn send_at(
+    options: &QueueOptions,
+    scrape_interval: Duration,
+    samples_waiting: usize,
+    oldest_at: Duration,
+) -> Option<Duration> {
+    let enough = match options.batch_send_deadline > scrape_interval {
+        true => options.capacity,
+        false => options.max_samples_per_send,
+    };
     match samples_waiting {
         0 => None,
-        waiting if waiting >= options.max_samples_per_send => Some(oldest_at),
+        waiting if waiting >= enough => Some(oldest_at),
         _ => Some(oldest_at.saturating_add(options.batch_send_deadline)),
     }
 }

@@ -5,11 +5,13 @@
 //!                    └─ remembered, by list and by series: an unchanged page costs a copy of its values
 //! ```
 //!
-//! Follows `StoreSeries` of Prometheus's queue manager. Refuses to know how requests are made.
+//! Follows `StoreSeries` of Prometheus's queue manager. Of an endpoint with a lane for each class (`priority.rs`), a lane gets its
+//! own series only. Refuses to know how requests are made.
 
+use super::priority::{ClassFilter, take_class};
 use crate::model::{Labels, LabelsBuilder, LabelsError, ScrapeBatch, Series, SeriesTable, Window};
 use crate::relabel::{Rules, Verdict};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Windows that a target may be missing from before its list is forgotten.
@@ -20,8 +22,11 @@ pub struct WriteRelabeling {
     rules: Rules,
     external_labels: Labels,
     table: SeriesTable,
-    /// `None` if it is dropped.
+    filter: Option<ClassFilter>,
+    /// `None` if it is not sent.
     known: HashMap<Series, Option<Series>>,
+    /// Of those that are not sent: those that another lane sends.
+    elsewhere: HashSet<Series>,
     /// The last list of each target.
     lists: HashMap<u32, Relabelled>,
     windows: u64,
@@ -35,38 +40,43 @@ struct Relabelled {
     to: Rc<[Series]>,
     /// Positions in `from`, one for each of `to`.
     kept: Vec<u32>,
+    /// How many the rules drop.
+    dropped: usize,
     /// The last window that it was in.
     window: u64,
 }
 
 impl WriteRelabeling {
     /// `None` if there are no rules: then the encoder adds external labels, and windows are sent as they are.
-    pub fn new(rules: &Rules, external_labels: &Labels) -> Option<Self> {
+    pub fn new(rules: &Rules, external_labels: &Labels, filter: Option<ClassFilter>) -> Option<Self> {
         (!rules.is_empty()).then(|| WriteRelabeling {
             rules: rules.clone(),
             external_labels: external_labels.clone(),
             table: SeriesTable::new(),
+            filter,
             known: HashMap::new(),
+            elsewhere: HashSet::new(),
             lists: HashMap::new(),
             windows: 0,
             complained: false,
         })
     }
 
-    /// The window as the endpoint gets it, and how many samples of it were dropped.
+    /// The window as the endpoint gets it, and how many samples of it were dropped. Of several lanes, the one of the endpoint's
+    /// own class tells of these.
     pub fn apply(&mut self, window: Window) -> (Window, usize) {
         self.windows += 1;
-        let samples = window.samples();
-        let batches: Vec<_> = window.batches.iter().filter_map(|batch| self.batch(batch)).collect();
+        let mut dropped = 0;
+        let batches: Vec<_> = window.batches.iter().filter_map(|batch| self.batch(batch, &mut dropped)).collect();
         let extras_bytes = batches.iter().map(|batch| batch.extras_bytes()).sum();
         let relabelled = Window { batches, next_record: window.next_record, extras_bytes };
         self.forget();
-        let dropped = samples - relabelled.samples();
-        (relabelled, dropped)
+        let tells = self.filter.is_none_or(|filter| filter.class == filter.default);
+        (relabelled, if tells { dropped } else { 0 })
     }
 
     /// `None` if nothing is left of it.
-    fn batch(&mut self, batch: &ScrapeBatch) -> Option<Rc<ScrapeBatch>> {
+    fn batch(&mut self, batch: &ScrapeBatch, dropped: &mut usize) -> Option<Rc<ScrapeBatch>> {
         let known = self.lists.get(&batch.target).is_some_and(|list| Rc::ptr_eq(&list.from, &batch.series));
         if !known {
             let list = self.list(&batch.series);
@@ -74,46 +84,45 @@ impl WriteRelabeling {
         }
         let list = self.lists.get_mut(&batch.target)?;
         list.window = self.windows;
+        *dropped += list.dropped;
         (!list.to.is_empty()).then(|| Rc::new(batch.select(&list.kept, list.to.clone())))
     }
 
     fn list(&mut self, from: &Rc<[Series]>) -> Relabelled {
-        let (mut to, mut kept) = (Vec::with_capacity(from.len()), Vec::with_capacity(from.len()));
+        let (mut to, mut kept, mut elsewhere) = (Vec::with_capacity(from.len()), Vec::with_capacity(from.len()), 0);
         for (series, position) in from.iter().zip(0..) {
-            if let Some(relabelled) = self.series(series) {
-                to.push(relabelled);
-                kept.push(position);
+            match self.series(series) {
+                Some(relabelled) => {
+                    to.push(relabelled);
+                    kept.push(position);
+                }
+                None => elsewhere += usize::from(self.elsewhere.contains(series)),
             }
         }
-        Relabelled { from: from.clone(), to: to.into(), kept, window: self.windows }
+        let dropped = from.len() - to.len() - elsewhere;
+        Relabelled { from: from.clone(), to: to.into(), kept, dropped, window: self.windows }
     }
 
     fn series(&mut self, series: &Series) -> Option<Series> {
         if let Some(known) = self.known.get(series) {
             return known.clone();
         }
-        let relabelled = self.relabel(series).unwrap_or_else(|error| {
+        let class_of = |labels: &mut LabelsBuilder| self.filter.map(|filter| take_class(labels, filter.default));
+        let kept = relabelled(&self.rules, &self.external_labels, series.labels(), class_of).unwrap_or_else(|error| {
             if !std::mem::replace(&mut self.complained, true) {
                 log::warn!("write_relabel_configs: {series} and maybe others are dropped: {error}; make rules shorter");
             }
             None
         });
-        let relabelled = relabelled.map(|labels| self.table.intern(&labels));
+        let relabelled = match kept {
+            Some((_, class)) if class != self.filter.map(|filter| filter.class) => {
+                self.elsewhere.insert(series.clone());
+                None
+            }
+            kept => kept.map(|(labels, _)| self.table.intern(&labels)),
+        };
         self.known.insert(series.clone(), relabelled.clone());
         relabelled
-    }
-
-    fn relabel(&self, series: &Series) -> Result<Option<Labels>, LabelsError> {
-        let mut labels = LabelsBuilder::over_base(series.labels());
-        for (name, value) in &self.external_labels {
-            if labels.get(name).is_none() {
-                labels.set(name, value);
-            }
-        }
-        match self.rules.apply(&mut labels)? {
-            Verdict::Drop => Ok(None),
-            Verdict::Keep => labels.build().map(Some),
-        }
     }
 
     /// Forgets targets that are gone, and series when there are many more than there are now.
@@ -122,17 +131,46 @@ impl WriteRelabeling {
         self.lists.retain(|_, list| list.window >= oldest);
         let current: usize = self.lists.values().map(|list| list.from.len()).sum();
         if self.known.len() > 2 * current + 1024 {
-            self.known = HashMap::new();
+            (self.known, self.elsewhere) = (HashMap::new(), HashSet::new());
         }
     }
+
+    /// Forgets everything, as long as there is nothing to send.
+    pub fn rest(&mut self) {
+        if !self.known.is_empty() {
+            (self.known, self.elsewhere, self.lists) = (HashMap::new(), HashSet::new(), HashMap::new());
+            self.table = SeriesTable::new();
+        }
+    }
+}
+
+/// What external labels and rules make of a series, and what `look` makes of the labels before they are taken. `None`: dropped.
+pub(super) fn relabelled<'l, T>(
+    rules: &Rules,
+    external_labels: &Labels,
+    labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+    look: impl FnOnce(&mut LabelsBuilder) -> T,
+) -> Result<Option<(Labels, T)>, LabelsError> {
+    let mut labels = LabelsBuilder::over_base(labels);
+    for (name, value) in external_labels {
+        if labels.get(name).is_none() {
+            labels.set(name, value);
+        }
+    }
+    if rules.apply(&mut labels)? == Verdict::Drop {
+        return Ok(None);
+    }
+    let seen = look(&mut labels);
+    Ok(Some((labels.build()?, seen)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{batch, labels, series_list};
     use super::*;
-    use crate::model::{NameScheme, OwnTimestamp};
+    use crate::model::{Class, NameScheme, OwnTimestamp};
     use crate::relabel::{Action, Rule, RuleOptions};
+    use crate::remote_write::ClassCounter;
 
     fn rules(options: impl IntoIterator<Item = RuleOptions>) -> Rules {
         options.into_iter().map(|options| Rule::new(options, NameScheme::Utf8).unwrap()).collect()
@@ -165,7 +203,8 @@ mod tests {
         let labeldrop =
             RuleOptions { action: Action::LabelDrop, regex: Some("site|job".into()), ..RuleOptions::default() };
         let external = labels(&[("job", "mine"), ("site", "north")]);
-        let mut relabeling = WriteRelabeling::new(&rules([drop_where("i", "1"), site, labeldrop]), &external).unwrap();
+        let mut relabeling =
+            WriteRelabeling::new(&rules([drop_where("i", "1"), site, labeldrop]), &external, None).unwrap();
         let table = SeriesTable::new();
         let list = series_list(&table, "j", 3);
         let mut second = (*batch(0, 2000, &list)).clone();
@@ -181,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_batch_of_which_nothing_is_left_is_not_sent_and_a_changed_page_keeps_its_series() {
-        let mut relabeling = WriteRelabeling::new(&rules([drop_where("job", "gone")]), &Labels::default()).unwrap();
+        let mut relabeling =
+            WriteRelabeling::new(&rules([drop_where("job", "gone")]), &Labels::default(), None).unwrap();
         let table = SeriesTable::new();
         let (long, short, gone) =
             (series_list(&table, "j", 3), series_list(&table, "j", 2), series_list(&table, "gone", 5));
@@ -191,12 +231,46 @@ mod tests {
         assert_eq!(sent.batches[0].series[..2], sent.batches[1].series[..]);
         let nothing = relabeling.apply(window(vec![batch(1, 2, &gone)]));
         assert_eq!((nothing.0.batches.len(), nothing.0.next_record, nothing.1), (0, 9, 5));
-        assert!(WriteRelabeling::new(&Rules::default(), &Labels::default()).is_none());
+        assert!(WriteRelabeling::new(&Rules::default(), &Labels::default(), None).is_none());
+    }
+
+    #[test]
+    fn lanes_of_classes_share_a_window_between_them_and_never_send_the_label() {
+        let set = |regex: &str, class: &str| RuleOptions {
+            source_labels: Some(vec!["i".into()]),
+            regex: Some(regex.into()),
+            target_label: "__priority__".into(),
+            replacement: class.into(),
+            ..RuleOptions::default()
+        };
+        let rules = rules([set("0|1", "high"), set("1|2", "low"), set("3", "odd"), drop_where("i", "4")]);
+        let list = series_list(&SeriesTable::new(), "j", 6);
+        for default in Class::ALL {
+            let mut counter = ClassCounter::new(&rules, &Labels::default(), default);
+            let (mut all, mut counts, mut dropped) = (Vec::new(), [0; 3], 0);
+            for class in Class::ALL {
+                let mut lane =
+                    WriteRelabeling::new(&rules, &Labels::default(), Some(ClassFilter { class, default })).unwrap();
+                for _ in 0..2 {
+                    let (sent, gone) = lane.apply(window(vec![batch(0, 1, &list)]));
+                    let shown: Vec<String> = sent.batches.iter().flat_map(|batch| shown(batch)).collect();
+                    assert!(shown.iter().all(|series| !series.contains("__priority__")), "{shown:?}");
+                    counts[class as usize] = (sent.samples() + gone) as u64;
+                    all.extend(shown.into_iter().map(|series| (series, class)));
+                    dropped += gone;
+                    lane.rest();
+                }
+            }
+            assert_eq!((all.len(), dropped), (2 * 5, 2), "each lane was asked twice");
+            let class_of = |i: u64| all.iter().find(|(series, _)| series.contains(&format!("i=\"{i}\""))).unwrap().1;
+            assert_eq!([0, 1, 2, 3, 5].map(class_of), [Class::High, Class::Low, Class::Low, default, default]);
+            assert_eq!(counter.count(&batch(0, 1, &list)), counts, "as many as the lanes send or tell of");
+        }
     }
 
     #[test]
     fn memory_is_bounded_while_pages_change() {
-        let mut relabeling = WriteRelabeling::new(&rules([drop_where("job", "x")]), &Labels::default()).unwrap();
+        let mut relabeling = WriteRelabeling::new(&rules([drop_where("job", "x")]), &Labels::default(), None).unwrap();
         let table = SeriesTable::new();
         for job in 0..3000 {
             let list = series_list(&table, &job.to_string(), 4);

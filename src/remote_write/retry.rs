@@ -4,14 +4,14 @@
 //! |----------------------------------|----------------------------------------------------------------------|
 //! | 2xx                              | delivered                                                            |
 //! | 2xx with a web page, 3xx         | retry: a captive portal or proxy answered, or the url is wrong       |
-//! | 429, 5xx, no valid answer at all | retry, not before `Retry-After`                                      |
+//! | 429, 5xx, no valid answer at all | retry, not before `Retry-After`; 429 only with `retry_on_http_429`   |
 //! | 400, 413, 422                    | refused; halves may be accepted, as a few samples or the size offend |
 //! | other 4xx                        | refused                                                              |
 //! | whatever is left (1xx)           | retry                                                                |
 //!
-//! As Remote-Write 1.0 asks, which leaves 1xx and 3xx open, and mostly as Prometheus does. It retries 429 only with
-//! `retry_on_http_429`; and a redirect by 301, 302 or 303 it follows with a GET, whose answer it takes for the request's, so
-//! that it drops what a captive portal answered for. Here such a redirect is the answer, and nothing is lost. 307 and 308 are
+//! As Remote-Write 1.0 asks, which leaves 1xx and 3xx open, and mostly as Prometheus does. There `retry_on_http_429` is off
+//! by default; and a redirect by 301, 302 or 303 is followed with a GET, whose answer is taken for the request's, so
+//! that what a captive portal answered for is dropped. Here such a redirect is the answer, and nothing is lost. 307 and 308 are
 //! followed by both, with the request as it is, unless `follow_redirects` is off; this table sees the answer of who is last.
 
 use super::protocol::Written;
@@ -87,7 +87,7 @@ pub enum Cause {
 impl Outcome {
     /// Whether the receiver, or the way to it, can't take requests just now.
     pub(super) fn is_to_be_retried(&self) -> bool {
-        matches!(classify(&self.result), Verdict::Retry { .. })
+        matches!(classify(&self.result, true), Verdict::Retry { .. })
     }
 
     pub fn cause(&self) -> Cause {
@@ -98,7 +98,7 @@ impl Outcome {
     }
 }
 
-pub fn classify(result: &Result<Answer, Failure>) -> Verdict {
+pub fn classify(result: &Result<Answer, Failure>, retry_on_http_429: bool) -> Verdict {
     let Ok(answer) = result else {
         return Verdict::Retry { after: Duration::ZERO };
     };
@@ -106,7 +106,7 @@ pub fn classify(result: &Result<Answer, Failure>) -> Verdict {
     match answer.status {
         200..300 if !answer.html => Verdict::Delivered,
         400 | 413 | 422 => Verdict::Refused { halve: true },
-        429 => Verdict::Retry { after: retry_after },
+        429 if retry_on_http_429 => Verdict::Retry { after: retry_after },
         400..500 => Verdict::Refused { halve: false },
         _ => Verdict::Retry { after: retry_after },
     }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn verdict(status: u16) -> Verdict {
-        classify(&Ok(Answer { status, ..Answer::default() }))
+        classify(&Ok(Answer { status, ..Answer::default() }), true)
     }
 
     #[test]
@@ -196,11 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn without_retry_on_http_429_it_is_refused_whole_as_by_prometheus() {
+        let answer = Answer { status: 429, retry_after: Some(Duration::from_secs(7)), ..Answer::default() };
+        assert_eq!(classify(&Ok(answer), false), Verdict::Refused { halve: false });
+        let answer = Answer { status: 503, ..Answer::default() };
+        assert_eq!(classify(&Ok(answer), false), Verdict::Retry { after: Duration::ZERO });
+    }
+
+    #[test]
     fn whatever_is_not_an_answer_is_retried() {
         let failure = Failure { kind: FailureKind::Timeout, text: String::new() };
-        assert_eq!(classify(&Err(failure)), Verdict::Retry { after: Duration::ZERO });
+        assert_eq!(classify(&Err(failure), true), Verdict::Retry { after: Duration::ZERO });
         let portal = Answer { status: 200, html: true, ..Answer::default() };
-        assert_eq!(classify(&Ok(portal)), Verdict::Retry { after: Duration::ZERO });
+        assert_eq!(classify(&Ok(portal), true), Verdict::Retry { after: Duration::ZERO });
     }
 
     #[test]
@@ -209,11 +217,11 @@ mod tests {
             for status in [302, 429, 503] {
                 let retry_after = Some(Duration::from_secs(asked_s));
                 let answer = Answer { status, retry_after, ..Answer::default() };
-                assert_eq!(classify(&Ok(answer)), Verdict::Retry { after: Duration::from_secs(waits_s) });
+                assert_eq!(classify(&Ok(answer), true), Verdict::Retry { after: Duration::from_secs(waits_s) });
             }
         }
         let refused = Answer { status: 400, retry_after: Some(Duration::from_secs(7)), ..Answer::default() };
-        assert_eq!(classify(&Ok(refused)), Verdict::Refused { halve: true });
+        assert_eq!(classify(&Ok(refused), true), Verdict::Refused { halve: true });
     }
 
     #[test]

@@ -94,6 +94,21 @@ impl Uplink {
         Ok(Uplink { client, line: None, carried, running: None, body: Vec::new(), headers, uri, timeout, shown })
     }
 
+    /// To the same receiver, with the same credentials, over a connection of its own.
+    pub fn beside(&self) -> Uplink {
+        Uplink {
+            client: self.client.clone(),
+            line: None,
+            carried: Arc::default(),
+            running: None,
+            body: Vec::new(),
+            uri: self.uri.clone(),
+            headers: self.headers.clone(),
+            timeout: self.timeout,
+            shown: self.shown.clone(),
+        }
+    }
+
     /// Sends `body` by POST with these headers and those that each request has. `retries` is how often this very request
     /// failed before; receivers are told in `Retry-Attempt`, as Prometheus does.
     pub async fn send(&mut self, body: &[u8], headers: &[(&str, &str)], retries: u32) -> Outcome {
@@ -215,6 +230,10 @@ impl Uplink {
             TlsFailure::NotValidYet => {
                 format!("the certificate of {shown} is not valid yet; check that this device's clock is right")
             }
+            TlsFailure::Version => format!(
+                "{shown} speaks no version of TLS that may be spoken here; check tls_config min_version and max_version, \
+                 and that the receiver knows TLS 1.2 or 1.3"
+            ),
             TlsFailure::Other(cause) => {
                 format!("TLS with {shown} failed: {cause}; check the url's port and the certificates of both sides")
             }

@@ -12,7 +12,9 @@
 
 use super::series_text::SeriesText;
 use crate::model::Series;
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::rc::Rc;
 
 pub struct Cache {
@@ -28,7 +30,10 @@ pub struct Cache {
 /// The position of a line whose series is dropped.
 const DROPPED: u32 = u32::MAX;
 
-/// Lines of a page: the text of the series, and its position in the list, or [`DROPPED`].
+/// Set in the position of a line whose text stands on the page before it.
+const AGAIN: u32 = 1 << 31;
+
+/// Lines of a page: the text of the series, and its position in the list, perhaps with [`AGAIN`], or [`DROPPED`].
 #[derive(Default)]
 struct Lines {
     text: Vec<u8>,
@@ -52,6 +57,15 @@ struct Changed<'c> {
     known: HashMap<&'c [u8], u32>,
     /// New series and their texts' places in `lines`.
     added: Vec<usize>,
+    /// The texts in `lines` by their hashes, from the moment that a series comes again.
+    texts: Option<Texts>,
+}
+
+/// Texts of which 64 bits of a keyed hash are kept.
+#[derive(Default)]
+struct Texts {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
 }
 
 /// Where a sample belongs.
@@ -61,6 +75,15 @@ pub struct Place {
     pub position: u32,
     /// The text has been seen on an earlier page.
     pub known: bool,
+    /// The text stands before on this page.
+    pub again: bool,
+}
+
+impl Place {
+    /// `None` if the series is dropped.
+    fn of(position: u32, known: bool) -> Option<Place> {
+        (position != DROPPED).then_some(Place { position: position & !AGAIN, known, again: position & AGAIN != 0 })
+    }
 }
 
 /// What a walk found out, to be handed to [`Cache::replace`] or [`Cache::remember`].
@@ -83,7 +106,8 @@ impl Cache {
 
     /// `None` if it is dropped.
     fn series_at(&self, line: usize) -> Option<Series> {
-        self.list.get(self.lines.positions[line] as usize).cloned()
+        let place = Place::of(self.lines.positions[line], true)?;
+        Some(self.list[place.position as usize].clone())
     }
 
     pub fn walk(&self) -> Walk<'_> {
@@ -106,7 +130,7 @@ impl Cache {
     pub fn remember(&mut self, page: Option<ChangedPage>, untaken: &[u32]) {
         let Some(page) = page else { return };
         for line in page.added {
-            let position = page.lines.positions[line];
+            let Some(Place { position, .. }) = Place::of(page.lines.positions[line], false) else { continue };
             if untaken.binary_search(&position).is_err() {
                 self.strays.insert(page.lines.get(line).into(), page.list[position as usize].clone());
             }
@@ -138,7 +162,7 @@ impl<'c> Walk<'c> {
         if as_expected && self.changed.is_none() {
             let position = self.cache.lines.positions[self.next_line];
             self.next_line += 1;
-            return Ok((position != DROPPED).then_some(Place { position, known: true }));
+            return Ok(Place::of(position, true));
         }
         let (cache, next_line) = (self.cache, self.next_line);
         let changed = self.changed.get_or_insert_with(|| Changed::after(cache, next_line, positions_taken));
@@ -151,8 +175,7 @@ impl<'c> Walk<'c> {
             (None, Some(stray)) => (Some(stray.clone()), true),
             (None, None) => (make()?, false),
         };
-        let position = changed.push(text.raw, series, !known);
-        Ok((position != DROPPED).then_some(Place { position, known }))
+        Ok(Place::of(changed.push(text.raw, series, !known), known))
     }
 
     /// Whether the series of this text is kept; `None` if it is not known, as far as that can be told without looking at
@@ -206,7 +229,7 @@ impl<'c> Changed<'c> {
         let list = cache.list[..positions_taken.max(cache.report_len)].to_vec();
         let positions = list.iter().cloned().zip(0..).collect();
         let known = (0..cache.lines.len()).map(|line| (cache.lines.get(line), line as u32)).collect();
-        Changed { lines: cache.lines.up_to(line), list, positions, known, added: Vec::new() }
+        Changed { lines: cache.lines.up_to(line), list, positions, known, added: Vec::new(), texts: None }
     }
 
     fn push(&mut self, text: &[u8], series: Option<Series>, is_new: bool) -> u32 {
@@ -214,15 +237,36 @@ impl<'c> Changed<'c> {
             self.lines.push(text, DROPPED);
             return DROPPED;
         };
-        let position = *self.positions.entry(series).or_insert_with_key(|series| {
-            self.list.push(series.clone());
-            self.list.len() as u32 - 1
-        });
+        let position = match self.positions.entry(series) {
+            Entry::Occupied(position) => {
+                let lines = &self.lines;
+                let texts = self.texts.get_or_insert_with(|| Texts::of(lines));
+                *position.get() | if texts.insert(text) { 0 } else { AGAIN }
+            }
+            Entry::Vacant(place) => {
+                self.list.push(place.key().clone());
+                self.texts.as_mut().map(|texts| texts.insert(text));
+                *place.insert(self.list.len() as u32 - 1)
+            }
+        };
         if is_new {
             self.added.push(self.lines.len());
         }
         self.lines.push(text, position);
         position
+    }
+}
+
+impl Texts {
+    fn of(lines: &Lines) -> Texts {
+        let mut texts = Texts::default();
+        (0..lines.len()).for_each(|line| _ = texts.insert(lines.get(line)));
+        texts
+    }
+
+    /// Whether it was not there.
+    fn insert(&mut self, text: &[u8]) -> bool {
+        self.hashes.insert(self.hasher.hash_one(text))
     }
 }
 
@@ -300,6 +344,30 @@ mod tests {
         assert_eq!(walk(&mut cache, &table, &["x", "b", "c"]), (vec![false, true, true], vec![]));
         assert_eq!(cache.list().iter().map(|series| series.to_string()).collect::<Vec<_>>(), ["x", "b", "c"]);
     }
+
+    /// Prometheus knows a duplicate by its text: `a{}` is none of `a`, though it is the same series.
+    #[test]
+    fn a_text_that_comes_again_is_told_from_another_text_of_its_series() {
+        let (table, mut cache) = (SeriesTable::new(), Cache::new(Rc::new([])));
+        let page = [("b", false), ("a", false), ("a{}", false), ("a", true), ("b", true), ("a{}", true), ("c", false)];
+        let changed = [&[("new", false)][..], &page].concat();
+        for page in [&page[..], &page, &changed, &changed, &page[..4], &page] {
+            let (mut walk, mut taken) = (cache.walk(), 0);
+            for (name, again) in page {
+                let text = SeriesText { raw: name.as_bytes(), format: Format::Text, metric_type: Default::default() };
+                let make = || {
+                    let labels = LabelsBuilder::from_iter([("__name__", name.trim_end_matches("{}"))]).build().unwrap();
+                    Ok::<_, Infallible>(Some(table.intern(&labels)))
+                };
+                let place = walk.take(&text, false, taken, make).unwrap().unwrap();
+                assert_eq!(place.again, *again, "{name} of {page:?}");
+                taken = taken.max(place.position as usize + 1);
+            }
+            let changed = walk.finish(taken);
+            cache.replace(changed);
+        }
+    }
+
     #[test]
     fn what_is_dropped_is_remembered_too() {
         let (table, mut cache) = (SeriesTable::new(), Cache::new(Rc::new([])));

@@ -17,13 +17,13 @@ use super::ScrapeOptions;
 use super::cache::{Cache, Place, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
-use super::extras::{LastExtras, stored_histogram};
+use super::extras::{LastExtras, check_histogram, narrowed_histogram};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
 use super::page_error::PageError;
 use super::parser::Parser;
 use super::protobuf::HistogramForms;
 use super::report::{Report, report_names};
-use super::sample_labels::{report_labels, sample_labels};
+use super::sample_labels::{SampleLabelsError, report_labels, sample_labels};
 use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
@@ -187,14 +187,18 @@ impl Cycle {
                 // The page has failed, but it is counted to its end.
                 let is_kept = match walk.keeps(sample.series.raw) {
                     Some(is_kept) => is_kept,
-                    None => self.labels_of(&sample)?.is_some(),
+                    None => self.labels_of(&sample).map_or_else(unless_repeated, |labels| Ok(labels.is_some()))?,
                 };
                 gathered.counts.after_relabeling += u64::from(is_kept);
                 continue;
             }
             self.take(&sample, walk, gathered)?;
         }
-        if gathered.is_past_limit() { Err(PageError::SampleLimit(self.options.page.sample_limit)) } else { Ok(()) }
+        match gathered.is_past_limit() {
+            true => Err(PageError::SampleLimit(self.options.page.sample_limit)),
+            false if gathered.past_bucket_limit => Err(PageError::BucketLimit(natives.bucket_limit)),
+            false => Ok(()),
+        }
     }
 
     fn take(&self, sample: &Sample<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
@@ -202,47 +206,59 @@ impl Cycle {
         if taken - self.report.len() + gathered.dropped == SERIES_PER_PAGE_MAX {
             return Err(PageError::TooManySeries);
         }
-        let Some(place) = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample))? else {
+        let place = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample));
+        let place = match place {
+            Err(error) if gathered.is_full() => {
+                unless_repeated(error)?;
+                gathered.pass_limit();
+                return Ok(());
+            }
+            place => place?,
+        };
+        let Some(on_walk) = place else {
             gathered.dropped += 1;
             return Ok(());
         };
+        let place = Place { known: on_walk.known && !self.times.is_untaken(walk.series(on_walk)), ..on_walk };
         let own_ms = sample.timestamp_ms.filter(|_| self.options.page.honor_timestamps);
-        if !gathered.has_room_for(place, own_ms) {
-            walk.forget(place);
+        if own_ms.is_none() && gathered.is_said_again(place) {
+            gathered.count_duplicate();
             return Ok(());
         }
-        let histogram = stored_histogram(&self.options.page.native_histograms, sample)?;
-        let positions = gathered.values.len();
-        self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
-        if sample.is_plain() {
+        let Ok(histogram) = narrowed_histogram(&self.options.page.native_histograms, sample) else {
+            gathered.pass_bucket_limit(place, sample.value);
+            return Ok(());
+        };
+        if !gathered.has_room() {
+            walk.forget(on_walk);
             return Ok(());
         }
-        let is_new = gathered.values.len() > positions;
+        histogram.as_deref().map_or(Ok(()), |histogram| check_histogram(&sample.series, histogram))?;
+        let is_first = gathered.is_first(place);
+        let is_taken = self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
+        if sample.is_plain() || !is_taken {
+            return Ok(());
+        }
         let timestamp_ms = own_ms.unwrap_or(gathered.timestamp_ms);
         let at = (place.position, walk.series(place));
-        gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_new), timestamp_ms)
+        gathered.extras.take(&self.last_extras, at, sample, Some(histogram).filter(|_| is_first), timestamp_ms)
     }
 
+    /// Whether the sample is taken.
     fn add(
         &self,
         (value, histogram): (f64, Option<Rc<Histogram>>),
         own_ms: Option<i64>,
-        mut place: Place,
+        place: Place,
         walk: &Walk<'_>,
         gathered: &mut Gathered,
-    ) -> Result<(), TooManyRepeats> {
-        if own_ms.is_none() && !self.times.are_given() {
-            gathered.add(place, value, None);
-            return Ok(());
+    ) -> Result<bool, TooManyRepeats> {
+        if own_ms.is_none() && gathered.is_first(place) && !self.times.are_given() {
+            gathered.add_first(place, value);
+            return Ok(true);
         }
-        let series = walk.series(place);
-        let newest_ms = self.times.newest_ms(series, place.known);
-        place.known = place.known && !self.times.is_untaken(series);
-        match own_ms {
-            None => gathered.add(place, value, newest_ms),
-            Some(at_ms) => gathered.add_at(place, (value, histogram), at_ms, newest_ms)?,
-        }
-        Ok(())
+        let newest_ms = self.times.newest_ms(walk.series(place), place.known);
+        gathered.add(place, (value, histogram), own_ms, newest_ms)
     }
 
     /// `None` if relabelling drops it.
@@ -387,5 +403,13 @@ impl Cycle {
 
     fn batch(&self, timestamp_ms: i64, series: Rc<[Series]>, values: Vec<f64>) -> ScrapeBatch {
         ScrapeBatch { target: self.number, timestamp_ms, series, values, own_timestamps: Vec::new(), extras: None }
+    }
+}
+
+/// Prometheus holds samples to `sample_limit` before it looks whether a label comes twice: past it, such a series is counted.
+fn unless_repeated(error: PageError) -> Result<bool, PageError> {
+    match error {
+        PageError::Labels { cause: SampleLabelsError::Limit(LabelsError::Repeated(_)), .. } => Ok(true),
+        other => Err(other),
     }
 }

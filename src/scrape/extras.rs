@@ -14,7 +14,8 @@
 use super::entry::Sample;
 use super::exemplar::Exemplar as PageExemplar;
 use super::page_error::PageError;
-use super::resolution::{limit, schema_of_factor};
+use super::resolution::{TooManyBuckets, limit, schema_of_factor};
+use super::series_text::SeriesText;
 use crate::limits::{BATCH_EXTRAS_BYTES_MAX, EXEMPLAR_LABEL_CHARS_MAX, HISTOGRAM_BUCKETS_MAX};
 use crate::model::{Exemplar, Extras, Histogram, LabelsBuilder, NativeHistogramOptions, Series, StartTimestamps};
 use std::collections::{HashMap, HashSet};
@@ -44,29 +45,30 @@ pub struct GatheredExtras {
     bytes: usize,
 }
 
-/// The histogram of this sample as it is to be stored; `None` if the sample is none.
-pub fn stored_histogram(
+/// The histogram of this sample with as many buckets as are wanted; `None` if the sample is none.
+pub fn narrowed_histogram(
     options: &NativeHistogramOptions,
     sample: &Sample<'_>,
-) -> Result<Option<Rc<Histogram>>, PageError> {
+) -> Result<Option<Rc<Histogram>>, TooManyBuckets> {
     let Some(native) = &sample.native else { return Ok(None) };
     let mut histogram = native.histogram.clone();
     let schema_max = schema_of_factor(options.min_bucket_factor);
     let is_limited = options.bucket_limit > 0 && histogram.buckets() > options.bucket_limit;
     if is_limited || histogram.schema > schema_max {
-        let narrowed = limit(Rc::make_mut(&mut histogram), schema_max, options.bucket_limit);
-        narrowed.map_err(|_| PageError::BucketLimit(options.bucket_limit))?;
-    }
-    histogram.validate().map_err(|cause| PageError::histogram(&sample.series, cause))?;
-    if histogram.buckets() > HISTOGRAM_BUCKETS_MAX {
-        return Err(PageError::TooManyExtras);
+        limit(Rc::make_mut(&mut histogram), schema_max, options.bucket_limit)?;
     }
     Ok(Some(histogram))
 }
 
+/// Whether it can be stored.
+pub fn check_histogram(series: &SeriesText<'_>, histogram: &Histogram) -> Result<(), PageError> {
+    histogram.validate().map_err(|cause| PageError::histogram(series, cause))?;
+    if histogram.buckets() > HISTOGRAM_BUCKETS_MAX { Err(PageError::TooManyExtras) } else { Ok(()) }
+}
+
 impl GatheredExtras {
-    /// Takes what belongs to the sample at a position of the page's list. `histogram` is `None` for a sample that is refused, or
-    /// not the first of its position: of that, only exemplars count.
+    /// Takes what belongs to a sample that was taken, at a position of the page's list. `histogram` is `None` for one that is not
+    /// the first of its position: of that, only exemplars count.
     pub fn take(
         &mut self,
         last: &LastExtras,

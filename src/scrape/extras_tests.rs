@@ -1,6 +1,6 @@
 //! What pages with histograms, exemplars and start timestamps make of a batch.
 
-use super::client_model::{COUNTER, Counter, HISTOGRAM, Metric, Timestamp, both_forms, exemplar, family, page};
+use super::client_model::{COUNTER, Counter, HISTOGRAM, Metric, Timestamp, both_forms, exemplar, family, labels, page};
 use super::{Cycle, CycleResult, Format, PageError, ScrapeOptions};
 use crate::model::{Extras, LabelsBuilder, NativeHistogramOptions, PageOptions, Scheme, SeriesTable, Target, is_stale};
 use std::rc::Rc;
@@ -85,6 +85,48 @@ fn resolution_is_reduced_to_what_is_wanted_or_the_scrape_fails() {
     assert_eq!(schema(NATIVE), Ok(1));
     assert_eq!(schema(NativeHistogramOptions { min_bucket_factor: 2.0, ..NATIVE }), Ok(0));
     assert_eq!(schema(NativeHistogramOptions { bucket_limit: 1, ..NATIVE }), Err(PageError::BucketLimit(1)));
+}
+
+/// As in Prometheus: the page fails, but it is read to its end, and what is added before counts. The scrape used to end there.
+#[test]
+fn past_the_bucket_limit_a_page_is_counted_to_its_end() {
+    let metrics = |count| {
+        (0..count).map(|n: u32| Metric {
+            label: labels(&[("n", &n.to_string())]),
+            counter: Some(Counter { value: 1.0, ..Counter::default() }),
+            ..Metric::default()
+        })
+    };
+    let histogram = Metric { histogram: Some(both_forms()), ..Metric::default() };
+    let page = page(&[
+        family("a_total", COUNTER, metrics(2).collect()),
+        family("h", HISTOGRAM, vec![histogram]),
+        family("b_total", COUNTER, metrics(3).collect()),
+    ]);
+    let mut cycle = cycle(NativeHistogramOptions { bucket_limit: 1, ..NATIVE });
+    for added in [2.0, 0.0] {
+        let result = complete(&mut cycle, &page, 100_000);
+        assert_eq!(result.error, Some(PageError::BucketLimit(1)));
+        let values = &result.batch.values;
+        assert_eq!((values[0], &values[2..5]), (0.0, &[6.0, 6.0, added][..]), "what it scraped, kept, added");
+    }
+}
+
+/// A sample that is not taken has no exemplars, as in the appender that Prometheus 3.15 uses.
+#[test]
+fn exemplars_go_with_samples_that_are_taken() {
+    let metric = |value, exemplar_value, timestamp_ms| Metric {
+        counter: Some(Counter { value, exemplar: Some(exemplar("x", exemplar_value, Some(1))), start: None }),
+        timestamp_ms,
+        ..Metric::default()
+    };
+    let twice = page(&[family("a_total", COUNTER, vec![metric(1.0, 1.0, 0), metric(2.0, 2.0, 0)])]);
+    let ahead = page(&[family("b_total", COUNTER, vec![metric(1.0, 1.0, 10_000_000)])]);
+    let exemplars = |page: &[u8]| {
+        let result = complete(&mut cycle(NATIVE), page, 100_000);
+        result.batch.extras.map_or(vec![], |extras| extras.exemplars.iter().map(|(_, it)| it.value).collect())
+    };
+    assert_eq!((exemplars(&twice), exemplars(&ahead)), (vec![1.0], vec![]));
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl Fetcher {
         let request = HttpRequest { uri: &uri, headers: &headers, body: None };
         let mut answer = self.session.send(&request).await?;
         if answer.status() != StatusCode::OK {
-            answer.read_all(ERROR_PAGE_BYTES_MAX).await?;
+            // The status is the cause, whatever becomes of the rest.
+            _ = answer.read_all(ERROR_PAGE_BYTES_MAX).await;
             return Err(FetchError::Status(answer.status().to_string()));
         }
         let encoding = answer.headers().get(CONTENT_ENCODING).map_or(&b""[..], |encoding| encoding.as_bytes());

@@ -238,6 +238,22 @@ fn the_body_size_limit_is_that_of_the_inflated_page() {
     }
 }
 
+/// What is no page is not held to the page's limits: `scrape_body_size_bytes` stays 0, as in Prometheus.
+#[test]
+fn an_answer_with_another_status_fails_by_that_however_long_or_short_it_is() {
+    let body = b"a 1\n".repeat(50_000);
+    let head = format!("HTTP/1.1 500 Internal Server Error\r\nContent-Length: {}\r\n\r\n", body.len());
+    for sent in [&body[..], &body[..100], &[]] {
+        let (address, _requests) = answering([head.as_bytes(), sent].concat(), false);
+        let limits = FetchLimits { body_size_bytes_limit: 10, ..FetchLimits::default() };
+        let url = format!("http://{address}/metrics");
+        let mut fetcher = fetcher_within(url, Duration::from_secs(5), limits, TlsOptions::default());
+        let error = fetch(&mut fetcher).unwrap_err();
+        assert_eq!(error, FetchError::Status("500 Internal Server Error".into()), "{} bytes", sent.len());
+        assert!(!error.is_size_limit());
+    }
+}
+
 #[test]
 fn a_page_is_in_the_format_that_its_content_type_or_else_the_fallback_says() {
     let typed = |header: &str| format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 4\r\n\r\na 1\n");

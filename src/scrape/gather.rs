@@ -7,7 +7,7 @@ use super::cache::Place;
 use super::extras::GatheredExtras;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SAMPLE_AHEAD_MAX_MS};
 use crate::model::{Histogram, OwnTimestamp, PageOptions};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Where Prometheus's storage has a series begin: what is no newer than that is out of order.
@@ -45,7 +45,9 @@ pub struct Gathered {
     /// Those of them, in order, that are new and had no sample taken: they stay new.
     pub untaken: Vec<u32>,
     /// Those of them of which a later sample was taken.
-    late: Vec<u32>,
+    late: HashSet<u32>,
+    /// Positions whose first sample was refused or has a time of its own, and of which one without was taken later.
+    late_untimed: HashSet<u32>,
     /// Of series that come more than once; each inner list holds a series once and becomes a batch of its own.
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
@@ -62,6 +64,8 @@ pub struct Gathered {
     /// Samples that may still be taken; `None` without a limit.
     room: Option<usize>,
     past_limit: bool,
+    /// A native histogram has more buckets than it may. The page has failed, but it is read to its end, and no series is added.
+    pub past_bucket_limit: bool,
     /// Positions below are the report series': what the page says of them is refused.
     report_len: usize,
 }
@@ -80,7 +84,8 @@ impl Gathered {
             own_timestamps: Vec::new(),
             refused: Vec::new(),
             untaken: Vec::new(),
-            late: Vec::new(),
+            late: HashSet::new(),
+            late_untimed: HashSet::new(),
             repeats: Vec::new(),
             counts: SampleCounts::default(),
             extras: GatheredExtras::default(),
@@ -91,19 +96,32 @@ impl Gathered {
             tracks_own: options.track_timestamps_staleness,
             room: Some(options.sample_limit).filter(|limit| *limit > 0),
             past_limit: false,
+            past_bucket_limit: false,
             report_len,
         }
     }
 
-    /// Whether `sample_limit` allows this sample. Prometheus counts each that it tries to append: not the second of a
-    /// series without times, but those that are refused for their time. One that is not allowed still counts as scraped.
-    pub fn has_room_for(&mut self, place: Place, own_ms: Option<i64>) -> bool {
-        let appends = own_ms.is_some() || self.is_first(place);
-        let Some(room) = self.room.as_mut().filter(|_| appends) else { return true };
-        self.past_limit = *room == 0;
-        *room = room.saturating_sub(1);
-        self.counts.after_relabeling += u64::from(self.past_limit);
-        !self.past_limit
+    /// Whether `sample_limit` allows one more sample. Prometheus counts each that it tries to append, those that are refused for
+    /// their time among them. One that is not allowed still counts as scraped.
+    pub fn has_room(&mut self) -> bool {
+        let Some(room) = self.room.as_mut() else { return true };
+        if *room > 0 {
+            *room -= 1;
+            return true;
+        }
+        self.pass_limit();
+        false
+    }
+
+    /// `sample_limit` allows no further sample.
+    pub fn is_full(&self) -> bool {
+        self.room == Some(0)
+    }
+
+    /// One came all the same.
+    pub fn pass_limit(&mut self) {
+        self.past_limit = true;
+        self.counts.after_relabeling += 1;
     }
 
     /// More samples came than `sample_limit` allows.
@@ -111,66 +129,92 @@ impl Gathered {
         self.past_limit
     }
 
-    /// A sample without a time of its own. `newest_ms` is that of the newest sample on earlier pages, if it can be ahead.
-    pub fn add(&mut self, place: Place, value: f64, newest_ms: Option<i64>) {
+    /// This is a native histogram with more buckets than it may have. Prometheus does not try to append it.
+    pub fn pass_bucket_limit(&mut self, place: Place, value: f64) {
+        self.past_bucket_limit = true;
         self.counts.after_relabeling += 1;
-        if !self.is_first(place) {
-            self.counts.duplicate += 1;
-        } else if newest_ms.is_some_and(|newest_ms| newest_ms >= self.timestamp_ms) {
-            self.counts.out_of_order += 1;
+        if self.is_first(place) {
             self.refuse(place, value);
-        } else {
-            self.accept(place, value);
         }
     }
 
-    /// A sample, or histogram and its sum, to which the page gives a time. `newest_ms` is that of the newest sample on earlier pages.
-    pub fn add_at(
+    pub fn count_duplicate(&mut self) {
+        self.counts.after_relabeling += 1;
+        self.counts.duplicate += 1;
+    }
+
+    /// The first sample of a series, without a time of its own; what came before of this series, if anything, is older.
+    pub fn add_first(&mut self, place: Place, value: f64) {
+        self.counts.after_relabeling += 1;
+        self.accept(place, value);
+    }
+
+    /// A sample, or histogram and its sum, and the time that the page gives it, if any. `newest_ms` is that of the newest sample
+    /// on earlier pages. Tells whether it is taken.
+    pub fn add(
         &mut self,
         place: Place,
-        (sample, histogram): (f64, Option<Rc<Histogram>>),
-        at_ms: i64,
+        (value, histogram): (f64, Option<Rc<Histogram>>),
+        own_ms: Option<i64>,
         newest_ms: Option<i64>,
-    ) -> Result<(), TooManyRepeats> {
-        self.counts.after_relabeling += 1;
-        if (place.position as usize) < self.report_len {
-            self.counts.duplicate += 1;
-            return Ok(());
+    ) -> Result<bool, TooManyRepeats> {
+        let position = place.position;
+        if (position as usize) < self.report_len {
+            self.count_duplicate();
+            return Ok(false);
         }
+        self.counts.after_relabeling += 1;
+        let timestamp_ms = own_ms.unwrap_or(self.timestamp_ms);
         let first = self.is_first(place);
-        let newest_ms = if first { newest_ms } else { self.newest_on_page(place.position).max(newest_ms) };
-        let cause = if at_ms > self.newest_allowed_ms {
+        let newest_ms = if first { newest_ms } else { self.newest_on_page(position).max(newest_ms) };
+        if let Some(count) = self.cause_to_refuse(timestamp_ms, newest_ms) {
+            *count += 1;
+            if first {
+                self.refuse(place, value);
+            }
+            return Ok(false);
+        }
+        if first {
+            self.own_timestamps.extend(own_ms.map(|timestamp_ms| OwnTimestamp { index: position, timestamp_ms }));
+            self.accept(place, value);
+            return Ok(true);
+        }
+        self.repeat(Repeat { position, value, timestamp_ms, histogram })?;
+        self.counts.series_added += u64::from(!self.is_cached(place) && !self.past_bucket_limit);
+        if let Ok(index) = self.untaken.binary_search(&position) {
+            self.untaken.remove(index);
+        }
+        if self.is_refused(position) {
+            self.late.insert(position);
+        }
+        if own_ms.is_none() {
+            self.late_untimed.insert(position);
+        }
+        Ok(true)
+    }
+
+    /// What counts it if a sample of this time can't follow the newest of its series.
+    fn cause_to_refuse(&mut self, timestamp_ms: i64, newest_ms: Option<i64>) -> Option<&mut u64> {
+        if timestamp_ms > self.newest_allowed_ms {
             Some(&mut self.counts.out_of_bounds)
-        } else if newest_ms == Some(at_ms) {
+        } else if newest_ms == Some(timestamp_ms) {
             Some(&mut self.counts.duplicate)
-        } else if at_ms <= newest_ms.unwrap_or(BEFORE_ANY_MS) {
+        } else if timestamp_ms <= newest_ms.unwrap_or(BEFORE_ANY_MS) {
             Some(&mut self.counts.out_of_order)
         } else {
             None
-        };
-        match cause {
-            Some(count) => {
-                *count += 1;
-                if first {
-                    self.refuse(place, sample);
-                }
-            }
-            None if first => {
-                self.own_timestamps.push(OwnTimestamp { index: place.position, timestamp_ms: at_ms });
-                self.accept(place, sample);
-            }
-            None => {
-                self.repeat(Repeat { position: place.position, value: sample, timestamp_ms: at_ms, histogram })?;
-                if self.is_refused(place.position) && !self.late.contains(&place.position) {
-                    self.late.push(place.position);
-                }
-                if let Some(index) = self.untaken.iter().position(|untaken| *untaken == place.position) {
-                    self.untaken.remove(index);
-                    self.counts.series_added += 1;
-                }
-            }
         }
-        Ok(())
+    }
+
+    /// Whether Prometheus's cache has the text by now: a sample of it was taken, on an earlier page or before on this one.
+    fn is_cached(&self, place: Place) -> bool {
+        place.known || place.again && self.untaken.binary_search(&place.position).is_err()
+    }
+
+    /// Whether it is a duplicate if it has no time, whatever else the page says of its series. Prometheus does not try to append
+    /// those.
+    pub fn is_said_again(&self, place: Place) -> bool {
+        place.again && self.is_cached(place)
     }
 
     /// Puts another sample behind those of the same series.
@@ -193,7 +237,10 @@ impl Gathered {
     pub fn is_untracked(&self, position: u32) -> bool {
         match self.tracks_own {
             true => self.is_refused(position) && !self.late.contains(&position),
-            false => self.is_refused(position) || self.own_index(position).is_some(),
+            false => {
+                let is_timed = self.is_refused(position) || self.own_index(position).is_some();
+                is_timed && !self.late_untimed.contains(&position)
+            }
         }
     }
 
@@ -201,7 +248,7 @@ impl Gathered {
     pub fn untracked_len(&self) -> usize {
         match self.tracks_own {
             true => self.refused.len() - self.late.len(),
-            false => self.refused.len() + self.own_timestamps.len(),
+            false => self.refused.len() + self.own_timestamps.len() - self.late_untimed.len(),
         }
     }
 
@@ -227,11 +274,11 @@ impl Gathered {
     }
 
     fn accept(&mut self, place: Place, value: f64) {
-        self.counts.series_added += u64::from(!place.known);
+        self.counts.series_added += u64::from(!place.known && !self.past_bucket_limit);
         self.values.push(value);
     }
 
-    fn is_first(&self, place: Place) -> bool {
+    pub fn is_first(&self, place: Place) -> bool {
         place.position as usize == self.values.len()
     }
 

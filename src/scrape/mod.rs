@@ -58,6 +58,8 @@ mod openmetrics_tests;
 #[cfg(test)]
 mod protobuf_tests;
 #[cfg(test)]
+mod several_texts_tests;
+#[cfg(test)]
 mod text_tests;
 
 pub use body::{Body, FetchLimits};

@@ -236,7 +236,6 @@ mod tests {
                 r#"a{job="x",exported_job="y"} 1"#,
                 r#"a{exported_exported_job="x", exported_job="y", instance="h:1", job="node"}"#,
             ),
-            (r#"a{job="x",job="y"} 1"#, r#"a{exported_job="x", instance="h:1", job="node"}"#),
             (r#"{"näme",job="x"} 1"#, r#"näme{exported_job="x", instance="h:1", job="node"}"#),
             (" a 1", r#" a{instance="h:1", job="node"}"#),
         ] {
@@ -268,6 +267,7 @@ mod tests {
         for (line, error) in [
             (r#"a{b="1",b="2"} 1"#, LabelsError::Repeated("b".into()).into()),
             (r#"a{__name__="b"} 1"#, LabelsError::Repeated("__name__".into()).into()),
+            (r#"a{job="x",job="y"} 1"#, LabelsError::Repeated("job".into()).into()),
             (r#"{""} 1"#, SampleLabelsError::NameMissing),
             (r#"{"a",""="x"} 1"#, SampleLabelsError::NameInvalid),
             (&format!("a{{{many}}} 1"), LabelsError::TooMany(LABELS_PER_SERIES_MAX + 1).into()),
@@ -277,6 +277,34 @@ mod tests {
         let series = SeriesText { raw: b"{\"a\xff\"}", format: Format::Text, metric_type: Default::default() };
         let rules = SampleRules::default();
         assert_eq!(sample_labels(&series, &Labels::default(), &rules), Err(SampleLabelsError::NameInvalid));
+    }
+
+    /// A rule that sets a label leaves the other one of that name on the page where it is, as in Prometheus: the page fails. The
+    /// differential test left this out until it was followed.
+    #[test]
+    fn a_rule_does_not_make_one_label_of_two() {
+        let rename = |regex: &str| RuleOptions {
+            source_labels: Some(vec![METRIC_NAME.into()]),
+            regex: Some(regex.into()),
+            replacement: "c".into(),
+            target_label: METRIC_NAME.into(),
+            ..RuleOptions::default()
+        };
+        let clear = RuleOptions { replacement: String::new(), ..rename("a") };
+        let rules = |options: &[RuleOptions]| SampleRules {
+            rules: options.iter().map(|options| Rule::new(options.clone(), NameScheme::Utf8).unwrap()).collect(),
+            ..SampleRules::default()
+        };
+        let twice = || Err(SampleLabelsError::Limit(LabelsError::Repeated(METRIC_NAME.into())));
+        let both = text(r#"a{__name__="b"}"#);
+        for (options, expected) in [
+            (vec![rename("a")], twice()),
+            (vec![rename("other")], twice()),
+            (vec![clear.clone()], Err(SampleLabelsError::NameMissing)),
+            (vec![clear, rename("")], Ok(r#"c{job="node"}"#.to_string())),
+        ] {
+            assert_eq!(relabelled(&both, &target(&[("job", "node")]), &rules(&options)), expected, "{options:?}");
+        }
     }
 
     #[test]

@@ -10,23 +10,30 @@ pub enum TlsFailure {
     WrongName,
     Expired,
     NotValidYet,
+    /// The server speaks none of the versions that may be spoken here.
+    Version,
     /// In the words of rustls.
     Other(String),
 }
 
 impl From<&io::Error> for TlsFailure {
     fn from(error: &io::Error) -> Self {
-        use rustls::{CertificateError as Bad, Error};
+        use rustls::{AlertDescription, CertificateError as Bad, Error, PeerIncompatible as Unfit};
         let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) else {
             return TlsFailure::Other(error.to_string());
         };
         match cause {
-            Error::InvalidCertificate(Bad::UnknownIssuer) => TlsFailure::UnknownIssuer,
+            // A bad signature is that of another authority with the name of one that is trusted.
+            Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => TlsFailure::UnknownIssuer,
             Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
                 TlsFailure::WrongName
             }
             Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => TlsFailure::Expired,
             Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => TlsFailure::NotValidYet,
+            Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(
+                Unfit::ServerDoesNotSupportTls12Or13 | Unfit::ServerTlsVersionIsDisabledByOurConfig,
+            ) => TlsFailure::Version,
             other => TlsFailure::Other(other.to_string()),
         }
     }
@@ -45,6 +52,10 @@ impl fmt::Display for TlsFailure {
             }
             TlsFailure::Expired => "its certificate has expired; renew it, or check that this device's clock is right",
             TlsFailure::NotValidYet => "its certificate is not valid yet; check that this device's clock is right",
+            TlsFailure::Version => {
+                "it speaks no version of TLS that may be spoken here; check tls_config min_version and max_version, and \
+                 that it knows TLS 1.2 or 1.3"
+            }
             TlsFailure::Other(cause) => {
                 return write!(f, "{cause}; check the port, and the certificates of both sides");
             }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod targets;
+pub mod tls;
 
 use narthex::remote_write::messages::WriteRequest;
 use prost::Message;
@@ -136,13 +137,17 @@ pub type Verdict = Box<dyn FnMut(&WriteRequest) -> Option<Vec<u8>> + Send>;
 
 impl Receiver {
     pub fn start() -> Receiver {
+        Receiver::start_at("127.0.0.1:0")
+    }
+
+    pub fn start_at(address: &str) -> Receiver {
         let mut receiver = Receiver {
             server: None,
             samples: Arc::default(),
             repeats: Arc::default(),
             answer: Arc::new(Mutex::new(Box::new(|_| None))),
         };
-        receiver.listen("127.0.0.1:0");
+        receiver.listen(address);
         receiver
     }
 
@@ -218,9 +223,14 @@ pub fn narthex(words: &[&str]) -> std::process::Output {
 impl Agent {
     /// Writes the configuration into the folder and starts `narthex run` on it.
     pub fn start(folder: &Path, config: &str) -> Agent {
+        Agent::start_by(Command::new(env!("CARGO_BIN_EXE_narthex")), folder, config)
+    }
+
+    /// The same by a command that is given the agent's words.
+    pub fn start_by(mut command: Command, folder: &Path, config: &str) -> Agent {
         let file = folder.join("narthex.toml");
         std::fs::write(&file, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_narthex"))
+        let mut child = command
             .args(["run", "--log-level", "debug", "--config"])
             .arg(&file)
             .stderr(Stdio::piped())

@@ -3,22 +3,19 @@
 //! Metrics are called as node_exporter calls them where they mean the same. What a kernel or a container does not tell is
 //! left out, and so are interfaces and disks that were never used.
 
-mod page;
 #[cfg(test)]
 mod tests;
 
 use crate::http_server::{Request, Response, StatusCode};
 use crate::limits::{EXPORTER_DEVICES_MAX, PROC_FILE_BYTES_MAX};
-use page::{Fraction, Kind, Page};
+use crate::status::exposition::{CONTENT_TYPE, Fraction, Kind, Page};
 use std::fs::File;
 use std::io::{self, Read};
 
 /// Answers `GET /metrics` with the figures as they are now.
 pub fn answer(request: &Request) -> Response {
     match (request.method(), request.path()) {
-        ("GET" | "HEAD", "/metrics") => {
-            Response::ok("text/plain; version=0.0.4; charset=utf-8", render(&ProcFiles::read()))
-        }
+        ("GET" | "HEAD", "/metrics") => Response::ok(CONTENT_TYPE, render(&ProcFiles::read())),
         (_, "/metrics") => Response::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
         _ => Response::text(StatusCode::NOT_FOUND, "only /metrics\n"),
     }

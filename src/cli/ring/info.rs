@@ -3,26 +3,27 @@
 
 use super::drawing::{Cell, Mark, draw};
 use super::error::ToolError;
+use super::lanes::{Lacking, lacking};
 use super::open;
 use super::times;
 use super::walk::{Go, missing, walk};
-use crate::buffer::{BufferOptions, endpoint_id};
+use crate::buffer::BufferOptions;
 use crate::cli::demo::screen::Style;
 use crate::config;
 use crate::model::format_size;
-use crate::ring::{Ack, FileView, FramePosition, Ring, SegmentInfo, View};
+use crate::ring::{FileView, FramePosition, Ring, SegmentInfo, View};
 use crate::wear::{Ratings, RingShape, WearReport};
 use std::io::Write;
 use std::path::Path;
 
 pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<(), ToolError> {
-    let (mut names, mut ratings) = (Vec::new(), Ratings::default());
+    let (mut endpoints, mut ratings) = (Vec::new(), Ratings::default());
     if let Some(path) = config {
         let config = config::load(path).map_err(ToolError::Config)?;
         if let Some(BufferOptions { rated_cycles, erase_block_bytes, .. }) = config.buffer {
             ratings = Ratings { rated_cycles, erase_block_bytes };
         }
-        names = config.endpoints.into_iter().map(|endpoint| endpoint.name).collect();
+        endpoints = config.endpoints;
     }
     let Some(view) = open(file, out)? else { return Ok(()) };
     let layout = view.ring.layout();
@@ -33,13 +34,12 @@ pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<
         writeln!(out, "the file is cut short: {} of the ring are missing", format_size(view.missing_bytes))?;
     }
     let Some(newest) = view.ring.segments().next_back() else { return Ok(()) };
-    let endpoints = view.ring.acks().iter().map(|ack| Endpoint::of(&view.ring, *ack, &names));
-    let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+    let lacking = lacking(view.ring.acks(), &endpoints);
     let times = span(&view.ring, newest)?;
     let style = Style::of(false, |name| std::env::var(name).ok());
-    let marks: Vec<Mark> = endpoints.iter().map(|endpoint| endpoint.mark(&view.ring)).collect();
+    let marks: Vec<Mark> = lacking.iter().map(|lacking| mark(&view.ring, lacking)).collect::<Result<_, _>>()?;
     writeln!(out)?;
-    for line in draw(&cells(&view, newest), &marks, times, style) {
+    for line in draw(&cells(&view, newest, &lacking), &marks, times, style) {
         writeln!(out, "  {line}")?;
     }
     writeln!(out)?;
@@ -54,61 +54,57 @@ pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<
     Ok(())
 }
 
-/// How far one endpoint has come, as far as the ring on flash knows.
-struct Endpoint {
-    name: String,
-    lacks: Option<Lack>,
-}
-
-struct Lack {
-    from: FramePosition,
+/// What stands in the ring from some record on.
+#[derive(Default)]
+struct Rest {
+    at: Option<FramePosition>,
     records: u64,
     samples: u64,
     since_ms: Option<i64>,
 }
 
-impl Endpoint {
-    fn of(ring: &Ring<FileView>, ack: Ack, names: &[String]) -> Result<Endpoint, ToolError> {
-        let known = names.iter().find(|name| endpoint_id(name) == ack.endpoint);
-        let name = known.map_or_else(|| format!("{:016x}", ack.endpoint), |name| name.clone());
-        let Some(from) = ring.find(ack.next_record) else { return Ok(Endpoint { name, lacks: None }) };
-        let segment = ring.segment_at(from).expect("a record is found in a segment that is held");
+impl Rest {
+    fn of(ring: &Ring<FileView>, from: u64) -> Result<Rest, ToolError> {
+        let Some(at) = ring.find(from) else { return Ok(Rest::default()) };
+        let segment = ring.segment_at(at).expect("a record is found in a segment that is held");
         let (mut since_ms, mut has_samples) = (None, 0);
         walk(ring, segment, |record, batch| {
-            match record < ack.next_record {
+            match record < from {
                 true => has_samples += batch.len() as u64,
                 false => since_ms = since_ms.or(Some(batch.timestamp_ms)),
             }
             Ok(if since_ms.is_none() { Go::On } else { Go::NoFurther })
         })?;
         let written: u64 = ring.segments().filter(|s| s.seq >= segment.seq).map(|s| ring.samples_in(s)).sum();
-        let records = ring.next_record() - ack.next_record.max(segment.first_record);
-        let samples = written.saturating_sub(has_samples);
-        Ok(Endpoint { name, lacks: Some(Lack { from, records, samples, since_ms }) })
-    }
-
-    fn mark(&self, ring: &Ring<FileView>) -> Mark {
-        let Some(lack) = &self.lacks else {
-            return Mark { at: ring.segments().count(), text: format!("{} has everything", self.name) };
-        };
-        let at = ring.segments().position(|segment| segment.seq == lack.from.segment_seq).unwrap_or(0);
-        let since = lack.since_ms.map_or_else(String::new, |ms| format!(", from {} on", times::text(ms)));
-        let text = format!("{} lacks {} samples of {} scrapes{since}", self.name, lack.samples, lack.records);
-        Mark { at, text }
+        let records = ring.next_record() - from.max(segment.first_record);
+        Ok(Rest { at: Some(at), records, samples: written.saturating_sub(has_samples), since_ms })
     }
 }
 
+/// How far one lane has come, as far as the ring on flash knows.
+fn mark(ring: &Ring<FileView>, lacking: &Lacking) -> Result<Mark, ToolError> {
+    let rest = Rest::of(ring, lacking.from)?;
+    let Some(at) = rest.at else {
+        return Ok(Mark { at: ring.segments().count(), text: format!("{} has everything", lacking.name) });
+    };
+    let beyond = lacking.until.map_or_else(|| Ok(Rest::default()), |until| Rest::of(ring, until))?;
+    let at = ring.segments().position(|segment| segment.seq == at.segment_seq).unwrap_or(0);
+    let since = rest.since_ms.map_or_else(String::new, |ms| format!(", from {} on", times::text(ms)));
+    let (samples, records) = (rest.samples.saturating_sub(beyond.samples), rest.records.saturating_sub(beyond.records));
+    Ok(Mark { at, text: format!("{} lacks {samples} samples of {records} scrapes{since}", lacking.name) })
+}
+
 /// Oldest first, then what is free.
-fn cells(view: &View, newest: SegmentInfo) -> Vec<Cell> {
+fn cells(view: &View, newest: SegmentInfo, lacking: &[Lacking]) -> Vec<Cell> {
     let (ring, layout) = (&view.ring, view.ring.layout());
-    let needed_from = ring.acks().iter().map(|ack| ack.next_record).min().unwrap_or(0);
     let mut cells = Vec::with_capacity(layout.segment_count as usize);
     for segment in ring.segments() {
         let fill = match segment.seq == newest.seq {
             true => f64::from(view.recovery.write_offset) / f64::from(layout.segment_size_bytes),
             false => 1.0,
         };
-        cells.push(if ring.end_of(segment) > needed_from {
+        let is_needed = |lacking: &Lacking| lacking.is_in(segment.first_record, ring.end_of(segment));
+        cells.push(if lacking.is_empty() || lacking.iter().any(is_needed) {
             Cell::Needed { fill }
         } else {
             Cell::Acknowledged { fill }

@@ -39,7 +39,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "b = 1\na = 1",
-            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, uplink",
+            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status, uplink",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.static_configs]]\ntarget = ['a']",
@@ -51,7 +51,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "\"a\\nb\" = 1",
-            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, uplink",
+            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status, uplink",
         ),
         (
             "rule_files = []",
@@ -59,8 +59,17 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\nkeep_dropped_targets = 10",
-            "n.toml:3: scrape_configs.keep_dropped_targets: is not supported: dropped targets are counted, not kept in \
-             memory",
+            "n.toml:3: scrape_configs.keep_dropped_targets: is not supported: the status page counts dropped \
+             targets and shows the first 100",
+        ),
+        ("[status]", "n.toml:1: status.listen: is missing; write listen = \"127.0.0.1:9095\""),
+        (
+            "[status]\nlisten = ':9095'",
+            "n.toml:2: status.listen: \":9095\" is not an IP address and a port; write one such as \"127.0.0.1:9095\"",
+        ),
+        (
+            "[status]\nlisten = 9095",
+            "n.toml:2: status.listen: is the integer 9095; write a string such as \"127.0.0.1:9095\"",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.consul_sd_configs]]",
@@ -386,6 +395,30 @@ fn endpoints_that_can_not_be_written_to_are_refused() {
 }
 
 #[test]
+fn lanes_that_can_not_be_are_refused() {
+    let live_first = |n: usize| format!("[[remote_write]]\nurl = 'http://{n}'\ncatch_up = 'live_first'\n");
+    let six: String = (0..6).map(live_first).collect();
+    assert_mistakes(&[
+        (
+            "[[remote_write]]\nurl = 'http://a'\ncatch_up = 'newest'",
+            "n.toml:3: remote_write.catch_up: \"newest\" is no order to catch up in; write \"oldest_first\" or \
+             \"live_first\"",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nwrite_relabel_configs = [{ target_label = '__priority__', replacement = 'urgent' }]",
+            "n.toml:3: remote_write.write_relabel_configs: a rule writes \"urgent\" into __priority__; write \"high\", \
+             \"normal\" or \"low\" as its replacement",
+        ),
+        (
+            &six,
+            "n.toml:16: remote_write: needs 3 of the 16 places that the ring has for how far endpoints have come, and 1 are \
+             left: one for each class that write_relabel_configs give, three for each with catch_up = \"live_first\"; write \
+             fewer of these",
+        ),
+    ]);
+}
+
+#[test]
 fn queues_and_protocols_that_can_not_be_are_refused() {
     assert_mistakes(&[
         (
@@ -409,6 +442,34 @@ fn queues_and_protocols_that_can_not_be_are_refused() {
             "[[remote_write]]\nurl = 'http://a'\n[remote_write.queue_config]\nmin_backoff = '9s'\nmax_backoff = '3s'",
             "n.toml:5: remote_write.queue_config.max_backoff: min_backoff \"9s\" is longer than max_backoff \"3s\"; \
              write min_backoff shorter or max_backoff longer",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 200000",
+            "n.toml:3: remote_write.queue_config.capacity: is 200000; write at most 100000: it bounds the samples that are in \
+             memory to be sent, and others wait in the ring, whose size is buffer.size",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 1000",
+            "n.toml:3: remote_write.queue_config.capacity: is 1000, and a request of max_samples_per_send 2000 needs as many; \
+             write more",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_bytes_per_send = '1000'",
+            "n.toml:3: remote_write.queue_config.max_bytes_per_send: \"1000\" is not a size; write it as \
+             \"64MiB\" or \"512KiB\"",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_bytes_per_send = '512B'",
+            "n.toml:3: remote_write.queue_config.max_bytes_per_send: is not from 1KiB to 64MiB; write a size such as \"64KiB\"",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.retry_on_http_429 = 'yes'",
+            "n.toml:3: remote_write.queue_config.retry_on_http_429: is a string; write true or false",
+        ),
+        (
+            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_shards = 50",
+            "n.toml:3: remote_write.queue_config.max_shards: is not supported: one request is under way at a time, so that \
+             samples arrive in order",
         ),
         (
             "[[remote_write]]\nurl = 'http://a'\nqueue_config.min_backoff = '9s'",

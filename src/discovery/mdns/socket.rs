@@ -4,8 +4,8 @@
 
 use crate::discovery::dns::Message;
 use crate::limits::MDNS_INTERFACES_MAX;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, recv, socket_with, sockopt};
+use crate::links::{ADDRESSES, LinkSocket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use smol::Async;
 use smol::future::or;
 use std::collections::BTreeSet;
@@ -13,7 +13,6 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::OwnedFd;
 
 const PORT: u16 = 5353;
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -21,9 +20,6 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 
 /// The most that RFC 6762 allows.
 const PACKET_BYTES_MAX: usize = 9000;
-
-/// Groups of rtnetlink: links, addresses of IPv4 and of IPv6.
-const NETLINK_GROUPS: u32 = 0x1 | 0x10 | 0x100;
 
 /// Flags in `/sys/class/net/*/flags`.
 const FLAG_UP: u32 = 0x1;
@@ -46,7 +42,7 @@ pub struct MdnsSocket {
     v4: Async<UdpSocket>,
     /// `None`: the machine has no IPv6.
     v6: Option<Async<UdpSocket>>,
-    links: Option<Async<OwnedFd>>,
+    links: Option<LinkSocket>,
     joined: BTreeSet<u32>,
 }
 
@@ -63,7 +59,8 @@ impl MdnsSocket {
     pub fn open() -> Result<MdnsSocket, SocketError> {
         let v4 = shared_port(AddressFamily::INET, (Ipv4Addr::UNSPECIFIED, PORT).into()).map_err(SocketError)?;
         let v6 = shared_port(AddressFamily::INET6, (Ipv6Addr::UNSPECIFIED, PORT).into()).ok();
-        let links = watch_links().inspect_err(|error| log::warn!("mdns_sd: interfaces can't be watched ({error})"));
+        let links = LinkSocket::open(ADDRESSES)
+            .inspect_err(|error| log::warn!("mdns_sd: interfaces can't be watched ({error})"));
         let mut socket = MdnsSocket { v4, v6, links: links.ok(), joined: BTreeSet::new() };
         socket.join();
         Ok(socket)
@@ -113,12 +110,11 @@ impl MdnsSocket {
 
     async fn links(&self) -> Heard {
         let Some(links) = &self.links else { return std::future::pending().await };
-        if links.readable().await.is_err() {
+        if links.told().await.is_err() {
             return std::future::pending().await;
         }
         // What exactly has changed is seen when interfaces are looked at.
-        let mut buffer = [0; 4096];
-        while recv(links, &mut buffer, rustix::net::RecvFlags::DONTWAIT).is_ok() {}
+        links.take(|_| {});
         Heard::Links
     }
 }
@@ -146,14 +142,6 @@ fn shared_port(family: AddressFamily, address: SocketAddr) -> io::Result<Async<U
     }
     bind(&socket, &address)?;
     Async::new_nonblocking(UdpSocket::from(socket))
-}
-
-fn watch_links() -> io::Result<Async<OwnedFd>> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    // No protocol is number 0, which is rtnetlink.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    bind(&socket, &SocketAddrNetlink::new(0, NETLINK_GROUPS))?;
-    Async::new_nonblocking(socket)
 }
 
 /// The numbers of the interfaces that are up and reach others, or this machine.

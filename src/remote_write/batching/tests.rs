@@ -42,19 +42,31 @@ fn scraped(batches: &[Rc<ScrapeBatch>]) -> HashMap<usize, Vec<(i64, u64)>> {
 #[test]
 fn a_backlog_of_one_target_goes_out_as_few_series_with_many_samples() {
     let table = SeriesTable::new();
-    let series = series_list(&table, "node", 7);
-    let mut batching = Batching::new(scrapes(0, 0..100, &series), 350);
+    let series = series_list(&table, "node", 50);
+    let mut batching = Batching::new(scrapes(0, 0..44, &series), 2000);
     let requests = all_requests(&mut batching);
-    assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [[(100, 3)], [(100, 3)], [(100, 1)]]);
+    assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [[(44, 45)], [(44, 5)]]);
 }
 
 #[test]
-fn a_run_longer_than_a_request_is_cut_in_time_first() {
+fn a_long_run_is_cut_in_time_first_into_even_parts_about_as_long_as_a_request_is_wide() {
     let table = SeriesTable::new();
     let series = series_list(&table, "node", 2);
-    let mut batching = Batching::new(scrapes(0, 0..5, &series), 3);
-    let requests = all_requests(&mut batching);
-    assert_eq!(requests.iter().map(shapes).collect::<Vec<_>>(), [[(3, 1)], [(3, 1)], [(2, 1)], [(2, 1)]]);
+    for (times, samples_max, parts) in [
+        (1, 1, &[1][..]),
+        (3, 1, &[1, 1, 1]),
+        (5, 3, &[1; 5]),
+        (5, 4, &[2, 2, 1]),
+        (65, 2000, &[65]),
+        (66, 2000, &[33, 33]),
+        (97, 2000, &[49, 48]),
+        (122, 2000, &[41, 41, 40]),
+    ] {
+        let mut batching = Batching::new(scrapes(0, 0..times, &series), samples_max);
+        let blocks = all_requests(&mut batching).into_iter().flat_map(|request| request.blocks);
+        let lengths: Vec<_> = blocks.filter(|block| block.series.start == 0).map(|block| block.batches.len()).collect();
+        assert_eq!(lengths, parts, "{times} scrapes, {samples_max} a request");
+    }
 }
 
 #[test]
@@ -193,5 +205,20 @@ proptest! {
             split_all(request, hint, &mut singles);
         }
         prop_assert_eq!(sent(batching.batches(), &singles), scraped(&batches));
+    }
+}
+
+/// A request that came out too large makes the next ones smaller, down to less than one series of the run in hand has.
+#[test]
+fn a_lower_limit_in_the_middle_of_a_run_loses_nothing() {
+    let series = series_list(&SeriesTable::new(), "node", 4);
+    let batches = scrapes(0, 0..10, &series);
+    for samples_max in [1, 5, 9, 10, 11] {
+        let mut batching = Batching::new(batches.clone(), 25);
+        let mut requests = vec![batching.next_request().unwrap()];
+        batching.limit_samples(samples_max);
+        requests.extend(all_requests(&mut batching));
+        assert!(requests[1..].iter().all(|request| request.samples() <= samples_max.max(5)), "{requests:?}");
+        assert_eq!(sent(batching.batches(), &requests), scraped(&batches));
     }
 }

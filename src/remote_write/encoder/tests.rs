@@ -182,6 +182,46 @@ proptest! {
     }
 }
 
+/// Six scrapes of four series; what is older than the third is left out, of histograms and exemplars as well.
+#[test]
+fn what_is_too_old_is_left_out_and_counted() {
+    let series = series_list(&SeriesTable::new(), "a", 4);
+    let batches: Vec<_> = (0..6).map(|time| batch(0, 1000 * time, &series)).collect();
+    let batches = with_extras(batches, 3);
+    let request = Request { blocks: vec![Block { batches: 0..6, series: 0..4 }] };
+    let (mut encoder, mut body) = (Encoder::new(content(Labels::default(), true, true)), Body::default());
+    for version in [Version::V1, Version::V2] {
+        encoder.leave_out_before(i64::MIN);
+        let all = encoder.encode(version, &batches, &request, &mut body);
+        assert!(all.too_old == 0 && all.oldest_ms <= Some(0), "{all:?}");
+        encoder.leave_out_before(2000);
+        let sent = encoder.encode(version, &batches, &request, &mut body);
+        assert_eq!((sent.samples + sent.histograms, sent.too_old), (16, 8));
+        assert!(sent.oldest_ms.is_some_and(|oldest_ms| oldest_ms >= 2000), "{sent:?}");
+        assert!(sent.exemplars < all.exemplars, "{} exemplars", all.exemplars);
+        encoder.leave_out_before(i64::MAX);
+        let sent = encoder.encode(version, &batches, &request, &mut body);
+        assert_eq!((sent.is_empty(), sent.too_old, sent.oldest_ms), (true, 24, None));
+    }
+}
+
+/// An exporter that gives times of its own shows a sample again and again: old or not, each of these is accounted for.
+#[test]
+fn repeats_of_what_is_too_old_are_too_old_as_well() {
+    let series = series_list(&SeriesTable::new(), "a", 1);
+    let shown = |time| {
+        let mut shown = ScrapeBatch::clone(&batch(0, time, &series));
+        shown.own_timestamps = vec![crate::model::OwnTimestamp { index: 0, timestamp_ms: 5 }];
+        shown.values = vec![1.0];
+        Rc::new(shown)
+    };
+    let request = Request { blocks: vec![Block { batches: 0..3, series: 0..1 }] };
+    let (mut encoder, mut body) = (Encoder::new(Content::default()), Body::default());
+    encoder.leave_out_before(6);
+    let sent = encoder.encode(Version::V1, &[shown(10), shown(20), shown(30)], &request, &mut body);
+    assert_eq!((sent.samples, sent.too_old), (0, 3));
+}
+
 #[test]
 fn a_request_of_many_pieces_is_one_snappy_block() {
     let table = SeriesTable::new();

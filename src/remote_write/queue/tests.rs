@@ -60,7 +60,7 @@ fn deliver(
             Action::NeedWindow => unreachable!("it has one"),
         };
         let outcome = receiver(&samples);
-        if classify(&outcome.result) == Verdict::Delivered {
+        if classify(&outcome.result, true) == Verdict::Delivered {
             accepted.extend(samples);
         }
         queue.on_outcome(now, &Sent::default(), &outcome, counters);
@@ -245,12 +245,21 @@ fn a_half_that_can_not_be_sent_now_is_retried_and_not_lost() {
 
 #[test]
 fn waiting_samples_are_sent_when_they_fill_a_request_or_have_waited_long_enough() {
-    let options = QueueOptions::default();
-    let came_at = Duration::from_secs(100);
-    assert_eq!(send_at(&options, 0, came_at), None);
-    assert_eq!(send_at(&options, 1, came_at), Some(Duration::from_secs(105)));
-    assert_eq!(send_at(&options, 1999, came_at), Some(Duration::from_secs(105)));
-    assert_eq!(send_at(&options, 2000, came_at), Some(came_at));
+    let (options, interval, came_at) = (QueueOptions::default(), Duration::from_secs(15), Duration::from_secs(100));
+    assert_eq!(send_at(&options, interval, 0, came_at), None);
+    assert_eq!(send_at(&options, interval, 1, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, interval, 1999, came_at), Some(Duration::from_secs(105)));
+    assert_eq!(send_at(&options, interval, 2000, came_at), Some(came_at));
+}
+
+#[test]
+fn a_deadline_of_several_scrapes_is_waited_for_until_a_window_is_full() {
+    let options = QueueOptions { batch_send_deadline: Duration::from_secs(60), ..QueueOptions::default() };
+    let (interval, came_at) = (Duration::from_secs(15), Duration::from_secs(100));
+    assert_eq!(send_at(&options, interval, 0, came_at), None);
+    assert_eq!(send_at(&options, interval, options.capacity - 1, came_at), Some(Duration::from_secs(160)));
+    assert_eq!(send_at(&options, interval, options.capacity, came_at), Some(came_at));
+    assert_eq!(send_at(&options, Duration::from_secs(60), 2000, came_at), Some(came_at), "nothing would be gained");
 }
 
 #[test]
@@ -312,7 +321,109 @@ fn a_request_of_nothing_but_what_is_left_out_is_not_sent() {
     let (mut queue, counters) = (queue(10), EndpointCounters::default());
     queue.offer(window(0..1, 3));
     attempt(&mut queue, Duration::ZERO);
-    queue.on_nothing_to_send(&Sent { histograms_left_out: 3, ..Sent::default() }, &counters);
+    queue.on_nothing_to_send(Duration::ZERO, &Sent { histograms_left_out: 3, ..Sent::default() }, &counters);
     assert!(matches!(queue.poll(Duration::ZERO), Action::Finished { .. }));
     assert_eq!((counters.requests.get(), counters.dropped(DropCause::HistogramsOff)), (0, 3));
+}
+
+#[test]
+fn a_429_is_refused_and_counted_without_retry_on_http_429() {
+    let options = QueueOptions { retry_on_http_429: false, max_samples_per_send: 10, ..QueueOptions::default() };
+    let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+    let (counters, mut answered) = (EndpointCounters::default(), 0);
+    let accepted = deliver(&mut queue, &counters, window(0..5, 4), |_| {
+        answered += 1;
+        answer(if answered == 1 { 429 } else { 204 }, "slow down")
+    });
+    assert_eq!((accepted.len(), answered), (11, 3));
+    assert_eq!((counters.dropped(DropCause::Rejected), counters.samples_delivered.get()), (9, 11));
+}
+
+#[test]
+fn a_body_that_is_too_large_is_parted_until_it_fits_and_the_size_is_remembered() {
+    let options = QueueOptions { max_samples_per_send: 64, max_bytes_per_send: Some(1000), ..QueueOptions::default() };
+    let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+    let (counters, mut sent_samples, mut written) = (EndpointCounters::default(), Vec::new(), 0);
+    for _ in 0..2 {
+        queue.offer(window(0..8, 16));
+        while let Action::Send(Attempt { request, .. }) = queue.poll(Duration::ZERO) {
+            let samples = request.samples();
+            written += 1;
+            if queue.takes_body(100 * samples) {
+                sent_samples.push(samples);
+                queue.on_outcome(Duration::ZERO, &Sent::default(), &answer(204, ""), &counters);
+            }
+        }
+        assert!(matches!(queue.poll(Duration::ZERO), Action::NeedWindow));
+    }
+    assert!(sent_samples.iter().all(|samples| *samples <= 10), "{sent_samples:?}");
+    assert_eq!((sent_samples.iter().sum::<usize>(), counters.samples_delivered.get()), (256, 256));
+    // Only the first one was written in vain: whole, its halves, and their halves.
+    assert_eq!(written, sent_samples.len() + 1 + 2 + 4);
+}
+
+#[test]
+fn a_single_sample_is_sent_however_large_it_is() {
+    let options = QueueOptions { max_bytes_per_send: Some(1000), ..QueueOptions::default() };
+    let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+    queue.offer(window(0..1, 1));
+    attempt(&mut queue, Duration::ZERO);
+    assert!(queue.takes_body(5000));
+}
+
+/// The first part is another request than the one whose retries were counted: it has to be written anew.
+#[test]
+fn what_was_parted_in_a_retry_counts_as_new() {
+    let options = QueueOptions { max_bytes_per_send: Some(1000), ..QueueOptions::default() };
+    let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+    queue.offer(window(0..1, 4));
+    attempt(&mut queue, Duration::ZERO);
+    queue.on_outcome(Duration::ZERO, &Sent::default(), &answer(503, ""), &EndpointCounters::default());
+    let later = Duration::from_secs(9);
+    assert_eq!(attempt(&mut queue, later).1, 1);
+    assert!(!queue.takes_body(5000));
+    assert_eq!(attempt(&mut queue, later).1, 0);
+}
+
+#[test]
+fn what_is_too_old_is_counted_once_its_request_is_done_with_and_told() {
+    let (mut queue, counters) = (queue(10), EndpointCounters::default());
+    queue.offer(window(0..2, 5));
+    attempt(&mut queue, Duration::ZERO);
+    let sent = Sent { samples: 6, too_old: 4, ..Sent::default() };
+    queue.on_outcome(Duration::ZERO, &sent, &answer(503, ""), &counters);
+    assert_eq!(counters.dropped(DropCause::TooOld), 0, "it is sent again, and counted then");
+    let later = Duration::from_secs(9);
+    attempt(&mut queue, later);
+    queue.on_outcome(later, &Sent { samples: 1, too_old: 9, ..Sent::default() }, &answer(204, ""), &counters);
+    assert_eq!((counters.dropped(DropCause::TooOld), counters.samples_delivered.get()), (9, 1));
+
+    queue.poll(later);
+    queue.offer(window(0..2, 5));
+    attempt(&mut queue, later);
+    queue.on_nothing_to_send(later, &Sent { too_old: 10, ..Sent::default() }, &counters);
+    assert!(matches!(queue.poll(later), Action::Finished { .. }));
+    assert_eq!(counters.dropped(DropCause::TooOld), 19);
+}
+
+/// An uplink that came back used to be noticed at the end of a five-minute backoff.
+#[test]
+fn a_link_that_comes_up_ends_a_wait_but_not_one_that_the_receiver_asked_for() {
+    let seconds = Duration::from_secs;
+    let busy = |after| Answer { status: 503, retry_after: Some(after), ..Answer::default() };
+    let asked = Outcome { bytes_sent: BODY_BYTES, result: Ok(busy(seconds(120))) };
+    for (outcome, earliest, latest) in
+        [(no_answer(), seconds(1000), seconds(1001)), (asked, seconds(1120), seconds(1120))]
+    {
+        let options = QueueOptions { min_backoff: seconds(300), max_backoff: seconds(300), ..QueueOptions::default() };
+        let mut queue = Queue::new("test", &options, ProtobufMessage::Always(Version::V1), 1);
+        queue.on_link_up(Duration::ZERO);
+        queue.offer(window(0..1, 1));
+        attempt(&mut queue, seconds(1000));
+        queue.on_outcome(seconds(1000), &Sent::default(), &outcome, &EndpointCounters::default());
+        queue.on_link_up(seconds(1000));
+        let Action::Wait { until } = queue.poll(seconds(1000)) else { panic!("it does not wait") };
+        assert!((earliest..=latest).contains(&until), "{until:?}");
+        assert_eq!(attempt(&mut queue, until).1, 1, "the same request");
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::fmt::{Display, Write};
 
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub enum Kind {
     Counter,
     Gauge,
 }
 
 /// A number in units of its last digit: 12345 with 2 digits is 123.45.
-pub(super) struct Fraction {
+pub struct Fraction {
     pub units: u64,
     pub digits: u32,
 }
@@ -23,7 +25,7 @@ impl Display for Fraction {
 
 /// Text under way, family by family.
 #[derive(Default)]
-pub(super) struct Page {
+pub struct Page {
     pub text: String,
     family: String,
 }
@@ -46,7 +48,7 @@ impl Page {
         self.text.push_str(name);
         let mut separator = '{';
         for (label, text) in labels {
-            let text = text.replace('\\', r"\\").replace('"', r#"\""#);
+            let text = text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
             self.put(format_args!("{separator}{label}=\"{text}\""));
             separator = ',';
         }

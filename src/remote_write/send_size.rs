@@ -1,0 +1,96 @@
+//! How many samples a request takes, so that its body stays within `max_bytes_per_send`.
+//!
+//! What a sample costs is not known before it is written: a request that came out too large is parted and written again. So that
+//! this stays rare, the number that fitted is remembered.
+
+use super::options::QueueOptions;
+
+/// One endpoint's.
+pub struct SendSize {
+    samples_max: usize,
+    bytes_max: Option<usize>,
+    samples: usize,
+}
+
+impl SendSize {
+    pub fn new(options: &QueueOptions) -> Self {
+        let samples_max = options.max_samples_per_send;
+        SendSize { samples_max, bytes_max: options.max_bytes_per_send, samples: samples_max }
+    }
+
+    /// Samples that the next request should have, at most.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Whether a request of so many samples, whose body has so many bytes, is small enough. Learns from it.
+    pub fn takes(&mut self, samples: usize, body_bytes: usize) -> bool {
+        let Some(bytes_max) = self.bytes_max else { return true };
+        // An eighth is left for requests whose samples cost more than these.
+        let fitting = samples.saturating_mul(bytes_max) / body_bytes.max(1) * 7 / 8;
+        if body_bytes > bytes_max {
+            self.samples = self.samples.min(fitting).max(1);
+            return false;
+        }
+        // A much smaller request says little: what its samples have in common is most of it.
+        if samples >= self.samples / 2 {
+            self.samples = fitting.min(2 * self.samples).clamp(1, self.samples_max);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES_MAX: usize = 10_000;
+
+    fn size(max_bytes_per_send: Option<usize>) -> SendSize {
+        SendSize::new(&QueueOptions { max_bytes_per_send, ..QueueOptions::default() })
+    }
+
+    /// What is sent next, if a body costs so much at all and so much for each sample; and how often it was written for that.
+    fn next(size: &mut SendSize, at_all_bytes: usize, sample_bytes: usize) -> (usize, usize) {
+        let (mut samples, mut written) = (size.samples(), 1);
+        while !size.takes(samples, at_all_bytes + samples * sample_bytes) && samples > 1 {
+            (samples, written) = (samples / 2, written + 1);
+        }
+        (samples, written)
+    }
+
+    #[test]
+    fn without_a_limit_each_request_is_as_large_as_it_may_be() {
+        let mut size = size(None);
+        assert!(size.takes(2000, usize::MAX));
+        assert_eq!(size.samples(), 2000);
+    }
+
+    #[test]
+    fn a_good_size_is_found_at_once_and_kept() {
+        for (at_all_bytes, sample_bytes, expected) in
+            [(0, 1, 2000..=2000), (0, 10, 870..=1000), (2000, 10, 600..=800), (0, 100, 85..=100), (0, 20_000, 1..=1)]
+        {
+            let mut size = size(Some(BYTES_MAX));
+            let sent: Vec<_> = (0..20).map(|_| next(&mut size, at_all_bytes, sample_bytes)).collect();
+            let settled = |&(samples, written): &(usize, usize)| expected.contains(&samples) && written == 1;
+            assert!(sent[4..].iter().all(settled), "{sample_bytes} bytes a sample: {sent:?}");
+        }
+    }
+
+    #[test]
+    fn it_follows_what_samples_cost() {
+        let mut size = size(Some(BYTES_MAX));
+        for (sample_bytes, expected) in [(100, 85..=100), (5, 1740..=2000), (1000, 8..=10), (1, 2000..=2000)] {
+            (0..20).for_each(|_| _ = next(&mut size, 0, sample_bytes));
+            assert!(expected.contains(&size.samples()), "{} of {sample_bytes} bytes", size.samples());
+        }
+    }
+
+    #[test]
+    fn a_small_request_teaches_nothing() {
+        let mut size = size(Some(BYTES_MAX));
+        assert!(size.takes(1, 5000));
+        assert_eq!(size.samples(), 2000);
+    }
+}
