@@ -225,16 +225,8 @@ impl Sender {
         let backlog_age = backlog_age(shared.buffer.borrow().commit_interval(), self.options.batch_send_deadline);
         let mut has_waited = false;
         loop {
-            let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
             let is_draining = shared.drain_until.get().is_some();
-            let mut gate = shared.gates[self.role.endpoint].borrow_mut();
-            if is_draining {
-                gate.hurry();
-            }
-            let is_late = wall_ms.saturating_sub(self.oldest_ms) > backlog_age.as_millis() as i64;
-            let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_late };
-            let ready_at = gate.ready_at(now, wall_ms, traffic, bytes);
-            drop(gate);
+            let (traffic, ready_at) = self.ask_gate(bytes, backlog_age, is_draining);
             shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
             match ready_at {
                 None => return Passed::Yes(traffic),
@@ -249,6 +241,17 @@ impl Sender {
                 return Passed::TooOld;
             }
         }
+    }
+
+    fn ask_gate(&self, bytes: u64, backlog_age: Duration, is_draining: bool) -> (Traffic, Option<Duration>) {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        let is_late = wall_ms.saturating_sub(self.oldest_ms) > backlog_age.as_millis() as i64;
+        let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_late };
+        let mut gate = self.shared.gates[self.role.endpoint].borrow_mut();
+        if is_draining {
+            gate.hurry();
+        }
+        (traffic, gate.ready_at(now, wall_ms, traffic, bytes))
     }
 
     /// Puts what went over the link to the account. The time.
