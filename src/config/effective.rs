@@ -5,6 +5,7 @@ use super::discovery::{DnsSd, FileSd, HttpSd, MdnsSd};
 use super::effective_http::HttpClient;
 use super::labels::escape_external_label;
 use super::messages::protobuf_message_name;
+use super::metadata::ShownMetadata;
 use super::page_effective::{GlobalPage, Page};
 use super::queue::ShownQueue;
 use super::relabel::ShownRule;
@@ -120,6 +121,7 @@ struct RemoteWrite<'c> {
     catch_up: &'c str,
     #[serde(flatten)]
     rates: ShownRates,
+    metadata_config: ShownMetadata,
     queue_config: ShownQueue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
@@ -224,6 +226,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             send_native_histograms: endpoint.content.send_native_histograms,
             catch_up: endpoint.catch_up.name(),
             rates: ShownRates::from(endpoint),
+            metadata_config: ShownMetadata::from(&endpoint.metadata),
             queue_config: ShownQueue::from(&endpoint.queue),
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
             headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

@@ -77,8 +77,8 @@ fn keys_that_are_not_read_are_refused() {
              machines written to a file, or served by HTTP",
         ),
         (
-            "[[remote_write]]\nurl = 'http://a'\n[remote_write.metadata_config]",
-            "n.toml:3: remote_write.metadata_config: is not supported by Narthex; remove it",
+            "[[remote_write]]\nurl = 'http://a'\n[remote_write.google_iam]",
+            "n.toml:3: remote_write.google_iam: is not supported by Narthex; remove it",
         ),
         (
             "[[remote_write]]\nurl = 'https://a'\ntls_config.cert_ref = 'x'",

@@ -1,5 +1,6 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
+mod discovery;
 mod http_client;
 mod mistakes;
 mod relabelling;
