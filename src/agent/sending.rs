@@ -53,6 +53,15 @@ enum Step {
     End,
 }
 
+/// What became of a request before the gate.
+enum Passed {
+    /// It may go, and these bytes are set aside for it.
+    Yes(Traffic, u64),
+    /// Something in it has become too old while it waited.
+    TooOld,
+    NoTime,
+}
+
 /// What there is to send.
 enum Offer {
     Window(Window),
@@ -156,7 +165,11 @@ impl Sender {
                     self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
-                let Some((traffic, reserved_bytes)) = self.pass_gate().await else { return Step::End };
+                let (traffic, reserved_bytes) = match self.pass_gate().await {
+                    Passed::Yes(traffic, reserved_bytes) => (traffic, reserved_bytes),
+                    Passed::TooOld => return Step::GoOn,
+                    Passed::NoTime => return Step::End,
+                };
                 let outcome = self.send(version, retries).await;
                 let now = self.account(traffic, reserved_bytes);
                 let Some(outcome) = outcome else { return Step::End };
@@ -246,9 +259,8 @@ impl Sender {
         }
     }
 
-    /// Waits until the request may go; also gives the bytes that were set aside for it. `None` if the time to stop came first: the
-    /// fleet need not be spared then, the link must.
-    async fn pass_gate(&mut self) -> Option<(Traffic, u64)> {
+    /// Waits until the request may go. When the agent stops, the fleet need not be spared any more, but the link must.
+    async fn pass_gate(&mut self) -> Passed {
         let (shared, bytes) = (self.shared.clone(), estimated_bytes(self.body.as_bytes().len()));
         let mut is_counted = false;
         loop {
@@ -262,15 +274,20 @@ impl Sender {
             let ready_at = self.turns.borrow_mut().ready_at(self.index, now, wall_ms, traffic, bytes);
             shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
             match ready_at {
-                None => return Some((traffic, bytes)),
+                None => return Passed::Yes(traffic, bytes),
                 Some(_) if is_draining => {
                     self.turns.borrow_mut().leave(self.index);
-                    return None;
+                    return Passed::NoTime;
                 }
                 Some(at) => or(shared.sleep_until(at), draining(&shared, self.index)).await,
             }
             if !std::mem::replace(&mut is_counted, true) {
                 shared.counters.endpoint(self.role.endpoint).requests_held_back.add(1);
+            }
+            let oldest_ms = self.options.oldest_ms(shared.clock.wall_ms());
+            if self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+                self.turns.borrow_mut().leave(self.index);
+                return Passed::TooOld;
             }
         }
     }
