@@ -88,6 +88,10 @@ pub struct EndpointCounters {
     pub requests_held_back: Counter,
     /// Requests whose answer tells of other counts than were sent.
     pub written_differs: Counter,
+    /// Families of metrics that the receiver was told what they are, by requests of 1.0.
+    pub metadata_sent: Counter,
+    /// Families of which it was not: the receiver refused them, or the next interval came before they were delivered.
+    pub metadata_failed: Counter,
     /// Compressed bodies sent, retries included, in bytes.
     pub bytes_sent: Counter,
     dropped: [Counter; DropCause::ALL.len()],

@@ -80,7 +80,11 @@ fn every_committed_scrape_arrives_once_through_an_outage_and_a_kill() {
 fn while_the_receiver_keeps_up_the_ring_stays_blank() {
     let folder = tempfile::tempdir().unwrap();
     let (exporter, receiver) = (counting_exporter(), Receiver::start());
-    let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url(&receiver)], "commit_interval = '5s'"));
+    let config = config(&[&exporter], &[&url(&receiver)], "commit_interval = '5s'");
+    // What is learnt of a receiver is remembered in the ring.
+    let config =
+        config.replace("[[remote_write]]\n", "[[remote_write]]\nprotobuf_message = 'prometheus.WriteRequest'\n");
+    let agent = Agent::start(folder.path(), &config);
     wait_until_arrived(&receiver, 30);
     assert!(agent.stop().0.success());
     assert!(fs::read(folder.path().join("ring")).unwrap().iter().all(|byte| *byte == 0));
@@ -103,6 +107,8 @@ fn a_long_deadline_lets_samples_of_a_series_go_together_however_many_there_are()
     });
     let text = config(&[&exporter], &[&url(&receiver)], "commit_interval = '30s'");
     let text = text.replace("batch_send_deadline = '200ms'", "batch_send_deadline = '2s', max_samples_per_send = 20");
+    // What auto finds out of a receiver is remembered on flash.
+    let text = text.replace("[[remote_write]]", "[[remote_write]]\nprotobuf_message = 'prometheus.WriteRequest'");
     let agent = Agent::start(folder.path(), &text);
     eventually("samples that go together", PATIENCE, || (most.load(Ordering::SeqCst) >= 4).then_some(()));
     assert!(agent.stop().0.success());

@@ -2,7 +2,9 @@
 
 use narthex::buffer::Buffer;
 use narthex::counters::Counters;
-use narthex::model::{LabelsBuilder, NameScheme, Params, Scheme, ScrapeBatch, Series, SeriesTable, Target};
+use narthex::model::{
+    LabelsBuilder, MetadataTable, NameScheme, Params, Scheme, ScrapeBatch, Series, SeriesTable, Target,
+};
 use narthex::relabel::{Action, Rule, RuleOptions, SampleRules};
 use narthex::ring::{Ack, Acks, Frame, FrameMeta, Geometry, Layout, Medium, Placement, Ring};
 use narthex::scrape::{Cycle, Format, ScrapeOptions};
@@ -213,7 +215,7 @@ fn an_unchanged_page_allocates_nothing_for_its_series() {
     }
 }
 
-/// The most of ten pages that come again, each value another.
+/// The most of ten pages that come again, each value another; what they say of their metrics is wanted.
 fn allocations_of_a_page(series: usize, format: Format) -> usize {
     let labels = [("job", "a"), ("instance", "h:1")].into_iter().collect::<LabelsBuilder>().build().unwrap();
     let target = Target {
@@ -225,14 +227,16 @@ fn allocations_of_a_page(series: usize, format: Format) -> usize {
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
     };
-    let mut cycle = Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::default(), Rc::default()).unwrap();
+    let cycle = Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::default(), Rc::default()).unwrap();
+    let mut cycle = cycle.with_metadata(Rc::new(MetadataTable::new([])));
     let (mut most, exemplar) = (0, if format == Format::OpenMetrics { " # {trace=\"x\"} 1" } else { "" });
     for round in 0..11 {
         let page = match format {
             Format::Protobuf => protobuf_page(series, round),
             _ => {
                 let lines = (0..series).map(|i| format!("m_total{{i=\"{i}\",l=\"v\"}} {}.5{exemplar}\n", i * round));
-                format!("# TYPE m counter\n{}# EOF\n", lines.collect::<String>()).into_bytes()
+                format!("# HELP m What \\\\ it is.\n# TYPE m counter\n{}# EOF\n", lines.collect::<String>())
+                    .into_bytes()
             }
         };
         let at_ms = 1000 * i64::from(round as u32);

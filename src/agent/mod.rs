@@ -6,6 +6,7 @@
 //!  one task              sleeps to the next commit ─► buffer ─► flash
 //!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
 //!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
+//!  and one per endpoint  sleeps to the next interval ─► what metrics are ─► uplink       (if it is wanted)
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -17,6 +18,7 @@ mod discovering;
 mod endings;
 mod lanes;
 mod linking;
+mod metadata;
 mod notify;
 mod numbers;
 mod scraping;
@@ -30,9 +32,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
-use crate::model::{LabelsError, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Gate, Meter, Turns, Uplink, UplinkError, classes};
+use crate::model::{LabelsError, MetadataTable, ScrapeBatch, SeriesTable};
+use crate::remote_write::{EndpointOptions, Gate, Meter, Turns, Uplink, UplinkError, Version, classes};
 use crate::ring::{Found, Layout, RingError, Storage};
+use crate::scrape::reported_families;
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
@@ -111,6 +114,8 @@ pub struct Agent {
     targets: Targets,
     endpoints: Vec<(EndpointOptions, Uplink)>,
     status: StatusPage,
+    /// There if some endpoint wants it.
+    metadata: Option<Rc<MetadataTable>>,
 }
 
 /// What the tasks share.
@@ -130,6 +135,8 @@ struct Shared {
     senders: Vec<Notify>,
     /// How often a link, an address or a route came up.
     links_up: Cell<u64>,
+    /// What each endpoint is sent.
+    versions: Vec<Cell<Version>>,
     /// Once the agent stops: when senders give up. On the monotonic clock.
     drain_until: Cell<Option<Duration>>,
 }
@@ -171,7 +178,10 @@ impl Agent {
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
         let status = StatusPage::new(config)?;
-        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), status.pools())?;
+        let is_wanted = endpoints.iter().any(|(endpoint, _)| endpoint.metadata.send);
+        let metadata = is_wanted.then(|| Rc::new(MetadataTable::new(reported_families())));
+        let (shown, told) = (status.pools(), metadata.clone());
+        let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), shown, told)?;
         let lanes: Vec<_> = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
         let (mut buffer, found, recovery) = Buffer::open_ring(options, &lanes, table, counters.clone())?;
         if let Some(budget) = options.write_budget {
@@ -204,9 +214,10 @@ impl Agent {
             meter: Rc::new(RefCell::new(meter)),
             committer: Notify::new(),
             links_up: Cell::new(0),
+            versions: endpoints.iter().map(|(endpoint, _)| Cell::new(endpoint.message.first())).collect(),
             drain_until: Cell::new(None),
         };
-        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, status })
+        Ok(Agent { shared: Rc::new(shared), discoveries, targets, endpoints, status, metadata })
     }
 
     pub fn monitor(&self) -> Monitor {
@@ -215,14 +226,21 @@ impl Agent {
 
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
-        let Agent { shared, discoveries, mut targets, endpoints, status } = self;
+        let Agent { shared, discoveries, mut targets, endpoints, status, metadata } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
+        let telling: Vec<_> = (endpoints.iter().enumerate())
+            .filter_map(|(index, (options, uplink))| {
+                let table = metadata.clone().filter(|_| options.metadata.send)?;
+                let (options, uplink) = (options.clone(), uplink.beside());
+                Some(executor.spawn(metadata::send_metadata(shared.clone(), index, options, table, uplink)))
+            })
+            .collect();
         let turns: Vec<_> = endpoints.iter().map(|(options, _)| shared.turns_of(options)).collect();
         let roles = shared.buffer.borrow().senders();
         let sending = roles.into_iter().enumerate().map(|(index, role)| {
             let (options, uplink) = &endpoints[role.endpoint];
-            let turns = turns[role.endpoint].clone();
-            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside(), turns);
+            let (turns, table) = (turns[role.endpoint].clone(), metadata.clone().filter(|_| options.metadata.send));
+            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside(), turns, table);
             executor.spawn(sender.send_until_drained())
         });
         let sending: Vec<_> = sending.collect();
@@ -232,7 +250,7 @@ impl Agent {
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering, linking));
+        drop((stopper, discovering, linking, telling));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));

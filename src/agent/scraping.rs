@@ -68,7 +68,7 @@ pub async fn scrape_once(
     };
     or(complete, late).await;
     drop(discovering);
-    let jobs = Targets::new(config, &resolver, table, Rc::default(), None)?.jobs(&discovered)?;
+    let jobs = Targets::new(config, &resolver, table, Rc::default(), None, None)?.jobs(&discovered)?;
     let scrapes = jobs.into_iter().map(|mut job| {
         executor.spawn(async move {
             let clock = SystemClock::new();

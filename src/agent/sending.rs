@@ -5,7 +5,7 @@ use super::notify::Notify;
 use super::trouble::Trouble;
 use crate::buffer::SenderRole;
 use crate::clock::Clock;
-use crate::model::{Class, Labels, Window, format_duration};
+use crate::model::{Class, Labels, MetadataTable, Window, format_duration};
 use crate::remote_write::{
     Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Traffic, Turns, Uplink,
     Version, WriteRelabeling, backlog_age, estimated_bytes, send_at,
@@ -38,6 +38,8 @@ pub(super) struct Sender {
     /// What is in it.
     sent: Sent,
     uplink: Uplink,
+    /// What the ring's note knows by it: until when the receiver is sent 1.0.
+    memory_key: String,
     reading: Trouble,
     /// After a failed read of the ring.
     read_not_before: Duration,
@@ -66,6 +68,7 @@ impl Sender {
         options: &EndpointOptions,
         uplink: Uplink,
         turns: Rc<RefCell<Turns>>,
+        metadata: Option<Rc<MetadataTable>>,
     ) -> Sender {
         let filter = role.class.map(|class| ClassFilter { class, default: options.priority });
         let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels, filter);
@@ -76,6 +79,10 @@ impl Sender {
         if relabeling.is_some() {
             content.external_labels = Labels::default();
         }
+        let mut encoder = Encoder::new(content);
+        if let Some(table) = metadata {
+            encoder.send_metadata(table);
+        }
         Sender {
             relabeling,
             queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
@@ -84,7 +91,9 @@ impl Sender {
             class: role.class.unwrap_or(options.priority),
             backlog_age,
             oldest_ms: 0,
-            encoder: Encoder::new(content),
+            encoder,
+            // With another url it is another receiver.
+            memory_key: format!("protocol {} {}", options.name, options.url),
             body: Body::default(),
             sent: Sent::default(),
             uplink,
@@ -99,6 +108,7 @@ impl Sender {
 
     /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
     pub async fn send_until_drained(mut self) {
+        self.recall();
         while self.step().await == Step::GoOn {}
     }
 
@@ -132,6 +142,7 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
+                self.shared.versions[self.role.endpoint].set(version);
                 let oldest_ms = self.options.oldest_ms(self.shared.clock.wall_ms());
                 if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
                     self.encoder.leave_out_before(oldest_ms);
@@ -152,9 +163,28 @@ impl Sender {
                 self.turns.borrow_mut().ended(now, &outcome);
                 let counters = self.shared.counters.endpoint(self.role.endpoint);
                 self.queue.on_outcome(now, &self.sent, &outcome, counters);
+                self.remember();
             }
         }
         Step::GoOn
+    }
+
+    /// Goes on with the version that an earlier process found out.
+    fn recall(&mut self) {
+        let (buffer, clock) = (self.shared.buffer.borrow(), &self.shared.clock);
+        if let Some(memory) = buffer.remembered(&self.memory_key) {
+            self.queue.recall(clock.monotonic(), clock.wall_ms(), memory);
+        }
+    }
+
+    fn remember(&mut self) {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        if let Some(memory) = self.queue.take_memory(now, wall_ms) {
+            let mut buffer = self.shared.buffer.borrow_mut();
+            buffer.remember(&self.memory_key, &memory);
+            buffer.write_note(now);
+            self.shared.committer.wake();
+        }
     }
 
     fn relabelled(&mut self, window: Window) -> Window {

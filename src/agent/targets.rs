@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::discovery::{Group, JobOptions};
 use crate::http_client::{HttpClient, Resolver};
 use crate::limits::TARGETS_MAX;
-use crate::model::{SeriesTable, Target};
+use crate::model::{MetadataTable, SeriesTable, Target};
 use crate::relabel::{Populated, populate};
 use crate::scrape::{ScrapeOptions, Scraper, offset_seed};
 use crate::status::{ActiveTarget, LabelPairs};
@@ -71,6 +71,7 @@ struct Running {
 struct Maker {
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
+    metadata: Option<Rc<MetadataTable>>,
     numbers: Rc<Numbers>,
     seed: u64,
 }
@@ -82,6 +83,7 @@ impl Targets {
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
         shown: Option<Pools>,
+        metadata: Option<Rc<MetadataTable>>,
     ) -> Result<Targets, AgentError> {
         let seed = offset_seed(&format!("{}{}", host_name(), config.global.external_labels));
         let pool = |options: &JobOptions| {
@@ -98,7 +100,7 @@ impl Targets {
             })
         };
         let pools = config.jobs.iter().map(pool).collect::<Result<_, AgentError>>()?;
-        let maker = Maker { table, counters, numbers: Rc::default(), seed };
+        let maker = Maker { table, counters, metadata, numbers: Rc::default(), seed };
         Ok(Targets { pools, maker, ending: Vec::new(), left_out: 0, shown })
     }
 
@@ -291,8 +293,12 @@ impl Maker {
         let (table, counters) = (self.table.clone(), self.counters.clone());
         let scraper = Scraper::new(target.clone(), number.get(), how, table, counters, pool.client.clone());
         let failed = |cause| AgentError::Labels { job: pool.options.job_name.clone(), cause };
+        let scraper = scraper.map_err(failed)?;
         Ok(Job {
-            scraper: scraper.map_err(failed)?,
+            scraper: match &self.metadata {
+                Some(table) => scraper.with_metadata(table.clone()),
+                None => scraper,
+            },
             target,
             seed: self.seed,
             count: pool.count.clone(),

@@ -5,6 +5,7 @@ use super::discovery::{DnsSd, FileSd, HttpSd, MdnsSd};
 use super::effective_http::HttpClient;
 use super::labels::escape_external_label;
 use super::messages::protobuf_message_name;
+use super::metadata::ShownMetadata;
 use super::page_effective::{GlobalPage, Page};
 use super::queue::ShownQueue;
 use super::relabel::ShownRule;
@@ -118,6 +119,7 @@ struct RemoteWrite<'c> {
     send_exemplars: bool,
     send_native_histograms: bool,
     catch_up: &'c str,
+    metadata_config: ShownMetadata,
     #[serde(flatten)]
     rates: ShownRates,
     queue_config: ShownQueue,
@@ -223,6 +225,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
             catch_up: endpoint.catch_up.name(),
+            metadata_config: ShownMetadata::from(&endpoint.metadata),
             rates: ShownRates::from(endpoint),
             queue_config: ShownQueue::from(&endpoint.queue),
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),

@@ -7,6 +7,7 @@ use super::jobs::GlobalOptions;
 use super::keys;
 use super::lanes::{check_lanes, check_priorities, read_catch_up};
 use super::messages::{read_content, read_protobuf_message};
+use super::metadata::read_metadata;
 use super::queue::read_queue;
 use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
@@ -54,6 +55,7 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         priority: read_priority(table)?,
         rates: read_rates(table)?,
         content: read_content(table, &global.external_labels)?,
+        metadata: read_metadata(table)?,
         write_relabel,
     })
 }

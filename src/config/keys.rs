@@ -145,6 +145,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "protobuf_message",
         "send_exemplars",
         "send_native_histograms",
+        "metadata_config",
         "queue_config",
         "catch_up",
         "priority",
@@ -164,7 +165,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "proxy_url",
         "tls_config",
     ],
-    unsupported: &["azuread", "failed_request_logging", "google_iam", "metadata_config", "round_robin_dns", "sigv4"],
+    unsupported: &["azuread", "failed_request_logging", "google_iam", "round_robin_dns", "sigv4"],
 };
 
 /// `max_bytes_per_send` is Narthex's own.
@@ -181,6 +182,9 @@ pub(super) const QUEUE_CONFIG: Keys = Keys {
     ],
     unsupported: &["max_shards", "min_shards"],
 };
+
+pub(super) const METADATA_CONFIG: Keys =
+    Keys { known: &["send", "send_interval", "max_samples_per_send"], unsupported: &[] };
 
 /// The tables of an HTTP client; the keys that lead to them stand in the table of whoever uses it.
 pub(super) const TLS_CONFIG: Keys = Keys {

@@ -23,6 +23,7 @@ mod labels;
 mod lanes;
 mod limits;
 mod messages;
+mod metadata;
 mod page;
 mod page_effective;
 mod queue;

@@ -32,6 +32,7 @@ pub(super) fn rewrite(root: &mut Node, directory: &Path, left_out: &mut Vec<Left
     });
     if let Value::Map(entries) = &mut root.value {
         name_endpoints(entries);
+        send_metadata(entries);
         add_buffer(entries);
     }
 }
@@ -105,6 +106,31 @@ fn name_endpoints(entries: &mut [(String, Node)]) {
             keys.push(("name".into(), Node { line: endpoint.line, value }));
         }
         urls.push(url);
+    }
+}
+
+/// Prometheus sends metadata unless it is told not to.
+fn send_metadata(entries: &mut [(String, Node)]) {
+    let Some((_, Node { value: Value::List(endpoints), .. })) =
+        entries.iter_mut().find(|(key, _)| key == "remote_write")
+    else {
+        return;
+    };
+    for endpoint in endpoints {
+        let Value::Map(keys) = &mut endpoint.value else { continue };
+        let line = endpoint.line;
+        if !keys.iter().any(|(key, _)| key == "metadata_config") {
+            keys.push(("metadata_config".into(), Node { line, value: Value::Map(Vec::new()) }));
+        }
+        let Some((_, Node { value: Value::Map(metadata), line })) =
+            keys.iter_mut().find(|(key, _)| key == "metadata_config")
+        else {
+            continue;
+        };
+        if !metadata.iter().any(|(key, _)| key == "send") {
+            let value = Value::Scalar { text: "true".into(), is_plain: true };
+            metadata.push(("send".into(), Node { line: *line, value }));
+        }
     }
 }
 

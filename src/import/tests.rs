@@ -81,6 +81,9 @@ capacity = 2500
 retry_on_http_429 = true
 sample_age_limit = "2h"
 
+[remote_write.metadata_config]
+send = true
+
 [buffer]
 path = "/var/lib/narthex/ring"
 "#;
@@ -99,6 +102,24 @@ fn what_has_another_name_is_renamed() {
     assert_eq!(left_out, []);
     assert!(toml.contains("[scrape_configs.authorization]\ncredentials_file = \"/etc/prometheus/token\"\n"), "{toml}");
     assert!(toml.contains("[[remote_write]]\nurl = \"http://a\"\nname = \"remote-write-2\"\n"), "{toml}");
+}
+
+/// Prometheus's default is to send it, Narthex's is not to.
+#[test]
+fn metadata_is_sent_where_prometheus_would() {
+    for (yaml, toml) in [
+        ("", "[remote_write.metadata_config]\nsend = true\n"),
+        ("  metadata_config:\n", "[remote_write.metadata_config]\nsend = true\n"),
+        (
+            "  metadata_config: {send_interval: 5m}\n",
+            "[remote_write.metadata_config]\nsend_interval = \"5m\"\nsend = true\n",
+        ),
+        ("  metadata_config: {send: false}\n", "[remote_write.metadata_config]\nsend = false\n"),
+    ] {
+        let imported = imported(&format!("remote_write:\n- url: http://a\n{yaml}"));
+        assert_eq!(imported.left_out, []);
+        assert!(imported.toml.contains(toml), "{}", imported.toml);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod extras;
 mod fnv;
 mod histogram;
 mod labels;
+mod metadata;
 mod name_scheme;
 mod note;
 mod page_options;
@@ -31,6 +32,7 @@ pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use metadata::{MetadataTable, MetricFamily, MetricType};
 pub use name_scheme::NameScheme;
 pub use note::{Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};

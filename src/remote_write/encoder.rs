@@ -14,7 +14,7 @@ use super::body::{Body, BodyWriter};
 use super::protocol::Version;
 use super::v1::V1;
 use super::v2::V2;
-use crate::model::{Exemplar, Histogram, Labels, LabelsIter, ScrapeBatch};
+use crate::model::{Exemplar, Histogram, Labels, LabelsIter, MetadataTable, MetricFamily, ScrapeBatch};
 use std::rc::Rc;
 
 /// What an endpoint is sent of what there is.
@@ -61,7 +61,14 @@ pub trait Message {
     fn put_histogram(&mut self, out: &mut Vec<u8>, histogram: &Histogram, timestamp_ms: i64, start_ms: i64);
     fn put_exemplar(&mut self, out: &mut Vec<u8>, exemplar: &Exemplar);
     /// A `TimeSeries` of these labels, sorted, and what the functions above have written.
-    fn put_series<'a>(&mut self, out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>, points: &Points);
+    /// What is known of its family goes along, if the message has room for that.
+    fn put_series<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        points: &Points,
+        family: Option<&MetricFamily>,
+    );
 }
 
 /// Samples or histograms, and exemplars, of one series.
@@ -78,6 +85,8 @@ pub struct Encoder {
     content: Content,
     /// What is older is left out.
     oldest_ms: i64,
+    /// What 2.0 has beside each series, if it is to be sent.
+    metadata: Option<Rc<MetadataTable>>,
     points: Points,
     v1: V1,
     v2: V2,
@@ -91,12 +100,18 @@ impl Encoder {
         Encoder {
             content,
             oldest_ms: i64::MIN,
+            metadata: None,
             points: Points::default(),
             v1: V1::default(),
             v2: V2::default(),
             series: Vec::new(),
             writer: BodyWriter::new(),
         }
+    }
+
+    /// What is known of a series' family goes along, where the message has room for it.
+    pub fn send_metadata(&mut self, table: Rc<MetadataTable>) {
+        self.metadata = Some(table);
     }
 
     /// From now on, what is older than this is left out of requests.
@@ -112,9 +127,10 @@ impl Encoder {
         request: &Request,
         body: &mut Body,
     ) -> Sent {
-        let Encoder { content, oldest_ms, points, v1, v2, series, writer } = self;
+        let Encoder { content, oldest_ms, metadata, points, v1, v2, series, writer } = self;
         let mut sent = Sent::default();
-        let wanted = Wanted { content, oldest_ms: *oldest_ms };
+        let metadata = metadata.as_deref().filter(|_| version == Version::V2);
+        let wanted = Wanted { content, oldest_ms: *oldest_ms, metadata };
         writer.begin(body);
         match version {
             Version::V1 => {
@@ -149,6 +165,7 @@ impl Encoder {
 struct Wanted<'e> {
     content: &'e Content,
     oldest_ms: i64,
+    metadata: Option<&'e MetadataTable>,
 }
 
 /// One series of a block, as one `TimeSeries` or, where samples and histograms take turns, as several.
@@ -163,8 +180,10 @@ fn write_series<M: Message>(
     out: &mut Vec<u8>,
     sent: &mut Sent,
 ) {
-    let content = wanted.content;
-    let labels = || merge(batches[block.batches.start].series[index].labels(), content.external_labels.iter());
+    let (content, series) = (wanted.content, &batches[block.batches.start].series[index]);
+    let labels = || merge(series.labels(), content.external_labels.iter());
+    let family = wanted.metadata.and_then(|table| table.find(series));
+    let family = family.as_deref();
     for sample in block.samples_of(batches, index) {
         let extras = batches[sample.batch].extras.as_deref();
         let start_ms = extras.and_then(|extras| extras.start_timestamp_ms_at(index)).unwrap_or(0);
@@ -174,7 +193,7 @@ fn write_series<M: Message>(
             Some(_) if !content.send_native_histograms => sent.histograms_left_out += 1,
             histogram => {
                 if histogram.is_some() != points.has_histograms && !points.samples.is_empty() {
-                    flush(message, labels(), points, out);
+                    flush(message, labels(), points, family, out);
                 }
                 points.has_histograms = histogram.is_some();
                 sent.note_time(sample.timestamp_ms);
@@ -199,17 +218,18 @@ fn write_series<M: Message>(
             }
         }
     }
-    flush(message, labels(), points, out);
+    flush(message, labels(), points, family, out);
 }
 
 fn flush<'a, M: Message>(
     message: &mut M,
     labels: impl Iterator<Item = (&'a str, &'a str)>,
     points: &mut Points,
+    family: Option<&MetricFamily>,
     out: &mut Vec<u8>,
 ) {
     if !points.samples.is_empty() || !points.exemplars.is_empty() {
-        message.put_series(out, labels, points);
+        message.put_series(out, labels, points, family);
     }
     points.samples.clear();
     points.exemplars.clear();

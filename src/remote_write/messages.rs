@@ -107,3 +107,24 @@ pub struct BucketSpan {
     #[prost(uint32, tag = "2")]
     pub length: u32,
 }
+
+/// A `WriteRequest` that holds nothing but metadata.
+#[cfg(test)]
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MetadataRequest {
+    #[prost(message, repeated, tag = "3")]
+    pub metadata: Vec<MetricMetadata>,
+}
+
+#[cfg(test)]
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MetricMetadata {
+    #[prost(int32, tag = "1")]
+    pub r#type: i32,
+    #[prost(string, tag = "2")]
+    pub metric_family_name: String,
+    #[prost(string, tag = "4")]
+    pub help: String,
+    #[prost(string, tag = "5")]
+    pub unit: String,
+}

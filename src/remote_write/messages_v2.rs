@@ -22,6 +22,18 @@ pub struct TimeSeries {
     pub histograms: Vec<Histogram>,
     #[prost(message, repeated, tag = "4")]
     pub exemplars: Vec<Exemplar>,
+    #[prost(message, optional, tag = "5")]
+    pub metadata: Option<Metadata>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Metadata {
+    #[prost(int32, tag = "1")]
+    pub r#type: i32,
+    #[prost(uint32, tag = "3")]
+    pub help_ref: u32,
+    #[prost(uint32, tag = "4")]
+    pub unit_ref: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

@@ -16,6 +16,8 @@
 //!         v1, v2
 //! ```
 //!
+//! Beside these, on a schedule of its own: `metadata`, what metrics are, for receivers of 1.0.
+//!
 //! One endpoint's task, in short:
 //!
 //! ```text
@@ -41,6 +43,7 @@ mod histogram_message;
 pub mod messages;
 #[cfg(test)]
 mod messages_v2;
+mod metadata;
 mod options;
 mod priority;
 mod protocol;
@@ -60,6 +63,7 @@ pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
 pub use gate::{Gate, Hours, Meter, RateOptions, Traffic, Turns, UplinkOptions, backlog_age, estimated_bytes};
+pub use metadata::{MetadataAction, MetadataEncoder, MetadataOptions, MetadataQueue};
 pub use options::{CatchUp, EndpointOptions, QueueOptions};
 pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};
 pub use protocol::{ProtobufMessage, Version, Written};

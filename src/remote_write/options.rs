@@ -2,6 +2,7 @@
 
 use super::encoder::Content;
 use super::gate::RateOptions;
+use super::metadata::MetadataOptions;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
 use crate::limits::WINDOW_SAMPLES_MAX;
@@ -28,6 +29,7 @@ pub struct EndpointOptions {
     pub priority: Class,
     pub rates: RateOptions,
     pub content: Content,
+    pub metadata: MetadataOptions,
     /// `write_relabel_configs`, after external labels.
     pub write_relabel: Rules,
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A receiver of 1.0 that looks at no header takes a 2.0 request for an empty one and answers 2xx: nothing was written. So the
-//! request whose answer makes the change is sent again as 1.0.
+//! request whose answer makes the change is sent again as 1.0. Until when 1.0 is sent may be remembered over a restart.
 
 use super::encoder::Sent;
 use super::retry::{Answer, Failure};
@@ -20,6 +20,16 @@ pub enum ProtobufMessage {
     #[default]
     Auto,
     Always(Version),
+}
+
+impl ProtobufMessage {
+    /// What is tried first.
+    pub fn first(self) -> Version {
+        match self {
+            ProtobufMessage::Auto => Version::V2,
+            ProtobufMessage::Always(version) => version,
+        }
+    }
 }
 
 /// Of Remote-Write.
@@ -76,11 +86,34 @@ const RETRY_V2: Duration = Duration::from_secs(24 * 3600);
 pub struct Protocol {
     setting: ProtobufMessage,
     v2_again_at: Option<Duration>,
+    /// It was found out just now.
+    is_new: bool,
 }
+
+/// Bytes of what is remembered of an endpoint.
+const MEMORY_BYTES: usize = 4;
 
 impl Protocol {
     pub fn new(setting: ProtobufMessage) -> Self {
-        Protocol { setting, v2_again_at: None }
+        Protocol { setting, v2_again_at: None, is_new: false }
+    }
+
+    /// What [`recall`](Self::recall) takes after a restart; once, when there is something new to remember. The wall clock
+    /// says when 2.0 is tried again: it goes on while the device is off.
+    pub fn take_memory(&mut self, now: Duration, wall_ms: i64) -> Option<[u8; MEMORY_BYTES]> {
+        let left = self.v2_again_at.filter(|_| self.is_new)?.saturating_sub(now);
+        self.is_new = false;
+        let until_s = wall_ms / 1000 + left.as_secs() as i64;
+        u32::try_from(until_s).ok().map(u32::to_le_bytes)
+    }
+
+    /// Goes on where an earlier process was. A clock that stands further before the end than the time there is to wait is wrong, or was:
+    /// then 2.0 is tried at once.
+    pub fn recall(&mut self, now: Duration, wall_ms: i64, memory: &[u8]) {
+        let Ok(bytes) = <[u8; MEMORY_BYTES]>::try_from(memory) else { return };
+        let left_s = i64::from(u32::from_le_bytes(bytes)) - wall_ms / 1000;
+        let left = u64::try_from(left_s).map(Duration::from_secs).ok();
+        self.v2_again_at = left.filter(|left| *left <= RETRY_V2).map(|left| now + left);
     }
 
     /// How a new request is to be written.
@@ -106,7 +139,7 @@ impl Protocol {
         let is_ignored = success && answer.written.is_none();
         match (self.setting, answer.written) {
             (ProtobufMessage::Auto, _) if is_refused || is_ignored => {
-                self.v2_again_at = Some(now + RETRY_V2);
+                (self.v2_again_at, self.is_new) = (Some(now + RETRY_V2), true);
                 Judgement::SendAsV1
             }
             _ if is_ignored => Judgement::Ignored,
@@ -188,6 +221,35 @@ mod tests {
         for result in [answer(204, "", None), answer(415, "", None), answer(204, "", Some(Written::default()))] {
             assert_eq!(v1.judge(Duration::ZERO, Version::V1, &SENT, &result), Judgement::Understood);
         }
+    }
+
+    #[test]
+    fn a_receiver_of_1_0_is_remembered_over_a_restart_until_the_day_is_over() {
+        const BOOTED_MS: i64 = 1_700_000_000_000;
+        let (hour, hour_ms) = (Duration::from_secs(3600), 3_600_000);
+        let mut protocol = Protocol::new(ProtobufMessage::Auto);
+        assert_eq!(protocol.take_memory(hour, BOOTED_MS), None);
+        protocol.judge(hour, Version::V2, &SENT, &answer(415, "", None));
+        let memory = protocol.take_memory(hour, BOOTED_MS).unwrap();
+        assert_eq!(protocol.take_memory(hour, BOOTED_MS), None, "it is told once");
+        for (hours_later, v1_for) in
+            [(0, Some(24)), (1, Some(23)), (23, Some(1)), (25, None), (-1, None), (-10_000, None)]
+        {
+            let mut again = Protocol::new(ProtobufMessage::Auto);
+            again.recall(5 * hour, BOOTED_MS + hours_later * hour_ms, &memory);
+            assert_eq!(again.take_memory(5 * hour, 0), None, "it is known already");
+            let is_v1 = |hours: u32| again.version(5 * hour + hours * hour) == Version::V1;
+            let found = (0..30).find(|hours| !is_v1(*hours)).filter(|hours| *hours > 0);
+            assert_eq!(found, v1_for, "{hours_later} hours later");
+        }
+        for garbage in [&b""[..], b"123", b"12345"] {
+            let mut again = Protocol::new(ProtobufMessage::Auto);
+            again.recall(Duration::ZERO, BOOTED_MS, garbage);
+            assert_eq!(again.version(Duration::ZERO), Version::V2);
+        }
+        let mut v2 = Protocol::new(ProtobufMessage::Always(Version::V2));
+        v2.recall(Duration::ZERO, BOOTED_MS, &memory);
+        assert_eq!(v2.version(Duration::ZERO), Version::V2, "what was configured stays");
     }
 
     #[test]

@@ -84,6 +84,16 @@ impl Queue {
         }
     }
 
+    /// See [`Protocol::take_memory`].
+    pub fn take_memory(&mut self, now: Duration, wall_ms: i64) -> Option<[u8; 4]> {
+        self.protocol.take_memory(now, wall_ms)
+    }
+
+    /// See [`Protocol::recall`].
+    pub fn recall(&mut self, now: Duration, wall_ms: i64, memory: &[u8]) {
+        self.protocol.recall(now, wall_ms, memory);
+    }
+
     /// Takes the next window, in answer to [`Action::NeedWindow`].
     ///
     /// # Panics

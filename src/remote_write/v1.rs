@@ -3,7 +3,7 @@
 use super::encoder::{Message, Points};
 use super::histogram_message::put_histogram;
 use super::wire::{put_bytes, put_double, put_message, put_number};
-use crate::model::{Exemplar, Histogram};
+use crate::model::{Exemplar, Histogram, MetricFamily, MetricType};
 
 /// The headers that tell a receiver what the body is.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -14,6 +14,11 @@ pub const HEADERS: [(&str, &str); 3] = [
 
 mod field {
     pub const REQUEST_TIMESERIES: u32 = 1;
+    pub const REQUEST_METADATA: u32 = 3;
+    pub const METADATA_TYPE: u32 = 1;
+    pub const METADATA_FAMILY_NAME: u32 = 2;
+    pub const METADATA_HELP: u32 = 4;
+    pub const METADATA_UNIT: u32 = 5;
     pub const SERIES_LABELS: u32 = 1;
     pub const SERIES_SAMPLES: u32 = 2;
     pub const SERIES_EXEMPLARS: u32 = 3;
@@ -52,7 +57,13 @@ impl Message for V1 {
         });
     }
 
-    fn put_series<'a>(&mut self, out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>, points: &Points) {
+    fn put_series<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        points: &Points,
+        _family: Option<&MetricFamily>,
+    ) {
         self.series.clear();
         labels.for_each(|(name, value)| put_label(&mut self.series, field::SERIES_LABELS, name, value));
         let parts = match points.has_histograms {
@@ -61,6 +72,37 @@ impl Message for V1 {
         };
         parts.iter().for_each(|part| self.series.extend_from_slice(part));
         put_bytes(out, field::REQUEST_TIMESERIES, &self.series);
+    }
+}
+
+/// One family, as an item of a request.
+pub fn put_metadata(out: &mut Vec<u8>, family: &MetricFamily) {
+    put_message(out, field::REQUEST_METADATA, |out| {
+        put_number(out, field::METADATA_TYPE, type_number(family.metric_type));
+        put_text(out, field::METADATA_FAMILY_NAME, family.name());
+        put_text(out, field::METADATA_HELP, family.help());
+        put_text(out, field::METADATA_UNIT, family.unit());
+    });
+}
+
+/// The number of a type in 1.0 and 2.0.
+pub fn type_number(metric_type: MetricType) -> u64 {
+    match metric_type {
+        MetricType::Unknown => 0,
+        MetricType::Counter => 1,
+        MetricType::Gauge => 2,
+        MetricType::Histogram => 3,
+        MetricType::GaugeHistogram => 4,
+        MetricType::Summary => 5,
+        MetricType::Info => 6,
+        MetricType::StateSet => 7,
+    }
+}
+
+/// One that is left out if it is empty.
+fn put_text(out: &mut Vec<u8>, field: u32, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, field, text.as_bytes());
     }
 }
 

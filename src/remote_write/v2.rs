@@ -6,8 +6,9 @@
 use super::encoder::{Message, Points};
 use super::histogram_message::put_histogram;
 use super::symbols::Symbols;
+use super::v1::type_number;
 use super::wire::{put_bytes, put_double, put_message, put_number, put_varint};
-use crate::model::{Exemplar, Histogram};
+use crate::model::{Exemplar, Histogram, MetricFamily};
 
 /// The headers that tell a receiver what the body is.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -23,6 +24,10 @@ mod field {
     pub const SERIES_SAMPLES: u32 = 2;
     pub const SERIES_HISTOGRAMS: u32 = 3;
     pub const SERIES_EXEMPLARS: u32 = 4;
+    pub const SERIES_METADATA: u32 = 5;
+    pub const METADATA_TYPE: u32 = 1;
+    pub const METADATA_HELP_REF: u32 = 3;
+    pub const METADATA_UNIT_REF: u32 = 4;
     pub const SAMPLE_VALUE: u32 = 1;
     pub const SAMPLE_TIMESTAMP: u32 = 2;
     pub const SAMPLE_START_TIMESTAMP: u32 = 3;
@@ -85,12 +90,25 @@ impl Message for V2 {
         });
     }
 
-    fn put_series<'a>(&mut self, out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>, points: &Points) {
+    fn put_series<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        points: &Points,
+        family: Option<&MetricFamily>,
+    ) {
         let mut series = std::mem::take(&mut self.series);
         series.clear();
         self.put_refs(&mut series, field::SERIES_LABELS_REFS, labels);
         series.extend_from_slice(&points.samples);
         series.extend_from_slice(&points.exemplars);
+        if let Some(family) = family {
+            put_message(&mut series, field::SERIES_METADATA, |out| {
+                put_number(out, field::METADATA_TYPE, type_number(family.metric_type));
+                put_number(out, field::METADATA_HELP_REF, u64::from(self.symbols.number_of(family.help().as_bytes())));
+                put_number(out, field::METADATA_UNIT_REF, u64::from(self.symbols.number_of(family.unit().as_bytes())));
+            });
+        }
         put_bytes(out, field::REQUEST_TIMESERIES, &series);
         self.series = series;
     }

@@ -19,6 +19,7 @@ use super::content_type::Format;
 use super::entry::{Entry, Sample};
 use super::extras::{LastExtras, check_histogram, narrowed_histogram};
 use super::gather::{Gathered, Repeat, SampleCounts, TooManyRepeats};
+use super::metadata::{Collector, MetadataHash};
 use super::page_error::PageError;
 use super::parser::Parser;
 use super::protobuf::HistogramForms;
@@ -28,7 +29,8 @@ use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
 use crate::model::{
-    Extras, Histogram, Labels, LabelsError, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target, stale_nan,
+    Extras, Histogram, Labels, LabelsError, MetadataTable, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target,
+    stale_nan,
 };
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -61,6 +63,8 @@ pub struct Cycle {
     untracked: Vec<u32>,
     last_extras: LastExtras,
     times: Times,
+    /// There if somebody wants it.
+    metadata: Option<Collector>,
 }
 
 impl Cycle {
@@ -89,7 +93,14 @@ impl Cycle {
             untracked: Vec::new(),
             last_extras: LastExtras::default(),
             times: Times::default(),
+            metadata: None,
         })
+    }
+
+    /// What pages say of their metrics is to be put there.
+    pub fn with_metadata(self, table: Rc<MetadataTable>) -> Cycle {
+        let collector = Collector::new(table, self.number, self.target.clone());
+        Cycle { metadata: Some(collector), ..self }
     }
 
     /// Ends a scrape that began at `timestamp_ms` and took so long. `page` is `None` if none arrived.
@@ -144,6 +155,7 @@ impl Cycle {
         let now_ms = timestamp_ms.saturating_add(report.duration.as_millis() as i64);
         let capacity = self.cache.list().len();
         let mut gathered = Gathered::new(&self.options.page, self.report.len(), capacity, timestamp_ms, now_ms);
+        gathered.metadata_hash = self.metadata.as_ref().map(|_| MetadataHash::default());
         let mut walk = self.cache.walk();
         let mut outcome = self.gather(page, format, &mut walk, &mut gathered);
         let changed = match outcome {
@@ -158,6 +170,9 @@ impl Cycle {
                     self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
                     self.cache.replace(changed);
                     self.cached_format = format;
+                    if let Some(metadata) = &mut self.metadata {
+                        metadata.follow(gathered.metadata_hash.take(), page, format);
+                    }
                     return self.with_samples(&report, timestamp_ms, gathered, gone);
                 }
                 Err(error) => outcome = Err(error.into()),
@@ -181,7 +196,10 @@ impl Cycle {
         let mut parser = Parser::new(page, format, forms);
         let in_step = format == self.cached_format;
         while let Some(entry) = parser.next(walk.expected().filter(|_| in_step))? {
-            let Entry::Sample(sample) = entry else { continue };
+            let Entry::Sample(sample) = entry else {
+                gathered.metadata_hash.iter_mut().for_each(|hash| hash.note(&entry));
+                continue;
+            };
             gathered.counts.scraped += 1;
             if gathered.is_past_limit() {
                 // The page has failed, but it is counted to its end.
@@ -233,7 +251,11 @@ impl Cycle {
             walk.forget(on_walk);
             return Ok(());
         }
-        histogram.as_deref().map_or(Ok(()), |histogram| check_histogram(&sample.series, histogram))?;
+        if let Err(error) = histogram.as_deref().map_or(Ok(()), |histogram| check_histogram(&sample.series, histogram))
+        {
+            walk.forget(on_walk);
+            return Err(error);
+        }
         let is_first = gathered.is_first(place);
         let is_taken = self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
         if sample.is_plain() || !is_taken {

@@ -5,6 +5,7 @@
 
 use super::cache::Place;
 use super::extras::GatheredExtras;
+use super::metadata::MetadataHash;
 use crate::limits::{PAGE_SAMPLES_PER_SERIES_MAX, SAMPLE_AHEAD_MAX_MS};
 use crate::model::{Histogram, OwnTimestamp, PageOptions};
 use std::collections::{HashMap, HashSet};
@@ -52,6 +53,8 @@ pub struct Gathered {
     pub repeats: Vec<Vec<Repeat>>,
     pub counts: SampleCounts,
     pub extras: GatheredExtras,
+    /// If somebody wants to know what the page says of its metrics.
+    pub metadata_hash: Option<MetadataHash>,
     /// Lines whose series relabelling drops.
     pub dropped: usize,
     /// Newest sample and number of samples of the series in `repeats`.
@@ -97,6 +100,7 @@ impl Gathered {
             room: Some(options.sample_limit).filter(|limit| *limit > 0),
             past_limit: false,
             past_bucket_limit: false,
+            metadata_hash: None,
             report_len,
         }
     }

@@ -24,6 +24,7 @@ mod fetch_error;
 mod gather;
 mod go_float;
 mod gunzip;
+mod metadata;
 mod negotiation;
 mod openmetrics;
 mod page_error;
@@ -70,6 +71,7 @@ pub use exemplar::{Exemplar, ExemplarText};
 pub use fetch::{Fetched, Fetcher};
 pub use fetch_error::FetchError;
 pub use gunzip::{Gunzip, GunzipError};
+pub use metadata::reported_families;
 pub use openmetrics::OpenMetricsParser;
 pub use page_error::PageError;
 pub use parser::Parser;
@@ -85,7 +87,7 @@ pub use text_error::TextError;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::http_client::HttpClient;
-use crate::model::{LabelsError, PageOptions, ScrapeBatch, SeriesTable, Target};
+use crate::model::{LabelsError, MetadataTable, PageOptions, ScrapeBatch, SeriesTable, Target};
 use crate::relabel::SampleRules;
 use std::fmt;
 use std::rc::Rc;
@@ -169,6 +171,11 @@ impl Scraper {
             None => fetcher,
         };
         Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })
+    }
+
+    /// What pages say of their metrics is to be put there.
+    pub fn with_metadata(self, table: Rc<MetadataTable>) -> Scraper {
+        Scraper { cycle: self.cycle.with_metadata(table), ..self }
     }
 
     /// One scrape, whose samples get `timestamp_ms` unless the page says otherwise. Takes no longer than the target's

@@ -7,22 +7,8 @@
 use super::content_type::Format;
 use super::go_float::{format_open_metrics_float, parse_go_bound};
 use super::protobuf_series::labels_of_series;
+pub use crate::model::MetricType;
 use std::borrow::Cow;
-
-/// What a `# TYPE` line says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MetricType {
-    /// `untyped` in the text format, `unknown` in OpenMetrics, or no `# TYPE` line so far.
-    #[default]
-    Unknown,
-    Counter,
-    Gauge,
-    Histogram,
-    GaugeHistogram,
-    Summary,
-    Info,
-    StateSet,
-}
 
 /// The text of one series on a page, known to follow the grammar; names may still be empty or not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
+mod discovery;
 mod http_client;
 mod mistakes;
+mod queue;
 mod relabelling;
 mod uplink;
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::random_extras as random;
-use crate::model::{HistogramCounts, STALE_NAN_BITS, SeriesTable, Span, stale_nan};
+use crate::model::{HistogramCounts, MetricType, STALE_NAN_BITS, SeriesTable, Span, stale_nan};
 use crate::remote_write::batching::Batching;
 use crate::remote_write::body::PIECE_BYTES;
 use crate::remote_write::messages::{self, BucketSpan, Count, Label, Sample, TimeSeries, WriteRequest, ZeroCount};
@@ -57,6 +57,16 @@ fn expected(content: &Content, batches: &[Rc<ScrapeBatch>], request: &Request, v
     timeseries
 }
 
+/// What the tests say of their metrics: nothing, or type, help and unit.
+fn metadata(known: u8) -> Rc<MetadataTable> {
+    let table = MetadataTable::new([]);
+    let family = |(help, unit)| MetricFamily::new("m", MetricType::Gauge, help, unit);
+    // The third says nothing but the type, and texts that are labels too are symbols already.
+    let texts = [("What it is.", "seconds"), ("m", "job"), ("", "")].get(usize::from(known)).copied();
+    table.publish(0, "", "", texts.and_then(family));
+    Rc::new(table)
+}
+
 /// A request without symbols.
 type WriteRequestV2 = Vec<SeriesV2>;
 
@@ -66,6 +76,8 @@ struct SeriesV2 {
     samples: Vec<messages_v2::Sample>,
     histograms: Vec<messages::Histogram>,
     exemplars: Vec<messages::Exemplar>,
+    /// Type, help and unit.
+    metadata: Option<(i32, String, String)>,
 }
 
 fn as_v1(request: WriteRequestV2) -> WriteRequest {
@@ -131,6 +143,10 @@ fn decode_v2(body: &[u8]) -> WriteRequestV2 {
         samples: series.samples.clone(),
         histograms: series.histograms.clone(),
         exemplars: series.exemplars.iter().map(exemplar).collect(),
+        metadata: series.metadata.map(|m| {
+            let text = |number: u32| symbols[number as usize].clone();
+            (m.r#type, text(m.help_ref), text(m.unit_ref))
+        }),
     });
     series.collect()
 }
@@ -145,6 +161,8 @@ proptest! {
         let mut batching = Batching::new(with_extras(batches, extras), samples_max);
         let requests = all_requests(&mut batching);
         let (mut encoder, mut body) = (Encoder::new(content.clone()), Body::default());
+        // 1.0 has no place for it.
+        encoder.send_metadata(metadata(0));
         for request in &requests {
             let plain = as_v1(expected(&content, batching.batches(), request, Version::V1)).encode_to_vec();
             encoder.encode(Version::V1, batching.batches(), request, &mut body);
@@ -154,15 +172,20 @@ proptest! {
 
     #[test]
     fn a_body_of_2_0_means_what_it_should(
-        batches in any_batches(), samples_max in 1usize..60, extras: u64, exemplars: bool, histograms: bool,
+        batches in any_batches(), samples_max in 1usize..60, extras: u64, exemplars: bool, histograms: bool, known in 0u8..5,
     ) {
         let external = labels(&[("job", "loses"), ("site", "north"), ("a", "first")]);
         let content = content(external, exemplars, histograms);
         let mut batching = Batching::new(with_extras(batches, extras), samples_max);
         let requests = all_requests(&mut batching);
-        let (mut encoder, mut body) = (Encoder::new(content.clone()), Body::default());
+        let (mut encoder, mut body, table) = (Encoder::new(content.clone()), Body::default(), metadata(known));
+        if known < 4 {
+            encoder.send_metadata(table.clone());
+        }
+        let family = table.families().first().map(|m| (2, m.help().to_string(), m.unit().to_string()));
         for request in &requests {
-            let wanted = expected(&content, batching.batches(), request, Version::V2);
+            let mut wanted = expected(&content, batching.batches(), request, Version::V2);
+            wanted.iter_mut().for_each(|series| series.metadata.clone_from(&family));
             let sent = encoder.encode(Version::V2, batching.batches(), request, &mut body);
             prop_assert_eq!(format!("{:?}", decode_v2(body.as_bytes())), format!("{wanted:?}"));
             let count = |each: fn(&SeriesV2) -> usize| wanted.iter().map(each).sum::<usize>() as u64;

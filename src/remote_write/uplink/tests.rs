@@ -31,6 +31,7 @@ fn options(url: String) -> EndpointOptions {
         priority: Default::default(),
         rates: Default::default(),
         message: ProtobufMessage::default(),
+        metadata: crate::remote_write::MetadataOptions::default(),
         content: Content::default(),
         write_relabel: Default::default(),
     }
