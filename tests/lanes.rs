@@ -188,3 +188,23 @@ fn what_matters_goes_ahead_of_what_does_not() {
     assert!(agent.stop().0.success());
     all_arrived_once(&receiver, done);
 }
+
+/// Both classes have a backlog, and the link has room for little.
+#[test]
+fn under_a_small_rate_what_matters_has_nearly_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, mut receiver) = (exporter_with_noise(), Receiver::start());
+    let address = receiver.go_away();
+    let rule = "max_bytes_per_second = '4KiB'\n\
+                write_relabel_configs = [{ source_labels = ['__name__'], regex = 'n', target_label = '__priority__', \
+                replacement = 'high' }]";
+    let text = config(&exporter, &address.to_string(), rule);
+    let backlog = outage(folder.path(), &exporter, &text, 100);
+    receiver.back_at(address);
+    let arrivals = slowly(&receiver);
+    let agent = Agent::start(folder.path(), &text);
+    wait_for_all(&arrivals, backlog);
+    let noise = arrivals.lock().unwrap().iter().filter(|arrival| arrival.is_none()).count();
+    assert!(noise < backlog as usize * SERIES / 2, "{noise} samples of noise before the last that matters");
+    assert!(agent.stop().0.success());
+}

@@ -185,6 +185,26 @@ fn whatever_lanes_the_configuration_makes_next_nothing_is_missed() {
     }
 }
 
+/// Other rules may make a series more urgent that was not: a lane that is ahead must not go on from where it was with others'.
+#[test]
+fn under_other_rules_every_lane_begins_where_the_slowest_was() {
+    let mut device = Device::new(&[with_classes("a".into(), 1)], SERIES);
+    device.run(100);
+    drain_all_of(&mut device, 0);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&[with_classes("a".into(), 2)]);
+    for sender in 0..3 {
+        assert_eq!(drain_all_of(&mut device, sender), (0..100).collect::<Vec<_>>());
+    }
+}
+
+/// The scrapes that one sender is handed.
+fn drain_all_of(device: &mut Device, sender: usize) -> Vec<i64> {
+    let mut arrived = Arrived::new();
+    while send(device, sender, &mut arrived) > 0 {}
+    scrapes_of(&arrived)
+}
+
 /// One step of a device's life.
 #[derive(Clone, Debug)]
 enum Step {
