@@ -28,6 +28,7 @@ fn options(url: String) -> EndpointOptions {
         http: HttpClientOptions::default(),
         headers: Vec::new(),
         queue: QueueOptions::default(),
+        priority: Default::default(),
         rates: Default::default(),
         message: ProtobufMessage::default(),
         metadata: crate::remote_write::MetadataOptions::default(),
