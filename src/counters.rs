@@ -84,6 +84,8 @@ pub struct EndpointCounters {
     pub requests: Counter,
     /// Requests that failed and were or will be sent again.
     pub retries: Counter,
+    /// Requests that had to wait for the byte rate, the uplink's budget or hours, or for the fleet's sake.
+    pub requests_held_back: Counter,
     /// Requests whose answer tells of other counts than were sent.
     pub written_differs: Counter,
     /// Families of metrics that the receiver was told what they are, by requests of 1.0.

@@ -219,6 +219,18 @@ pub const PROGRAM_UNIT_BYTES_MAX: usize = 4096;
 /// Program units of a segment, at the least: a header, acknowledgements, and two for samples.
 pub const SEGMENT_UNITS_MIN: u64 = 4;
 
+/// Bytes a second that an endpoint may be held to, and bytes that the uplink may be held to a day or a month, at the least: a
+/// request has to get through in reasonable time.
+pub const RATE_BYTES_MIN: u64 = 128;
+/// See [`RATE_BYTES_MIN`].
+pub const UPLINK_BUDGET_BYTES_MIN: u64 = 64 * 1024;
+
+/// Windows of one uplink.
+pub const UPLINK_WINDOWS_MAX: usize = 24;
+
+/// How long devices of a fleet may be made to wait for each other.
+pub const UPLINK_SPREAD_MAX: Duration = Duration::from_secs(3600);
+
 /// Bytes that `write_budget` may allow for each day or hour: a quarter of it has to hold a commit.
 pub const WRITE_BUDGET_BYTES_MIN: u64 = 64 * 1024;
 /// See [`WRITE_BUDGET_BYTES_MIN`].

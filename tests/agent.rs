@@ -107,6 +107,8 @@ fn a_long_deadline_lets_samples_of_a_series_go_together_however_many_there_are()
     });
     let text = config(&[&exporter], &[&url(&receiver)], "commit_interval = '30s'");
     let text = text.replace("batch_send_deadline = '200ms'", "batch_send_deadline = '2s', max_samples_per_send = 20");
+    // What auto finds out of a receiver is remembered on flash.
+    let text = text.replace("[[remote_write]]", "[[remote_write]]\nprotobuf_message = 'prometheus.WriteRequest'");
     let agent = Agent::start(folder.path(), &text);
     eventually("samples that go together", PATIENCE, || (most.load(Ordering::SeqCst) >= 4).then_some(()));
     assert!(agent.stop().0.success());

@@ -202,7 +202,7 @@ fn check_says_what_is_wrong_where_and_what_to_write_instead() {
 
 #[test]
 fn every_configuration_in_the_documents_is_valid() {
-    for document in ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/status.md"] {
+    for document in ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/sending.md", "docs/status.md"] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
         let examples: Vec<&str> =
             text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
 use crate::model::{LabelsError, MetadataTable, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Uplink, UplinkError, Version};
+use crate::remote_write::{EndpointOptions, Gate, Meter, Turns, Uplink, UplinkError, Version, classes};
 use crate::ring::{Found, Layout, RingError, Storage};
 use crate::scrape::reported_families;
 use crate::tls::TlsError;
@@ -59,6 +59,9 @@ use targets::Targets;
 
 /// How long senders may go on delivering after the order to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What the uplink's account is remembered by.
+const METER_KEY: &str = "uplink";
 
 /// Why an agent can't start.
 #[derive(Debug)]
@@ -124,6 +127,8 @@ struct Shared {
     buffer: RefCell<Buffer<Storage>>,
     wear: RefCell<WearMeter>,
     endings: Endings,
+    /// Of all endpoints together.
+    meter: Rc<RefCell<Meter>>,
     /// The time of the next commit may have changed.
     committer: Notify,
     /// There may be something to send, for each sender.
@@ -182,12 +187,17 @@ impl Agent {
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
-        for (index, role) in buffer.senders().into_iter().enumerate() {
+        for (index, role) in buffer.senders().iter().enumerate() {
             buffer.limit_window(index, endpoints[role.endpoint].0.queue.capacity);
         }
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
+        let classes_of = |(options, _): &(EndpointOptions, Uplink)| {
+            classes(&options.write_relabel, options.priority).unwrap_or_else(|| vec![options.priority])
+        };
+        let classes = endpoints.iter().flat_map(classes_of);
+        let meter = Meter::new(config.uplink.clone(), classes, buffer.remembered(METER_KEY));
         let commit_interval = options.commit_interval;
         endpoints
             .iter()
@@ -201,6 +211,7 @@ impl Agent {
             buffer: RefCell::new(buffer),
             wear: RefCell::new(wear),
             endings: Endings::default(),
+            meter: Rc::new(RefCell::new(meter)),
             committer: Notify::new(),
             links_up: Cell::new(0),
             versions: endpoints.iter().map(|(endpoint, _)| Cell::new(endpoint.message.first())).collect(),
@@ -224,11 +235,12 @@ impl Agent {
                 Some(executor.spawn(metadata::send_metadata(shared.clone(), index, options, table, uplink)))
             })
             .collect();
+        let turns: Vec<_> = endpoints.iter().map(|(options, _)| shared.turns_of(options)).collect();
         let roles = shared.buffer.borrow().senders();
         let sending = roles.into_iter().enumerate().map(|(index, role)| {
             let (options, uplink) = &endpoints[role.endpoint];
-            let table = metadata.clone().filter(|_| options.metadata.send);
-            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside(), table);
+            let (turns, table) = (turns[role.endpoint].clone(), metadata.clone().filter(|_| options.metadata.send));
+            let sender = sending::Sender::new(shared.clone(), index, role, options, uplink.beside(), turns, table);
             executor.spawn(sender.send_until_drained())
         });
         let sending: Vec<_> = sending.collect();
@@ -263,6 +275,27 @@ impl Shared {
             self.senders.iter().for_each(Notify::wake);
         }
         self.committer.wake();
+    }
+
+    /// Remembers what the uplink has carried: with what is written anyway, unless so much came together that it is worth a write.
+    fn note_uplink(&self, now: Duration) {
+        let mut meter = self.meter.borrow_mut();
+        if !meter.is_metered() {
+            return;
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.remember(METER_KEY, &meter.note());
+        if meter.take_note_due() {
+            buffer.write_note(now);
+            self.committer.wake();
+        }
+    }
+
+    /// The gate of one endpoint's lanes.
+    fn turns_of(&self, options: &EndpointOptions) -> Rc<RefCell<Turns>> {
+        let (now, deadline) = (self.clock.monotonic(), options.queue.batch_send_deadline);
+        let gate = Gate::new(options.rates, self.meter.clone(), deadline, now, fastrand::u64(..));
+        Rc::new(RefCell::new(Turns::new(gate)))
     }
 
     /// Sleeps until this time of the monotonic clock.

@@ -5,12 +5,13 @@ use super::notify::Notify;
 use super::trouble::Trouble;
 use crate::buffer::SenderRole;
 use crate::clock::Clock;
-use crate::model::{Labels, MetadataTable, Window, format_duration};
+use crate::model::{Class, Labels, MetadataTable, Window, format_duration};
 use crate::remote_write::{
-    Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Uplink, Version,
-    WriteRelabeling, send_at,
+    Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Traffic, Turns, Uplink,
+    Version, WriteRelabeling, backlog_age, estimated_bytes, send_at,
 };
 use smol::future::or;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,6 +25,12 @@ pub(super) struct Sender {
     index: usize,
     role: SenderRole,
     options: QueueOptions,
+    /// Of the endpoint's lanes together.
+    turns: Rc<RefCell<Turns>>,
+    class: Class,
+    backlog_age: Duration,
+    /// Time of the oldest scrape in the window.
+    oldest_ms: i64,
     relabeling: Option<WriteRelabeling>,
     queue: Queue,
     encoder: Encoder,
@@ -60,10 +67,13 @@ impl Sender {
         role: SenderRole,
         options: &EndpointOptions,
         uplink: Uplink,
+        turns: Rc<RefCell<Turns>>,
         metadata: Option<Rc<MetadataTable>>,
     ) -> Sender {
         let filter = role.class.map(|class| ClassFilter { class, default: options.priority });
         let relabeling = WriteRelabeling::new(&options.write_relabel, &options.content.external_labels, filter);
+        let commit_interval = shared.buffer.borrow().commit_interval();
+        let backlog_age = backlog_age(commit_interval, options.queue.batch_send_deadline);
         // Rules are applied after external labels, which are in the series then.
         let mut content = options.content.clone();
         if relabeling.is_some() {
@@ -77,6 +87,10 @@ impl Sender {
             relabeling,
             queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
             options: options.queue.clone(),
+            turns,
+            class: role.class.unwrap_or(options.priority),
+            backlog_age,
+            oldest_ms: 0,
             encoder,
             // With another url it is another receiver.
             memory_key: format!("protocol {} {}", options.name, options.url),
@@ -108,6 +122,7 @@ impl Sender {
         match self.queue.poll(now) {
             Action::NeedWindow => match self.next_window(now, is_draining) {
                 Offer::Window(window) => {
+                    self.oldest_ms = window.batches.first().map_or(0, |batch| batch.timestamp_ms);
                     let window = self.relabelled(window);
                     self.queue.offer(window);
                 }
@@ -141,9 +156,13 @@ impl Sender {
                     self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
-                let Some(outcome) = self.send(version, retries).await else { return Step::End };
+                let Some((traffic, reserved_bytes)) = self.pass_gate().await else { return Step::End };
+                let outcome = self.send(version, retries).await;
+                let now = self.account(traffic, reserved_bytes);
+                let Some(outcome) = outcome else { return Step::End };
+                self.turns.borrow_mut().ended(now, &outcome);
                 let counters = self.shared.counters.endpoint(self.role.endpoint);
-                self.queue.on_outcome(self.shared.clock.monotonic(), &self.sent, &outcome, counters);
+                self.queue.on_outcome(now, &self.sent, &outcome, counters);
                 self.remember();
             }
         }
@@ -227,6 +246,43 @@ impl Sender {
         }
     }
 
+    /// Waits until the request may go; also gives the bytes that were set aside for it. `None` if the time to stop came first: the
+    /// fleet need not be spared then, the link must.
+    async fn pass_gate(&mut self) -> Option<(Traffic, u64)> {
+        let (shared, bytes) = (self.shared.clone(), estimated_bytes(self.body.as_bytes().len()));
+        let mut is_counted = false;
+        loop {
+            let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
+            let is_draining = shared.drain_until.get().is_some();
+            if is_draining {
+                self.turns.borrow_mut().hurry();
+            }
+            let is_old = wall_ms.saturating_sub(self.oldest_ms) > self.backlog_age.as_millis() as i64;
+            let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_old };
+            let ready_at = self.turns.borrow_mut().ready_at(self.index, now, wall_ms, traffic, bytes);
+            shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
+            match ready_at {
+                None => return Some((traffic, bytes)),
+                Some(_) if is_draining => {
+                    self.turns.borrow_mut().leave(self.index);
+                    return None;
+                }
+                Some(at) => or(shared.sleep_until(at), draining(&shared, self.index)).await,
+            }
+            if !std::mem::replace(&mut is_counted, true) {
+                shared.counters.endpoint(self.role.endpoint).requests_held_back.add(1);
+            }
+        }
+    }
+
+    /// Puts what went over the link to the account, in place of what was set aside. The time.
+    fn account(&mut self, traffic: Traffic, reserved_bytes: u64) -> Duration {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        self.turns.borrow_mut().spent(now, wall_ms, traffic, reserved_bytes, self.uplink.take_carried_bytes());
+        self.shared.note_uplink(now);
+        now
+    }
+
     /// One exchange. `None` if the time to stop came first: what was begun is left.
     async fn send(&mut self, version: Version, retries: u32) -> Option<Outcome> {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
@@ -248,10 +304,14 @@ pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration
     })
 }
 
-async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
+async fn draining(shared: &Shared, index: usize) {
     while shared.drain_until.get().is_none() {
         shared.senders[index].wait().await;
     }
+}
+
+async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
+    draining(shared, index).await;
     if let Some(until) = shared.drain_until.get() {
         shared.sleep_until(until).await;
     }

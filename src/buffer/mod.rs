@@ -198,6 +198,11 @@ impl<M: Medium> Buffer<M> {
         self.layout
     }
 
+    /// How long a batch may wait in memory before it is written.
+    pub fn commit_interval(&self) -> Duration {
+        self.commit_interval
+    }
+
     /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is given up.
     pub fn limit_writes(&mut self, budget: WriteBudget, interval_max: Duration) {
         self.budget = Some(Bucket::new(budget, interval_max));

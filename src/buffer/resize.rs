@@ -24,7 +24,7 @@ impl Buffer<Storage> {
     /// it may keep that shape: [`Buffer::layout`] tells.
     pub fn open_ring(
         options: &BufferOptions,
-        endpoints: &[EndpointLanes],
+        endpoints: &[impl Clone + Into<EndpointLanes>],
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<(Self, Found, Recovery), RingError> {
@@ -62,7 +62,7 @@ fn tell_change(options: &BufferOptions, held: &Shape) {
 fn carry_over(
     old: FileMedium,
     shape: &Shape,
-    endpoints: &[EndpointLanes],
+    endpoints: &[impl Clone + Into<EndpointLanes>],
     counters: &Counters,
 ) -> Result<FileMedium, RingError> {
     let (new, layout) = (old.beside(*shape)?, old.shape().layout);

@@ -10,6 +10,7 @@ use super::page_effective::{GlobalPage, Page};
 use super::queue::ShownQueue;
 use super::relabel::ShownRule;
 use super::samples::SampleDefaults;
+use super::uplink::{ShownRates, ShownUplink};
 use crate::buffer::BufferOptions;
 use crate::discovery::{JobOptions, StaticConfig};
 use crate::model::{Params, format_duration, format_size};
@@ -31,6 +32,7 @@ pub(super) struct Effective<'c> {
     limits: Limits,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    uplink: ShownUplink,
 }
 
 #[derive(Serialize)]
@@ -118,6 +120,8 @@ struct RemoteWrite<'c> {
     send_native_histograms: bool,
     catch_up: &'c str,
     metadata_config: ShownMetadata,
+    #[serde(flatten)]
+    rates: ShownRates,
     queue_config: ShownQueue,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'c str, &'c str>,
@@ -159,6 +163,7 @@ impl<'c> From<&'c Config> for Effective<'c> {
             buffer: config.buffer.as_ref().map(Buffer::from),
             limits: Limits { max_series: config.limits.series_max },
             status: config.status.map(|status| Status { listen: status.listen.to_string() }),
+            uplink: ShownUplink::from(&config.uplink),
         }
     }
 }
@@ -221,6 +226,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             send_native_histograms: endpoint.content.send_native_histograms,
             catch_up: endpoint.catch_up.name(),
             metadata_config: ShownMetadata::from(&endpoint.metadata),
+            rates: ShownRates::from(endpoint),
             queue_config: ShownQueue::from(&endpoint.queue),
             write_relabel_configs: endpoint.write_relabel.iter().map(ShownRule::from).collect(),
             headers: endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

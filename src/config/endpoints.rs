@@ -12,7 +12,7 @@ use super::queue::read_queue;
 use super::reader::{Table, Value, quoted};
 use super::relabel::read_rules;
 use super::sigv4::read_sigv4;
-use crate::model::Class;
+use super::uplink::{read_priority, read_rates};
 use crate::remote_write::EndpointOptions;
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOption
         queue: read_queue(table)?,
         message: read_protobuf_message(table)?,
         catch_up: read_catch_up(table)?,
-        priority: Class::Normal,
+        priority: read_priority(table)?,
+        rates: read_rates(table)?,
         content: read_content(table, &global.external_labels)?,
         metadata: read_metadata(table)?,
         write_relabel,

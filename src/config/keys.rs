@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const DOCUMENT: Keys = Keys {
-    known: &["global", "scrape_configs", "remote_write", "buffer", "limits", "status"],
+    known: &["global", "scrape_configs", "remote_write", "buffer", "limits", "status", "uplink"],
     unsupported: &[
         "alerting",
         "otlp",
@@ -149,6 +149,9 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "queue_config",
         "sigv4",
         "catch_up",
+        "priority",
+        "max_bytes_per_second",
+        "backlog_max_bytes_per_second",
         "write_relabel_configs",
         "headers",
         "authorization",
@@ -248,6 +251,11 @@ pub(super) const HTTP_HEADER: Keys = Keys { known: &["values", "secrets", "files
 pub(super) const STATUS: Keys = Keys { known: &["listen"], unsupported: &[] };
 
 pub(super) const LIMITS: Keys = Keys { known: &["max_series"], unsupported: &[] };
+
+pub(super) const UPLINK: Keys = Keys {
+    known: &["max_bytes_per_day", "max_bytes_per_month", "month_starts_on", "windows", "low_windows", "spread"],
+    unsupported: &[],
+};
 
 pub(super) const BUFFER: Keys = Keys {
     known: &[

@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::keys;
 use super::reader::{Table, Value};
-use crate::limits::WINDOW_SAMPLES_MAX;
+use crate::limits::REQUEST_SAMPLES_MAX;
 use crate::model::format_duration;
 use crate::remote_write::MetadataOptions;
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(super) fn read_metadata(table: &Table) -> Result<MetadataOptions, ConfigErro
         send: table.get_or("send", defaults.send, Value::flag)?,
         send_interval: table.get_or("send_interval", defaults.send_interval, Value::nonzero_duration)?,
         max_samples_per_send: table
-            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(WINDOW_SAMPLES_MAX))?,
+            .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(REQUEST_SAMPLES_MAX))?,
     })
 }
 

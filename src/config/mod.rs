@@ -35,6 +35,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod unsupported;
+mod uplink;
 
 pub use error::ConfigError;
 pub use jobs::GlobalOptions;
@@ -45,7 +46,7 @@ pub use samples::SampleDefaults;
 use crate::buffer::BufferOptions;
 use crate::discovery::JobOptions;
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::remote_write::EndpointOptions;
+use crate::remote_write::{EndpointOptions, UplinkOptions};
 use crate::status::StatusOptions;
 use effective_http::has_inline_secret;
 use reader::{Source, Table};
@@ -67,6 +68,7 @@ pub struct Config {
     pub limits: LimitOptions,
     /// There if somebody is to be answered.
     pub status: Option<StatusOptions>,
+    pub uplink: UplinkOptions,
 }
 
 /// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
@@ -142,6 +144,7 @@ fn read(source: &Source) -> Result<Config, ConfigError> {
         buffer: buffer::read_buffer(&document)?,
         limits: limits::read_limits(&document)?,
         status: status::read_status(&document)?,
+        uplink: uplink::read_uplink(&document)?,
         global,
     })
 }

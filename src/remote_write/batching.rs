@@ -13,15 +13,24 @@
 //!
 //! Longer parts would not be smaller: labels are repeated less, but times more, which a request has for each series anew.
 //!
-//! Batches of one target resemble each other, so batches are put in order of their targets; except that targets with
-//! a series in common (the target was renumbered by a restart, or two targets expose the same series) stay in the
-//! order in which they were scraped, as the protocol asks for time order in each series.
+//! Batches of one target resemble each other, so batches are put in order of their targets, a *strand* for each; except that
+//! targets with a series in common (the target was renumbered by a restart, or two targets expose the same series) share a strand
+//! and stay in the order in which they were scraped, as the protocol asks for time order in each series. Targets resemble each
+//! other too: strands with few samples of each series take turns, so that `x{instance="a"}` and `x{instance="b"}` come one after
+//! the other, and a request's texts are those of a few metrics.
 //!
 //! Refuses to know how a request is written and whether it was delivered.
 
 use crate::model::ScrapeBatch;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
+
+/// Runs up to this long take turns; longer ones take fewer bytes in one piece, where the same times follow on one another.
+const TURNS_TIMES_MAX: usize = 12;
+
+/// Series of one turn.
+const TURN_SERIES: usize = 4;
 
 /// Some series of some batches in succession, all of which have the same list of series.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +71,14 @@ pub enum Hint {
 pub struct Batching {
     batches: Vec<Rc<ScrapeBatch>>,
     samples_max: usize,
+    /// In the order of their turns.
+    strands: VecDeque<Strand>,
+}
+
+/// Batches of targets that have no series in common with any others.
+struct Strand {
+    /// Those of which no request has anything yet.
+    upcoming: Range<usize>,
     /// What no request has taken yet of the run in hand.
     rest: Block,
 }
@@ -69,7 +86,9 @@ pub struct Batching {
 impl Batching {
     /// `batches` oldest first; requests of at most `samples_max` samples, and at least one.
     pub fn new(batches: Vec<Rc<ScrapeBatch>>, samples_max: usize) -> Self {
-        Batching { batches: by_target(batches), samples_max: samples_max.max(1), rest: Block::default() }
+        let (batches, strands) = by_target(batches);
+        let strands = strands.into_iter().map(|upcoming| Strand { upcoming, rest: Block::default() }).collect();
+        Batching { batches, samples_max: samples_max.max(1), strands }
     }
 
     /// The window's batches in the order that blocks count them.
@@ -85,34 +104,50 @@ impl Batching {
     pub fn next_request(&mut self) -> Option<Request> {
         let mut request = Request::default();
         let mut room = self.samples_max;
-        while self.take_run() {
+        while let Some(mut strand) = self.strands.pop_front() {
+            if !strand.take_run(&self.batches, self.samples_max.isqrt()) {
+                continue;
+            }
             let least = usize::from(request.blocks.is_empty());
-            let series_that_fit = (room / self.rest.batches.len()).max(least).min(self.rest.series.len());
+            let series_that_fit = (room / strand.rest.batches.len()).max(least).min(strand.rest.series.len());
             if series_that_fit == 0 {
+                self.strands.push_front(strand);
                 break;
             }
-            let (block, rest) = self.rest.split_series(series_that_fit);
+            let is_short = strand.rest.batches.len() <= TURNS_TIMES_MAX;
+            let block = strand.rest.take_series(series_that_fit.min(if is_short { TURN_SERIES } else { usize::MAX }));
             room = room.saturating_sub(block.samples());
-            request.blocks.push(block);
-            self.rest = rest;
+            request.push(block);
+            self.strands.push_back(strand);
         }
         (!request.blocks.is_empty()).then_some(request)
     }
+}
 
+impl Strand {
     /// Sees to it that there is a run in hand; `false` at the end of the window.
-    fn take_run(&mut self) -> bool {
+    fn take_run(&mut self, batches: &[Rc<ScrapeBatch>], best: usize) -> bool {
         while self.rest.series.is_empty() {
-            let start = self.rest.batches.end;
-            let Some((first, later)) = self.batches[start..].split_first() else { return false };
+            let start = self.upcoming.start;
+            let Some((first, later)) = batches[self.upcoming.clone()].split_first() else { return false };
             let same = later.iter().take_while(|batch| same_series(first, batch)).count();
-            let end = start + part_of_run(1 + same, self.samples_max.isqrt());
-            self.rest = Block { batches: start..end, series: 0..first.len() };
+            self.upcoming.start += part_of_run(1 + same, best);
+            self.rest = Block { batches: start..self.upcoming.start, series: 0..first.len() };
         }
         true
     }
 }
 
 impl Request {
+    fn push(&mut self, block: Block) {
+        match self.blocks.last_mut() {
+            Some(last) if last.batches == block.batches && last.series.end == block.series.start => {
+                last.series.end = block.series.end;
+            }
+            _ => self.blocks.push(block),
+        }
+    }
+
     /// Repeats that `SampleAt::is_repeated` tells of are counted here: their value is delivered, once.
     pub fn samples(&self) -> usize {
         self.blocks.iter().map(Block::samples).sum()
@@ -120,10 +155,12 @@ impl Request {
 
     /// Two requests that together hold what this one does, the one to send first first. None for a single sample.
     ///
-    /// Blocks are parted first. A single block is cut in time if that is what the receiver complains of, because then its
-    /// oldest samples are at fault; otherwise into series, because then one of them is likely to be.
+    /// Blocks are parted first, after those that were taken in turns are put together. A single block is cut in time if that
+    /// is what the receiver complains of, because then its oldest samples are at fault; otherwise into series, because then one
+    /// of them is likely to be.
     pub fn split(&self, hint: Hint) -> Option<(Request, Request)> {
-        if let [block] = self.blocks.as_slice() {
+        let whole = self.without_turns();
+        if let [block] = whole.blocks.as_slice() {
             let (times, series) = (block.batches.len(), block.series.len());
             let in_time = times > 1 && (hint == Hint::Time || series == 1);
             let (first, second) = match in_time {
@@ -133,8 +170,17 @@ impl Request {
             };
             return Some((Request { blocks: vec![first] }, Request { blocks: vec![second] }));
         }
-        let (first, second) = self.blocks.split_at(self.blocks.len() / 2);
+        let (first, second) = whole.blocks.split_at(whole.blocks.len() / 2);
         (!first.is_empty()).then(|| (Request { blocks: first.to_vec() }, Request { blocks: second.to_vec() }))
+    }
+
+    /// The same samples, strand by strand and run by run: of two blocks with a series in common, the older comes first in any case.
+    fn without_turns(&self) -> Request {
+        let mut blocks = self.blocks.clone();
+        blocks.sort_by_key(|block| (block.batches.start, block.series.start));
+        let mut whole = Request::default();
+        blocks.into_iter().for_each(|block| whole.push(block));
+        whole
     }
 }
 
@@ -165,6 +211,13 @@ impl Block {
         })
     }
 
+    /// Its first so many series, without which it is left.
+    fn take_series(&mut self, count: usize) -> Block {
+        let (taken, rest) = self.split_series(count);
+        *self = rest;
+        taken
+    }
+
     fn split_series(&self, count: usize) -> (Block, Block) {
         let middle = self.series.start + count;
         (
@@ -192,8 +245,9 @@ fn same_series(a: &ScrapeBatch, b: &ScrapeBatch) -> bool {
     Rc::ptr_eq(&a.series, &b.series) || a.series == b.series
 }
 
-/// Puts batches of one target together, and those of targets with a series in common; within these, order stays.
-fn by_target(batches: Vec<Rc<ScrapeBatch>>) -> Vec<Rc<ScrapeBatch>> {
+/// Puts batches of one target together, and those of targets with a series in common; within these, order stays. Where each of
+/// these groups is.
+fn by_target(batches: Vec<Rc<ScrapeBatch>>) -> (Vec<Rc<ScrapeBatch>>, Vec<Range<usize>>) {
     let mut targets: Vec<u32> = Vec::new();
     let group_of_batch: Vec<usize> = (batches.iter())
         .map(|batch| {
@@ -204,12 +258,20 @@ fn by_target(batches: Vec<Rc<ScrapeBatch>>) -> Vec<Rc<ScrapeBatch>> {
         })
         .collect();
     if targets.len() < 2 {
-        return batches;
+        let all = 0..batches.len();
+        return (batches, vec![all]);
     }
     let merged = merge_groups(&batches, &group_of_batch, targets.len());
     let mut ordered: Vec<_> = group_of_batch.iter().map(|group| merged[*group]).zip(batches).collect();
     ordered.sort_by_key(|(group, _)| *group);
-    ordered.into_iter().map(|(_, batch)| batch).collect()
+    let mut start = 0;
+    let strands = ordered.chunk_by(|(a, _), (b, _)| a == b).map(|strand| {
+        let range = start..start + strand.len();
+        start = range.end;
+        range
+    });
+    let strands = strands.collect();
+    (ordered.into_iter().map(|(_, batch)| batch).collect(), strands)
 }
 
 /// For each group, the first group that it has a series in common with, directly or through others; mostly itself.

@@ -10,6 +10,8 @@
 //!              │      send_size  how many samples a request takes
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
+//!            gate      what the link costs and carries             pure
+//!              ▼
 //!         encoder ─► uplink      bytes, and the exchange with the receiver  edge
 //!         v1, v2
 //! ```
@@ -35,6 +37,7 @@ mod batching;
 mod body;
 mod encoder;
 mod failures;
+mod gate;
 mod halving;
 mod histogram_message;
 pub mod messages;
@@ -59,6 +62,7 @@ mod wire;
 pub use batching::{Block, Request};
 pub use body::Body;
 pub use encoder::{Content, Encoder, Sent};
+pub use gate::{Gate, Hours, Meter, RateOptions, Traffic, Turns, UplinkOptions, backlog_age, estimated_bytes};
 pub use metadata::{MetadataAction, MetadataEncoder, MetadataOptions, MetadataQueue};
 pub use options::{CatchUp, EndpointOptions, QueueOptions};
 pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};

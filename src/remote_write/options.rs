@@ -1,6 +1,7 @@
 //! What an endpoint is configured with.
 
 use super::encoder::Content;
+use super::gate::RateOptions;
 use super::metadata::MetadataOptions;
 use super::protocol::ProtobufMessage;
 use crate::http_client::HttpClientOptions;
@@ -26,6 +27,7 @@ pub struct EndpointOptions {
     pub catch_up: CatchUp,
     /// Class of samples that no rule gives one to.
     pub priority: Class,
+    pub rates: RateOptions,
     pub content: Content,
     pub metadata: MetadataOptions,
     /// `write_relabel_configs`, after external labels.

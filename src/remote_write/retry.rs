@@ -85,6 +85,11 @@ pub enum Cause {
 }
 
 impl Outcome {
+    /// Whether the receiver, or the way to it, can't take requests just now.
+    pub(super) fn is_to_be_retried(&self) -> bool {
+        matches!(classify(&self.result, true), Verdict::Retry { .. })
+    }
+
     pub fn cause(&self) -> Cause {
         match &self.result {
             Ok(answer) => Cause::Status(answer.status),

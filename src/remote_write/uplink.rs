@@ -35,6 +35,8 @@ const RETRY_ATTEMPT: HeaderName = HeaderName::from_static("retry-attempt");
 pub struct Uplink {
     client: Rc<HttpClient>,
     line: Option<Line>,
+    /// Bytes that went over its connections either way, TLS included, since they were taken last.
+    carried: Arc<AtomicUsize>,
     /// On the pool; one that was given up holds its thread until its time is up, and the next one waits for it.
     running: Option<Task<Ended>>,
     /// What bodies are copied into, which have to go along to the pool.
@@ -88,7 +90,8 @@ impl Uplink {
         });
         let headers = headers.collect::<Result<_, _>>()?;
         let timeout = options.timeout;
-        Ok(Uplink { client, line: None, running: None, body: Vec::new(), headers, uri, timeout, shown })
+        let carried = Arc::default();
+        Ok(Uplink { client, line: None, carried, running: None, body: Vec::new(), headers, uri, timeout, shown })
     }
 
     /// To the same receiver, with the same credentials, over a connection of its own.
@@ -96,6 +99,7 @@ impl Uplink {
         Uplink {
             client: self.client.clone(),
             line: None,
+            carried: Arc::default(),
             running: None,
             body: Vec::new(),
             uri: self.uri.clone(),
@@ -132,6 +136,12 @@ impl Uplink {
         Outcome { bytes_sent: sent.load(Ordering::Relaxed) as u64, result }
     }
 
+    /// Bytes that went over connections to the receiver since this was last asked: requests and answers with their headers, and
+    /// TLS. What is below that, and how a proxy and a token were asked, is not among them.
+    pub fn take_carried_bytes(&self) -> u64 {
+        self.carried.swap(0, Ordering::Relaxed) as u64
+    }
+
     /// One exchange, or as many as redirects make of it.
     async fn converse(
         &mut self,
@@ -147,7 +157,7 @@ impl Uplink {
                 self.running = None;
             }
             self.line = self.line.take().filter(|line| line.is_on(&route));
-            let line = self.line.get_or_insert_with(|| Line::new(route)).clone();
+            let line = self.line.get_or_insert_with(|| Line::new(route, self.carried.clone())).clone();
             let mut body = std::mem::take(&mut self.body);
             body.clear();
             body.extend_from_slice(request.body.unwrap_or_default());

@@ -29,8 +29,12 @@ impl Varint {
     }
 }
 
-pub fn put_varint(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(Varint::of(number).as_bytes());
+pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 /// `sint32` and `sint64`.
@@ -77,8 +81,11 @@ pub fn put_message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8
     // Most are shorter than 128 bytes.
     out.push(0);
     write(out);
-    let len = Varint::of((out.len() - start - 1) as u64);
-    out.splice(start..=start, len.as_bytes().iter().copied());
+    let len = out.len() - start - 1;
+    match u8::try_from(len) {
+        Ok(short) if short < 0x80 => out[start] = short,
+        _ => drop(out.splice(start..=start, Varint::of(len as u64).as_bytes().iter().copied())),
+    }
 }
 
 fn put_tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {

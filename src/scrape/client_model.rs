@@ -92,10 +92,14 @@ pub struct Histogram {
     pub zero_threshold: f64,
     #[prost(uint64, tag = "7")]
     pub zero_count: u64,
+    #[prost(double, tag = "8")]
+    pub zero_count_float: f64,
     #[prost(message, repeated, tag = "9")]
     pub negative_span: Vec<Span>,
     #[prost(sint64, repeated, packed = "false", tag = "10")]
     pub negative_delta: Vec<i64>,
+    #[prost(double, repeated, tag = "11")]
+    pub negative_count: Vec<f64>,
     #[prost(message, repeated, tag = "12")]
     pub positive_span: Vec<Span>,
     #[prost(sint64, repeated, tag = "13")]

@@ -251,7 +251,11 @@ impl Cycle {
             walk.forget(on_walk);
             return Ok(());
         }
-        histogram.as_deref().map_or(Ok(()), |histogram| check_histogram(&sample.series, histogram))?;
+        if let Err(error) = histogram.as_deref().map_or(Ok(()), |histogram| check_histogram(&sample.series, histogram))
+        {
+            walk.forget(on_walk);
+            return Err(error);
+        }
         let is_first = gathered.is_first(place);
         let is_taken = self.add((sample.value, histogram.clone()), own_ms, place, walk, gathered)?;
         if sample.is_plain() || !is_taken {

@@ -113,7 +113,8 @@ impl GatheredExtras {
         let mut found: Vec<LastExemplar> = given.filter_map(read).collect();
         found.sort_by(|a, b| {
             let (a, b) = (&a.exemplar, &b.exemplar);
-            a.timestamp_ms.cmp(&b.timestamp_ms).then(a.value.total_cmp(&b.value))
+            let by_value = || a.timestamp_ms.cmp(&b.timestamp_ms).then(a.value.total_cmp(&b.value));
+            by_value().then_with(|| a.labels.iter().cmp(b.labels.iter()))
         });
         for new in found {
             if !newest.as_ref().is_some_and(|newest| newest.covers(&new)) {

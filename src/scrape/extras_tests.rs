@@ -133,6 +133,31 @@ fn exemplars_go_with_samples_that_are_taken() {
 fn a_histogram_that_prometheus_refuses_fails_the_scrape() {
     let histogram = super::client_model::Histogram { count: 7, ..both_forms() };
     let page = page(&[family("h", HISTOGRAM, vec![Metric { histogram: Some(histogram), ..Metric::default() }])]);
-    let error = complete(&mut cycle(NATIVE), &page, 100_000).error.unwrap().to_string();
+    let result = complete(&mut cycle(NATIVE), &page, 100_000);
+    let error = result.error.unwrap().to_string();
     assert!(error.contains("its count is not that of its buckets") && error.contains("\"h\""), "{error}");
+    assert_eq!(result.batch.values[2], 1.0, "it counts as scraped");
+}
+
+/// The differential test's: the series of a histogram that was refused was known when it came again, and not counted as added.
+#[test]
+fn a_series_whose_first_histogram_is_refused_stays_new() {
+    let page_of = |count| {
+        let histogram = super::client_model::Histogram { count, ..both_forms() };
+        page(&[family("h", HISTOGRAM, vec![Metric { histogram: Some(histogram), ..Metric::default() }])])
+    };
+    let mut cycle = cycle(NATIVE);
+    assert!(complete(&mut cycle, &page_of(7), 100_000).error.is_some());
+    assert_eq!(complete(&mut cycle, &page_of(6), 115_000).batch.values[4], 1.0);
+}
+
+/// Told by the differential test: two exemplars of one time and value were sent in the page's order.
+#[test]
+fn exemplars_of_one_time_are_in_the_order_of_values_and_labels() {
+    let exemplars = vec![exemplar("b", 1.0, Some(9)), exemplar("c", 0.5, Some(9)), exemplar("a", 1.0, Some(9))];
+    let histogram = super::client_model::Histogram { exemplars, ..both_forms() };
+    let page = page(&[family("h", HISTOGRAM, vec![Metric { histogram: Some(histogram), ..Metric::default() }])]);
+    let result = complete(&mut cycle(NATIVE), &page, 100_000);
+    let ids: Vec<_> = extras(&result).exemplars.iter().map(|(_, it)| it.labels.get("trace_id").unwrap()).collect();
+    assert_eq!(ids, ["c", "a", "b"]);
 }

@@ -7,8 +7,11 @@ use super::cycle_tests::{Scrapes, report, samples};
 use crate::model::{PageOptions, SeriesTable};
 use crate::relabel::SampleRules;
 
-/// What one page yields: its batch, then each further one with the time of its first sample.
-fn all(scrapes: &mut Scrapes, page: &str) -> (Vec<String>, Vec<(Vec<String>, i64)>, f64) {
+/// The samples of a batch after the first, and the time of the first of them.
+type Further = (Vec<String>, i64);
+
+/// What one page yields: its batch, each further one, and how many series it adds.
+fn all(scrapes: &mut Scrapes, page: &str) -> (Vec<String>, Vec<Further>, f64) {
     let result = scrapes.complete(Some(page));
     assert_eq!(result.error, None, "{page:?}");
     let more = result.more.iter().map(|batch| (samples(batch), batch.timestamp_ms_at(0))).collect();

@@ -3,6 +3,8 @@
 mod cuts;
 mod flash;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod power_cuts;
 
 pub use cuts::{Cut, CutKind, Journal, Thoroughness};

@@ -66,7 +66,7 @@ pub(super) fn render(figures: &Figures) -> String {
 }
 
 fn render_endpoints(figures: &Figures, page: &mut Page) {
-    let counts: [(&str, &str, Count); 6] = [
+    let counts: [(&str, &str, Count); 8] = [
         ("narthex_samples_delivered_total", "Samples that the receiver took.", |of| &of.samples_delivered),
         ("narthex_samples_relabelled_away_total", "Samples that write_relabel_configs dropped.", |of| {
             &of.samples_relabelled_away
@@ -76,6 +76,8 @@ fn render_endpoints(figures: &Figures, page: &mut Page) {
         ("narthex_requests_written_differs_total", "Requests answered with other counts than were sent.", |of| {
             &of.written_differs
         }),
+        ("narthex_metadata_sent_total", "Families that a receiver of 1.0 was told of.", |of| &of.metadata_sent),
+        ("narthex_metadata_failed_total", "Families that it was not told of in an interval.", |of| &of.metadata_failed),
         ("narthex_sent_bytes_total", "Bytes of compressed bodies sent, retries included.", |of| &of.bytes_sent),
     ];
     let endpoints = || figures.endpoints.iter().zip(0..);

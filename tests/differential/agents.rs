@@ -1,7 +1,7 @@
-//! The two agents under comparison, each with its configuration from one description.
+//! The two agents under comparison: Prometheus with a `prometheus.yml`, Narthex with what `narthex import` makes of it.
 
 use crate::receiver::{Receiver, Who};
-use crate::support::{Agent, eventually};
+use crate::support::{Agent, eventually, narthex};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -56,7 +56,7 @@ impl std::fmt::Display for Prometheus {
 
 /// Both agents, running.
 pub struct Agents {
-    _narthex: Agent,
+    narthex: Option<Agent>,
     prometheus: Child,
 }
 
@@ -69,10 +69,10 @@ impl Agents {
         jobs: &[Value],
         receiver: &Receiver,
     ) -> Agents {
-        let narthex = Agent::start(folder, &toml_of(global, jobs, receiver));
         let config = folder.join("prometheus.yml");
         // JSON is YAML.
         fs::write(&config, serde_json::to_string_pretty(&yaml_of(global, jobs, receiver)).unwrap()).unwrap();
+        let narthex = Agent::start(folder, &imported(&config, receiver));
         let port = free_port();
         let mut command = Command::new(&prometheus.program);
         match prometheus.era {
@@ -88,7 +88,7 @@ impl Agents {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut agents = Agents { _narthex: narthex, prometheus: child };
+        let mut agents = Agents { narthex: Some(narthex), prometheus: child };
         eventually("Prometheus being ready", Duration::from_secs(120), || {
             if let Some(status) = agents.prometheus.try_wait().unwrap() {
                 panic!("Prometheus ended: {status}\n{}", fs::read_to_string(folder.join("prometheus.log")).unwrap());
@@ -96,6 +96,14 @@ impl Agents {
             ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok().map(|_| ())
         });
         agents
+    }
+}
+
+impl Agents {
+    /// Cleanly, so that it says what ends.
+    pub fn stop_narthex(&mut self) {
+        let (status, _) = self.narthex.take().expect("it is stopped once").stop();
+        assert!(status.success(), "narthex ended with {status}");
     }
 }
 
@@ -118,18 +126,19 @@ fn yaml_of(global: &Value, jobs: &[Value], receiver: &Receiver) -> Value {
     let remote_write = json!([{
         "url": receiver.url(Who::Prometheus),
         "send_native_histograms": true,
+        "send_exemplars": true,
         "queue_config": {"batch_send_deadline": "500ms"},
-        "metadata_config": {"send": false},
     }]);
     json!({"global": global, "scrape_configs": jobs, "remote_write": remote_write})
 }
 
-fn toml_of(global: &Value, jobs: &[Value], receiver: &Receiver) -> String {
-    let remote_write = json!([{
-        "url": receiver.url(Who::Narthex),
-        "queue_config": {"batch_send_deadline": "500ms"},
-    }]);
-    let buffer = json!({"path": "ring", "size": "64MiB"});
-    let document = json!({"global": global, "scrape_configs": jobs, "remote_write": remote_write, "buffer": buffer});
-    toml::to_string(&document).unwrap()
+/// What `narthex import` makes of the file that Prometheus runs with, with a receiver and a ring of its own.
+fn imported(config: &Path, receiver: &Receiver) -> String {
+    let output = narthex(&["import", config.to_str().expect("a folder with a plain name")]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "import leaves something out:\n{told}");
+    let toml = String::from_utf8(output.stdout).expect("TOML is UTF-8");
+    let (theirs, mine) = (receiver.url(Who::Prometheus), receiver.url(Who::Narthex));
+    assert_eq!(toml.matches(&theirs).count(), 1, "one receiver:\n{toml}");
+    toml.replace(&theirs, &mine).replace("path = \"/var/lib/narthex/ring\"", "path = \"ring\"\nsize = \"64MiB\"")
 }

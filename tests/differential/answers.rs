@@ -50,6 +50,8 @@ pub struct Progress {
     pub early: usize,
     /// One entry for each scrape since.
     pub asked: Vec<Asked>,
+    /// One for each redirect that was followed.
+    pub asked_behind: Vec<Asked>,
 }
 
 #[derive(Default)]
@@ -85,14 +87,19 @@ impl Targets {
 }
 
 fn answer(state: &Mutex<State>, request: &Request) -> Vec<u8> {
-    let path = request.head.split(' ').nth(1).unwrap_or("");
+    // A proxy is asked for the whole URL.
+    let url = request.head.split(' ').nth(1).unwrap_or("");
+    let path = url.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(url);
     let mut parts = path.trim_start_matches('/').split(['/', '?']);
     let who = if is_prometheus(&request.head) { Who::Prometheus } else { Who::Narthex };
     match (parts.next(), parts.next().map(str::parse)) {
         (Some("case"), Some(Ok(case))) => scrape(state, who, case, request),
         (Some("moved"), Some(Ok(case))) => {
             let number: Option<usize> = parts.next().and_then(|number| number.parse().ok());
-            let scripts = state.lock().unwrap().scripts.clone();
+            let mut state = state.lock().unwrap();
+            state.progress.entry((who, case)).or_default().asked_behind.push(asked(&request.head));
+            let scripts = state.scripts.clone();
+            drop(state);
             let moved = number.and_then(|number| scripts[case].get(number)?.behind_redirect.clone());
             moved.unwrap_or_else(nothing)
         }
@@ -141,5 +148,5 @@ fn asked(head: &str) -> Asked {
     asked
 }
 
-/// What names a product, or its connections.
-const NOT_COMPARED: [&str; 3] = ["user-agent", "host", "connection"];
+/// What names a product, or its connections, and the page that redirected, which only Go tells.
+const NOT_COMPARED: [&str; 4] = ["user-agent", "host", "connection", "referer"];

@@ -59,10 +59,12 @@ impl Scrapes {
         Ok(Scrapes { places: ups.into_iter().zip(0..).collect(), early, scope })
     }
 
-    /// What happened at some times, by the number of the scrape.
-    pub fn number_counts(&self, counts: &BTreeMap<i64, usize>) -> BTreeMap<usize, usize> {
+    /// What happened at some times, by the number of the scrape, and how often it happened at no scrape's time.
+    pub fn number_counts(&self, counts: &BTreeMap<i64, usize>) -> (BTreeMap<usize, usize>, usize) {
         let numbered = counts.iter().filter_map(|(at_ms, count)| Some((self.places.get(at_ms)?, *count)));
-        numbered.filter_map(|(place, count)| Some((place.checked_sub(self.early)?, count))).collect()
+        let numbered = numbered.filter_map(|(place, count)| Some((place.checked_sub(self.early)?, count)));
+        let elsewhere = counts.iter().filter(|(at_ms, _)| !self.places.contains_key(at_ms)).map(|(_, count)| count);
+        (numbered.collect(), elsewhere.sum())
     }
 
     /// Numbers each sample's scrape.
@@ -120,9 +122,8 @@ pub fn only_before(seen: &Seen, end: usize) -> Option<Seen> {
 /// Every series has to go forward in time.
 pub fn check_order(received: &Received) -> Result<(), String> {
     for (labels, samples) in received {
-        let times =
-            samples.iter().filter(|sample| !matches!(sample.value, Value::Exemplar(..))).map(|sample| sample.at_ms);
-        if !times.is_sorted_by(|a, b| a < b) {
+        let is_exemplars = samples.iter().any(|sample| matches!(sample.value, Value::Exemplar(..)));
+        if !is_exemplars && !samples.is_sorted_by(|a, b| a.at_ms < b.at_ms) {
             return Err(format!("{labels:?} was sent back in time: {samples:?}"));
         }
     }
@@ -198,6 +199,8 @@ pub struct Tally {
     pub scrapes: usize,
     pub series: usize,
     pub samples: usize,
+    pub histograms: usize,
+    pub exemplars: usize,
     pub stale_markers: usize,
     pub own_times: usize,
 }
@@ -208,9 +211,12 @@ pub fn differences(narthex: &Seen, prometheus: &Seen, tally: &mut Tally) -> Vec<
     for labels in narthex.keys().chain(prometheus.keys()).collect::<BTreeSet<_>>() {
         let of = |seen: &Seen| seen.get(labels).cloned().unwrap_or_default();
         let (narthex, prometheus) = (of(narthex), of(prometheus));
+        let count = |is: fn(&Value) -> bool| prometheus.iter().filter(|(_, value)| is(value)).count();
         tally.series += 1;
         tally.samples += prometheus.len();
-        tally.stale_markers += prometheus.iter().filter(|(_, value)| value.is_stale()).count();
+        tally.histograms += count(|value| matches!(value, Value::Histogram(_)));
+        tally.exemplars += count(|value| matches!(value, Value::Exemplar(..)));
+        tally.stale_markers += count(Value::is_stale);
         tally.own_times += prometheus.iter().filter(|(when, _)| matches!(when, When::Exactly(_))).count();
         if name_of(labels) == "scrape_duration_seconds" && are_same_durations(&narthex, &prometheus) {
             continue;

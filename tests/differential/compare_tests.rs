@@ -1,8 +1,10 @@
 //! The comparison put to the test: what agrees passes, each meant difference is forgiven, and anything else is seen.
 
 use crate::compare::{Scope, Scrapes, Tally, check_order, differences};
-use crate::exceptions::{BROKEN_PAGE, Met, NEGATIVE_ZERO, NOT_FORWARD, OWN_REPORT, forgive, only_forward};
-use crate::receiver::{Labels, Received, STALE_BITS, Sample, Value};
+use crate::exceptions::{
+    BROKEN_PAGE, FORGOTTEN_EXEMPLAR, Met, NEGATIVE_ZERO, NOT_FORWARD, OLD_EXEMPLAR, OWN_REPORT, forgive, only_forward,
+};
+use crate::receiver::{EXEMPLARS, Labels, Received, STALE_BITS, Sample, Value};
 
 const SCOPE: Scope = Scope { scrapes: 4, since_ms: 1000 };
 
@@ -94,4 +96,45 @@ fn a_broken_page_excuses_nothing_else() {
     assert!(missing.unwrap_err().contains("has no marker"));
     let other = compared(&[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, STALE), (12_000, 4.0)])], theirs);
     assert_eq!(other.unwrap().0, ["a"]);
+}
+
+/// Exemplars of `a`, in the order of arrival.
+fn exemplars(later_ms: i64, lines: &[Line<'_>], found: &[(i64, &str)]) -> Received {
+    let mut received = received(later_ms, lines);
+    let mut labels = received.keys().find(|labels| labels[0].1 == "a").unwrap().clone();
+    labels.push((EXEMPLARS.into(), String::new()));
+    let at = |at_ms: i64| if at_ms < 10_000 { at_ms } else { at_ms + later_ms };
+    let exemplar = |(at_ms, id): &(i64, &str)| {
+        let value = Value::Exemplar(vec![("id".into(), id.to_string())], 0);
+        Sample { at_ms: at(*at_ms), value }
+    };
+    received.insert(labels, found.iter().map(exemplar).collect());
+    received
+}
+
+/// Of exemplars, only what is older or was forgotten with its series is excused.
+#[test]
+fn exemplars_are_compared_too() {
+    let lines = [UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, 2.0), (12_000, STALE), (13_000, 3.0)])];
+    let cases: [(&[(i64, &str)], &[(i64, &str)], Option<&str>); 7] = [
+        (&[(2000, "x"), (3000, "y")], &[(2000, "x"), (3000, "y")], None),
+        (&[(2000, "x"), (3000, "y")], &[(2000, "x"), (3000, "y"), (2000, "x"), (3000, "y")], Some(OLD_EXEMPLAR)),
+        (&[(10_000, "x"), (13_000, "x")], &[(10_000, "x")], Some(FORGOTTEN_EXEMPLAR)),
+        (&[(3000, "x"), (2000, "y")], &[(3000, "x")], Some(FORGOTTEN_EXEMPLAR)),
+        (&[(10_000, "x"), (11_000, "x")], &[(10_000, "x")], Some("differs")),
+        (&[(10_000, "x")], &[(10_000, "y")], Some("differs")),
+        (&[(2000, "x")], &[(2000, "x"), (3000, "y")], Some("differs")),
+    ];
+    for (mine, theirs, expected) in cases {
+        let (narthex, mut prometheus) = (exemplars(100, &lines, mine), exemplars(700, &lines, theirs));
+        let mut met = Met::new();
+        let dropped = only_forward(&mut prometheus, &mut met);
+        let (one, two) = (Scrapes::of(&narthex, 0, SCOPE).unwrap(), Scrapes::of(&prometheus, 0, SCOPE).unwrap());
+        let (mut one, mut other) = (one.number(&narthex), two.number(&prometheus));
+        forgive(&mut one, &mut other, &two.number_counts(&dropped), &mut met).unwrap();
+        met.retain(|_, count| *count > 0);
+        let found = differences(&one, &other, &mut Tally::default());
+        let told = if found.is_empty() { met.keys().next().copied() } else { Some("differs") };
+        assert_eq!(told, expected, "{mine:?} {theirs:?}");
+    }
 }

@@ -50,6 +50,7 @@ pub fn job(rng: &mut Rng, number: usize, address: &str, era: Era) -> Value {
     set(rng, 12, "sample_limit", sample_limit.into());
     set(rng, 12, "body_size_limit", format!("{body_limit}B").into());
     set(rng, 6, "honor_timestamps", false.into());
+    http_client(rng, &mut set, address, era);
     if era == Era::Three {
         set(rng, 6, "track_timestamps_staleness", true.into());
         set(rng, 6, "enable_compression", false.into());
@@ -72,6 +73,42 @@ pub fn job(rng: &mut Rng, number: usize, address: &str, era: Era) -> Value {
         );
     }
     job
+}
+
+/// What targets see of the client.
+fn http_client(rng: &mut Rng, set: &mut impl FnMut(&mut Rng, u32, &str, Value), address: &str, era: Era) {
+    match rng.u32(..12) {
+        0 => set(rng, 1, "basic_auth", json!({"username": "ü", "password": "p:w d"})),
+        1 => set(rng, 1, "basic_auth", json!({"username": "name only"})),
+        2 => set(rng, 1, "authorization", json!({"credentials": "token"})),
+        3 => set(rng, 1, "authorization", json!({"type": "Digest", "credentials": "a=b"})),
+        _ => {}
+    }
+    set(rng, 12, "follow_redirects", false.into());
+    // The targets' own server, which takes such requests too.
+    set(rng, 12, "proxy_url", format!("http://{address}").into());
+    if era == Era::Three {
+        let headers = json!({"X-Tenant": {"values": ["north", "south"]}, "x-key": {"secrets": ["s"], "values": ["v"]}});
+        set(rng, 12, "http_headers", headers);
+    }
+}
+
+/// How the native histograms of a job's pages are taken.
+pub fn native_histograms(rng: &mut Rng, job: &mut Value) {
+    let mut set = |rng: &mut Rng, many: u32, key: &str, value: Value| {
+        if once_in(rng, many) {
+            job[key] = value;
+        }
+    };
+    let are_scraped = !once_in(rng, 4);
+    set(rng, 1, "scrape_native_histograms", are_scraped.into());
+    set(rng, 3, "always_scrape_classic_histograms", true.into());
+    let buckets = rng.u32(1..16);
+    set(rng, 4, "native_histogram_bucket_limit", buckets.into());
+    let factor = [1.005, 1.1, 1.5, 4.0, 300.0][rng.usize(..5)];
+    set(rng, 4, "native_histogram_min_bucket_factor", factor.into());
+    set(rng, 4, "fallback_scrape_protocol", "PrometheusProto".into());
+    set(rng, 4, "scrape_protocols", json!(["PrometheusProto", "OpenMetricsText1.0.0"]));
 }
 
 const REGEXES: &[&str] = &[

@@ -4,7 +4,7 @@
 //! promises in its place.
 
 use crate::compare::{REPORT_NAMES, Seen, When, report};
-use crate::receiver::{Labels, Received, Sample, Value};
+use crate::receiver::{EXEMPLARS, Labels, Received, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each was met.
@@ -13,19 +13,50 @@ pub type Met = BTreeMap<&'static str, usize>;
 pub const BROKEN_PAGE: &str = "broken page";
 pub const NOT_FORWARD: &str = "back in time on one page";
 pub const OWN_REPORT: &str = "report series on a page";
+pub const OLD_EXEMPLAR: &str = "older exemplar";
+pub const REFUSED_TEXT: &str = "text refused for its time";
+pub const FORGOTTEN_EXEMPLAR: &str = "exemplar of a series that was gone";
 pub const NEGATIVE_ZERO: &str = "negative zero";
 
-/// Takes the meant differences out of both. `dropped` is what [`only_forward`] left out, by scrape. An error is a promise that
-/// the agent broke.
+/// Takes the meant differences out of both. `dropped` is how many samples [`only_forward`] left out, by scrape, and how many with
+/// times of the page's. An error is a promise that the agent broke.
 pub fn forgive(
     narthex: &mut Seen,
     prometheus: &mut Seen,
-    dropped: &BTreeMap<usize, usize>,
+    dropped: &(BTreeMap<usize, usize>, usize),
     met: &mut Met,
 ) -> Result<(), String> {
-    series_added(narthex, prometheus, dropped);
+    series_added(narthex, prometheus, dropped, met);
     negative_zeros(narthex, met);
+    forgotten_exemplars(narthex, met);
     broken_pages(narthex, prometheus, met)
+}
+
+/// The agent forgets the last exemplar of a series with the series, so that it, or an older one, is sent when both come back.
+fn forgotten_exemplars(narthex: &mut Seen, met: &mut Met) {
+    let all = narthex.clone();
+    for (labels, exemplars) in narthex.iter_mut().filter(|(labels, _)| is_of_exemplars(labels)) {
+        let samples = all.get(&labels[..labels.len() - 1]).map(|samples| &samples[..]).unwrap_or_default();
+        let was_gone = |from: usize, to: usize| (from..to).any(|scrape| !has(samples, scrape, false));
+        let mut last: Option<(When, Value)> = None;
+        exemplars.retain(|(when, value)| {
+            let is_forgotten = match (&last, when) {
+                (Some((When::Scrape(before), same)), When::Scrape(scrape)) => {
+                    same == value && was_gone(*before, *scrape)
+                }
+                // By which scrape it came is not known.
+                (Some((When::Exactly(newest_ms), same)), When::Exactly(at_ms)) => {
+                    at_ms < newest_ms || at_ms == newest_ms && same == value
+                }
+                _ => false,
+            };
+            *met.entry(FORGOTTEN_EXEMPLAR).or_default() += usize::from(is_forgotten);
+            if !is_forgotten {
+                last = Some((*when, value.clone()));
+            }
+            !is_forgotten
+        });
+    }
 }
 
 /// A page breaks in the middle: the agent ends all series at once. Prometheus leaves those that stand before the break for
@@ -35,7 +66,7 @@ fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Res
     for (labels, samples) in narthex.iter() {
         for scrape in &broken {
             let had_value = *scrape > 0 && has(samples, scrape - 1, false);
-            if !reports.contains(labels) && had_value && !has(samples, *scrape, true) {
+            if !reports.contains(labels) && !is_of_exemplars(labels) && had_value && !has(samples, *scrape, true) {
                 return Err(format!(
                     "{labels:?} was there before the page of scrape {scrape} broke, and has no marker"
                 ));
@@ -90,9 +121,13 @@ pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, u
         if reports.contains(labels) {
             *met.entry(OWN_REPORT).or_default() += keep_last(samples, &mut dropped);
         }
+        if is_of_exemplars(labels) {
+            *met.entry(OLD_EXEMPLAR).or_default() += only_newer(samples);
+            continue;
+        }
         let mut newest_ms = i64::MIN;
         samples.retain(|sample| {
-            let goes_forward = sample.at_ms > newest_ms || matches!(sample.value, Value::Exemplar(..));
+            let goes_forward = sample.at_ms > newest_ms;
             if goes_forward {
                 newest_ms = newest_ms.max(sample.at_ms);
             } else {
@@ -105,18 +140,50 @@ pub fn only_forward(prometheus: &mut Received, met: &mut Met) -> BTreeMap<i64, u
     dropped
 }
 
+fn is_of_exemplars(labels: &Labels) -> bool {
+    labels.last().is_some_and(|(name, _)| name == EXEMPLARS)
+}
+
+/// Prometheus's agent holds an exemplar against the last one of its series, and only to be another: those that a native histogram
+/// shows on each page are sent with each, for the receiver to refuse. Takes out what is older or the same, and tells how many.
+fn only_newer(exemplars: &mut Vec<Sample>) -> usize {
+    let before = exemplars.len();
+    let mut newest: Option<Sample> = None;
+    exemplars.retain(|exemplar| {
+        let is_old = newest.as_ref().is_some_and(|newest| exemplar.at_ms < newest.at_ms || exemplar == newest);
+        if !is_old {
+            newest = Some(exemplar.clone());
+        }
+        !is_old
+    });
+    before - exemplars.len()
+}
+
 /// Each sample that only Prometheus sends can be a series that only Prometheus counts as added. Of a broken page it sends none,
 /// so there is no telling how many.
-fn series_added(narthex: &Seen, prometheus: &mut Seen, dropped: &BTreeMap<usize, usize>) {
+///
+/// Where pages give times, a text whose sample was refused for its time is as new when it comes again in Prometheus; here that
+/// holds for a series, whatever texts it has.
+fn series_added(
+    narthex: &Seen,
+    prometheus: &mut Seen,
+    (dropped, untold): &(BTreeMap<usize, usize>, usize),
+    met: &mut Met,
+) {
+    let gives_times = narthex.values().flatten().any(|(when, _)| matches!(when, When::Exactly(_)));
     let broken = broken_scrapes(narthex);
     let Some((labels, mine)) = report_values(narthex, "scrape_series_added") else { return };
     for (when, value) in prometheus.get_mut(&labels).into_iter().flatten() {
         let (When::Scrape(scrape), Value::Float(bits)) = (when, value) else { continue };
         let more = f64::from_bits(*bits) - mine.get(scrape).copied().unwrap_or(0.0);
-        let most = if broken.contains(scrape) { usize::MAX } else { *dropped.get(scrape).unwrap_or(&0) };
-        if more > 0.0 && more <= most as f64 {
-            *bits = (f64::from_bits(*bits) - more).to_bits();
+        let most = if broken.contains(scrape) { usize::MAX } else { *dropped.get(scrape).unwrap_or(&0) + untold };
+        let refused = more - most as f64;
+        if gives_times && refused > 0.0 && refused <= 2.0 {
+            *met.entry(REFUSED_TEXT).or_default() += 1;
+        } else if more <= 0.0 || refused > 0.0 {
+            continue;
         }
+        *bits = (f64::from_bits(*bits) - more).to_bits();
     }
 }
 

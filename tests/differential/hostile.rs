@@ -1,6 +1,6 @@
 //! Answers that no exporter should give.
 
-use crate::answers::Answer;
+use crate::answers::{Answer, OPENMETRICS, TEXT};
 use crate::values::{once_in, pick};
 use fastrand::Rng;
 use std::time::Duration;
@@ -53,6 +53,9 @@ const LINES: &[&str] = &[
     "{__name__=\"x\"} 1",
     "a{b=\"c\",b=\"c\"} 1",
     "a{b=\"c\",b=\"d\"} 1",
+    "a{__name__=\"b\"} 1",
+    "a{job=\"x\",job=\"y\"} 1",
+    "a{mode=\"x\",mode=\"y\"} 1",
     "a{b=\"\",b=\"\"} 1",
     "a{le=\"1\",le=\"1.0\"} 1",
     "1a 1",
@@ -223,35 +226,57 @@ pub struct Hostility {
     /// Of the exporter's own pages.
     pub content_type: &'static str,
     pub content_types: bool,
-    /// Lines with times.
-    pub times: bool,
-    /// Broken in the middle of a page.
-    pub texts: bool,
+    /// In the middle of a page.
+    pub breaks: bool,
     /// Longer than any timeout.
     pub too_slow: Duration,
 }
 
-/// Makes something else of a valid page.
-pub fn spoil(rng: &mut Rng, lines: Vec<String>, target: (usize, usize), hostility: &Hostility) -> Answer {
-    let (whole, own) = (page_of(&lines), hostility.content_type);
-    match rng.u32(..16) {
-        0..6 if hostility.texts => odd_lines(rng, lines, hostility),
-        0..6 => Answer::page("valid", own, &whole),
-        6 => Answer::page("empty", own, b""),
-        7 if hostility.texts => cut(rng, whole, own),
-        8 if hostility.texts => edited(rng, whole, own),
-        7 | 8 => status(rng, &whole, own),
+/// A page that is valid.
+pub enum Page {
+    Lines(Vec<String>),
+    Bytes(Vec<u8>),
+}
+
+impl Page {
+    pub fn whole(&self) -> Vec<u8> {
+        match self {
+            Page::Lines(lines) => page_of(lines),
+            Page::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// Makes something else of it.
+pub fn spoil(rng: &mut Rng, page: Page, target: (usize, usize), hostility: &Hostility) -> Answer {
+    let (whole, own) = (page.whole(), hostility.content_type);
+    match (rng.u32(..16), page) {
+        (0..=5, Page::Lines(lines)) if hostility.breaks => odd_lines(rng, lines, hostility),
+        (6, Page::Lines(_)) if hostility.breaks => edited(rng, whole, own),
+        (7, _) if hostility.breaks => cut(rng, whole, own),
+        (number, _) => spoil_whole(rng, number, whole, target, hostility),
+    }
+}
+
+fn spoil_whole(rng: &mut Rng, number: u32, whole: Vec<u8>, target: (usize, usize), hostility: &Hostility) -> Answer {
+    let own = hostility.content_type;
+    match number {
+        0..=5 => Answer::page("valid", own, &whole),
+        8 => Answer::page("empty", own, b""),
+        6 | 7 => status(rng, &whole, own),
         9 if hostility.content_types => content_type(rng, &whole),
         9 | 10 => status(rng, &whole, own),
         11 => broken_connection(rng, &whole, own),
         12 => redirect(rng, whole, target, own),
         13 => Answer { delay: hostility.too_slow, ..Answer::page("too slow", own, &whole) },
-        14 => Answer::page("no final newline", own, whole.strip_suffix(b"\n").unwrap_or(&whole)),
-        _ => framed(rng, &whole, own),
+        14 if own == TEXT || own == OPENMETRICS && hostility.breaks => {
+            Answer::page("no final newline", own, whole.strip_suffix(b"\n").unwrap_or(&whole))
+        }
+        _ => framed(rng, &whole, hostility),
     }
 }
 
-pub fn page_of(lines: &[String]) -> Vec<u8> {
+fn page_of(lines: &[String]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.bytes().chain(*b"\n")).collect()
 }
 
@@ -259,9 +284,6 @@ fn odd_lines(rng: &mut Rng, mut lines: Vec<String>, hostility: &Hostility) -> An
     let mut about = String::from("odd lines");
     for _ in 0..1 + rng.usize(..2) {
         let line = pick(rng, LINES);
-        if line.starts_with("timed") && !hostility.times {
-            continue;
-        }
         about += &format!(" {line:?}");
         let place = if once_in(rng, 3) { lines.len() } else { rng.usize(..=lines.len()) };
         lines.insert(place, line.into());
@@ -349,7 +371,8 @@ fn redirect(rng: &mut Rng, page: Vec<u8>, (case, number): (usize, usize), own: &
 }
 
 /// The same page, in chunks or up to the connection's end.
-fn framed(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
+fn framed(rng: &mut Rng, page: &[u8], hostility: &Hostility) -> Answer {
+    let own = hostility.content_type;
     let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Type: {own}\r\nConnection: close\r\n").into_bytes();
     if once_in(rng, 3) {
         bytes.extend(b"\r\n");
@@ -357,7 +380,7 @@ fn framed(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
         return Answer { about: "up to the connection's end".into(), bytes, ..Answer::default() };
     }
     if once_in(rng, 2) {
-        return gzipped(rng, page, own);
+        return gzipped(rng, page, hostility);
     }
     bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
     for chunk in page.chunks(1 + rng.usize(..200)) {
@@ -375,7 +398,8 @@ fn framed(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
 }
 
 /// In gzip, uncompressed inside; sometimes damaged.
-fn gzipped(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
+fn gzipped(rng: &mut Rng, page: &[u8], hostility: &Hostility) -> Answer {
+    let own = hostility.content_type;
     let mut body = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
     let blocks: Vec<&[u8]> = page.chunks(1000).collect();
     for (n, block) in blocks.iter().enumerate() {
@@ -398,7 +422,8 @@ fn gzipped(rng: &mut Rng, page: &[u8], own: &str) -> Answer {
             body[place] ^= 1 << rng.u32(..8);
         }
         2 => body.extend(b"behind"),
-        3 => body.extend(body.clone()),
+        // Behind its `# EOF` a page has an error.
+        3 if own != OPENMETRICS || hostility.breaks => body.extend(body.clone()),
         _ => return Answer::new(about, "200 OK", &format!("Content-Type: {own}\r\nContent-Encoding: gzip\r\n"), &body),
     }
     about += ", damaged or continued";

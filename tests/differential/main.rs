@@ -13,15 +13,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code)]
+#[path = "../../src/scrape/client_model.rs"]
+mod client_model;
+
 mod agents;
 mod answers;
 mod cases;
+mod coming_and_going;
 mod compare;
 mod compare_tests;
 mod configs;
 mod exceptions;
 mod hostile;
 mod pages;
+mod protobuf;
 mod receiver;
 mod run;
 mod values;
@@ -33,8 +39,8 @@ use std::path::Path;
 #[ignore = "needs Prometheus, and takes minutes"]
 fn agrees_with_prometheus() {
     let seed = number_from("NARTHEX_SEED").unwrap_or(1);
-    let cases = number_from("NARTHEX_CASES").unwrap_or(150) as usize;
-    let answers = number_from("NARTHEX_ANSWERS").unwrap_or(40) as usize;
+    let cases = number_from("NARTHEX_CASES").unwrap_or(100) as usize;
+    let answers = number_from("NARTHEX_ANSWERS").unwrap_or(20) as usize;
     let mut failed = 0;
     for prometheus in Prometheus::all() {
         let outcome = run::run(&prometheus, seed, cases, answers);

@@ -8,14 +8,14 @@ use fastrand::Rng;
 pub struct Style {
     /// Samples with times of their own.
     pub own_times: bool,
-    /// Every series has one text only.
-    pub one_text: bool,
     /// The same series twice on one page.
     pub duplicates: bool,
     /// Names in quotes, with any character.
     pub quoted_names: bool,
     /// In OpenMetrics' words: units, `_total` and `_created`, info and stateset, exemplars, `# EOF`, times in seconds.
     pub openmetrics: bool,
+    /// Only where no page breaks: Prometheus forgets none of those that a broken page had.
+    pub exemplars: bool,
     /// For Prometheus 2: bounds as OpenMetrics writes them (1.0, not 1), and no newlines, which its `.` doesn't match.
     pub old: bool,
     /// Odd whitespace, comments, empty lines.
@@ -45,6 +45,8 @@ struct Series {
     is_there: bool,
     value: String,
     has_own_times: bool,
+    /// With times of their own or without; a mixture is not compared.
+    exemplars: &'static [&'static str],
 }
 
 const KINDS: &[&str] = &["counter", "gauge", "histogram", "summary", "untyped"];
@@ -79,7 +81,7 @@ impl Exporter {
             if self.style.own_times || !once_in(rng, 8) {
                 lines.push(format!("# TYPE {described} {}", family.kind));
             }
-            if self.style.openmetrics && once_in(rng, 5) {
+            if self.style.openmetrics && !self.style.exemplars && once_in(rng, 5) {
                 lines.push(format!("# UNIT {described} {}", described.rsplit('_').next().unwrap_or_default()));
             }
             for series in &mut family.series {
@@ -116,7 +118,9 @@ impl Family {
                 let text = series_text(rng, &format!("{name}{suffix}"), &labels, extra, style);
                 if series.iter().all(|known: &Series| known.text != text) {
                     let has_own_times = style.own_times && once_in(rng, 3);
-                    series.push(Series { text, is_there: !once_in(rng, 5), value: number(rng), has_own_times });
+                    let exemplars = if once_in(rng, 3) { TIMED_EXEMPLARS } else { EXEMPLARS };
+                    let (is_there, value) = (!once_in(rng, 5), number(rng));
+                    series.push(Series { text, is_there, value, has_own_times, exemplars });
                 }
             }
         }
@@ -131,6 +135,9 @@ impl Family {
 fn pick_static(rng: &mut Rng, all: &'static [&'static str]) -> &'static str {
     all[rng.usize(..all.len())]
 }
+
+const EXEMPLARS: &[&str] = &[" # {id=\"x\"} 1", " # {} 0.5", " # {a=\"é\",b=\"\\n\"} -Inf"];
+const TIMED_EXEMPLARS: &[&str] = &[" # {id=\"x\"} 1 1.5", " # {} 0.5 2", " # {a=\"é\",b=\"\\n\"} -Inf 4102444800"];
 
 const BOUNDS: &[&str] = &["0.005", "1", "2.5", "1e1", "100", "1e+06", "+Inf"];
 const CANONICAL_BOUNDS: &[&str] = &["0.005", "1.0", "2.5", "10.0", "100.0", "1e+06", "+Inf"];
@@ -166,10 +173,9 @@ fn labels(rng: &mut Rng, style: &Style) -> Vec<String> {
         }
     }
     let values = names.iter().map(|name| (name, label_value(rng)));
-    let shown = values.filter(|(_, value)| {
-        let is_empty = value.is_empty() && style.one_text;
-        !(is_empty || style.old && value.contains("\\n"))
-    });
+    // An empty value makes another text of the same series.
+    let is_left_out = |value: &str| value.is_empty() && style.exemplars || style.old && value.contains("\\n");
+    let shown = values.filter(|(_, value)| !is_left_out(value));
     let mut labels: Vec<String> = shown.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if style.quoted_names && once_in(rng, 2) {
         let name = pick(rng, &["a.b", "ä", "with space", "9", "", "a-b", "le "]);
@@ -187,7 +193,7 @@ fn series_text(rng: &mut Rng, name: &str, labels: &[String], extra: Option<Strin
         before.clear();
     }
     if labels.is_empty() {
-        return if !style.one_text && once_in(rng, 6) { format!("{before}{{}}") } else { before };
+        return if !style.exemplars && once_in(rng, 6) { format!("{before}{{}}") } else { before };
     }
     let (comma, end) = match style.untidy && !style.openmetrics {
         true => (pick(rng, &[",", " , ", ",\t"]), pick(rng, &["", ",", " ", ", "])),
@@ -208,11 +214,12 @@ impl Series {
 
     fn write(&self, rng: &mut Rng, style: &Style, base_ms: i64, lines: &mut Vec<String>) {
         let space = if style.untidy && !style.openmetrics { gap(rng) } else { " " };
-        // All lines of a series have times or none: what a page means that mixes them differs (docs/differences.md).
-        let has_times = self.has_own_times && !once_in(rng, 6);
-        let time = |rng: &mut Rng| if has_times { own_time(rng, base_ms) } else { String::new() };
-        let exemplar = match style.openmetrics && once_in(rng, 5) {
-            true => pick(rng, &[" # {id=\"x\"} 1", " # {} 0.5 1.5", " # {a=\"é\",b=\"\\n\"} -Inf"]),
+        let time = |rng: &mut Rng| match self.has_own_times && !once_in(rng, 6) {
+            true => own_time(rng, base_ms),
+            false => String::new(),
+        };
+        let exemplar = match style.exemplars && once_in(rng, 5) {
+            true => pick(rng, self.exemplars),
             false => "",
         };
         lines.push(format!("{}{space}{}{}{exemplar}", self.text, self.value, time(rng)));

@@ -18,7 +18,7 @@ pub enum Who {
 /// Names and values, `__name__` included, in the order in which they were sent.
 pub type Labels = Vec<(String, String)>;
 
-/// Every sample of each series, in the order of arrival.
+/// Every sample of each series, in the order of arrival; exemplars apart, under [`EXEMPLARS`].
 pub type Received = BTreeMap<Labels, Vec<Sample>>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +27,18 @@ pub struct Sample {
     pub value: Value,
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub enum Value {
     /// The bits of a float: a NaN is not any NaN.
     Float(u64),
-    /// A native histogram as it was sent, its sum as bits.
+    /// A native histogram as it was sent.
     Histogram(Box<Histogram>),
     /// An exemplar of the series: labels, value in bits.
     Exemplar(Labels, u64),
 }
+
+/// The last label of what holds a series' exemplars. No series has a label without a value.
+pub const EXEMPLARS: &str = "(exemplars)";
 
 pub const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
 
@@ -46,6 +49,20 @@ impl Value {
             Value::Float(bits) => *bits == STALE_BITS,
             Value::Histogram(histogram) => histogram.sum.to_bits() == STALE_BITS,
             Value::Exemplar(..) => false,
+        }
+    }
+}
+
+/// To the bit: a NaN is itself.
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Float(one), Value::Float(other)) => one == other,
+            (Value::Histogram(one), Value::Histogram(other)) => one.encode_to_vec() == other.encode_to_vec(),
+            (Value::Exemplar(labels, bits), Value::Exemplar(other_labels, other_bits)) => {
+                (labels, bits) == (other_labels, other_bits)
+            }
+            _ => false,
         }
     }
 }
@@ -98,15 +115,23 @@ impl Receiver {
 fn keep(received: &mut Received, message: WriteRequest) {
     for series in message.timeseries {
         let labels: Labels = series.labels.into_iter().map(|label| (label.name, label.value)).collect();
+        // In an order of their own: how they stand between the samples is each queue's matter.
+        if !series.exemplars.is_empty() {
+            let labels = [&labels[..], &[(EXEMPLARS.into(), String::new())]].concat();
+            received.entry(labels).or_default().extend(series.exemplars.into_iter().map(Sample::from));
+        }
         let kept = received.entry(labels).or_default();
         let floats = series.samples.into_iter().map(|sample| (sample.at_ms, Value::Float(sample.value.to_bits())));
         let histograms = series.histograms.into_iter().map(|h| (h.at_ms, Value::Histogram(Box::new(h))));
-        let exemplars = series.exemplars.into_iter().map(|exemplar| {
-            let labels = exemplar.labels.into_iter().map(|label| (label.name, label.value)).collect();
-            (exemplar.at_ms, Value::Exemplar(labels, exemplar.value.to_bits()))
-        });
-        let all = floats.chain(histograms).chain(exemplars);
-        kept.extend(all.map(|(at_ms, value)| Sample { at_ms, value }));
+        kept.extend(floats.chain(histograms).map(|(at_ms, value)| Sample { at_ms, value }));
+    }
+    received.retain(|_, samples| !samples.is_empty());
+}
+
+impl From<Exemplar> for Sample {
+    fn from(exemplar: Exemplar) -> Sample {
+        let labels = exemplar.labels.into_iter().map(|label| (label.name, label.value)).collect();
+        Sample { at_ms: exemplar.at_ms, value: Value::Exemplar(labels, exemplar.value.to_bits()) }
     }
 }
 

@@ -82,6 +82,7 @@ impl Outcome {
         era: Era,
     ) -> Result<Vec<Difference>, String> {
         same_requests(&narthex.progress.asked, &prometheus.progress.asked, era)?;
+        same_requests(&narthex.progress.asked_behind, &prometheus.progress.asked_behind, era)?;
         check_order(narthex.received)?;
         let mut met = Met::new();
         let dropped = only_forward(prometheus.received, &mut met);

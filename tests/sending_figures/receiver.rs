@@ -24,6 +24,17 @@ pub struct Counts {
     pub times: Mutex<Option<(Instant, Instant)>>,
 }
 
+impl Counts {
+    fn add(&self, body_bytes: usize, series: u64, samples: u64) {
+        let now = Instant::now();
+        self.times.lock().unwrap().get_or_insert((now, now)).1 = now;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.series.fetch_add(series, Ordering::Relaxed);
+        self.body_bytes.fetch_add(body_bytes as u64, Ordering::Relaxed);
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+    }
+}
+
 /// Serves until the process ends. With a folder, over TLS: `ca.pem` is put there.
 pub fn start(tls: Option<&Path>) -> (String, Arc<Counts>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -98,16 +109,11 @@ fn serve(stream: impl Read + Write, counts: &Counts) -> io::Result<()> {
         plain.resize(snap::raw::decompress_len(&body).map_err(io::Error::other)?, 0);
         snap::raw::Decoder::new().decompress(&body, &mut plain).map_err(io::Error::other)?;
         let (series, samples) = count(&plain, is_v2);
+        counts.add(length, series, samples);
         let written = format!("X-Prometheus-Remote-Write-Samples-Written: {samples}\r\n");
         let answer = format!("HTTP/1.1 204 No Content\r\n{}\r\n", if is_v2 { &written } else { "" });
         reader.get_mut().write_all(answer.as_bytes())?;
         reader.get_mut().flush()?;
-        let now = Instant::now();
-        counts.times.lock().unwrap().get_or_insert((now, now)).1 = now;
-        counts.requests.fetch_add(1, Ordering::Relaxed);
-        counts.series.fetch_add(series, Ordering::Relaxed);
-        counts.body_bytes.fetch_add(length as u64, Ordering::Relaxed);
-        counts.samples.fetch_add(samples, Ordering::Relaxed);
     }
 }
 

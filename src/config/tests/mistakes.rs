@@ -39,7 +39,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "b = 1\na = 1",
-            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status",
+            "n.toml:1: b: unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status, uplink",
         ),
         (
             "[[scrape_configs]]\njob_name = 'a'\n[[scrape_configs.static_configs]]\ntarget = ['a']",
@@ -51,7 +51,7 @@ fn keys_that_are_not_read_are_refused() {
         ),
         (
             "\"a\\nb\" = 1",
-            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status",
+            "n.toml:1: \"a\\nb\": unknown key; the keys here are global, scrape_configs, remote_write, buffer, limits, status, uplink",
         ),
         (
             "rule_files = []",
@@ -419,7 +419,7 @@ fn lanes_that_can_not_be_are_refused() {
 }
 
 #[test]
-fn queues_and_protocols_that_can_not_be_are_refused() {
+fn endpoints_that_can_not_be_are_refused() {
     assert_mistakes(&[
         (
             "[[remote_write]]\nurl = 'http://a'\nremote_timeout = '0s'",
@@ -429,52 +429,6 @@ fn queues_and_protocols_that_can_not_be_are_refused() {
             "[[remote_write]]\nurl = 'http://a'\nprotobuf_message = 'io.prometheus.write.v3.Request'",
             "n.toml:3: remote_write.protobuf_message: \"io.prometheus.write.v3.Request\" is not supported; write \
              \"auto\", \"prometheus.WriteRequest\" or \"io.prometheus.write.v2.Request\"",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_samples_per_send = 0",
-            "n.toml:3: remote_write.queue_config.max_samples_per_send: is 0; write a number from 1 to 50000",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_samples_per_send = -1_0",
-            "n.toml:3: remote_write.queue_config.max_samples_per_send: is -10; write a number from 1 to 50000",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\n[remote_write.queue_config]\nmin_backoff = '9s'\nmax_backoff = '3s'",
-            "n.toml:5: remote_write.queue_config.max_backoff: min_backoff \"9s\" is longer than max_backoff \"3s\"; \
-             write min_backoff shorter or max_backoff longer",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 200000",
-            "n.toml:3: remote_write.queue_config.capacity: is 200000; write at most 100000: it bounds the samples that are in \
-             memory to be sent, and others wait in the ring, whose size is buffer.size",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.capacity = 1000",
-            "n.toml:3: remote_write.queue_config.capacity: is 1000, and a request of max_samples_per_send 2000 needs as many; \
-             write more",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_bytes_per_send = '1000'",
-            "n.toml:3: remote_write.queue_config.max_bytes_per_send: \"1000\" is not a size; write it as \
-             \"64MiB\" or \"512KiB\"",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_bytes_per_send = '512B'",
-            "n.toml:3: remote_write.queue_config.max_bytes_per_send: is not from 1KiB to 64MiB; write a size such as \"64KiB\"",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.retry_on_http_429 = 'yes'",
-            "n.toml:3: remote_write.queue_config.retry_on_http_429: is a string; write true or false",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_shards = 50",
-            "n.toml:3: remote_write.queue_config.max_shards: is not supported: one request is under way at a time, so that \
-             samples arrive in order",
-        ),
-        (
-            "[[remote_write]]\nurl = 'http://a'\nqueue_config.min_backoff = '9s'",
-            "n.toml:3: remote_write.queue_config.min_backoff: min_backoff \"9s\" is longer than max_backoff \"5s\"; \
-             write min_backoff shorter or max_backoff longer",
         ),
         (
             "[[remote_write]]\nurl = 'https://a'\ntls_config.ca_file = ''",

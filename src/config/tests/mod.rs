@@ -1,10 +1,13 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
+mod discovery;
 mod http_client;
 mod mistakes;
+mod queue;
 mod relabelling;
 #[cfg(feature = "sigv4")]
 mod sigv4;
+mod uplink;
 
 use super::*;
 use crate::http_client::HttpClientOptions;

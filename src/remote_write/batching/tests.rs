@@ -80,6 +80,32 @@ fn small_runs_share_a_request_and_targets_are_put_together() {
 }
 
 #[test]
+fn targets_take_turns_unless_there_are_many_samples_of_each_series() {
+    let table = SeriesTable::new();
+    let (a, b) = (series_list(&table, "a", 10), series_list(&table, "b", 5));
+    let turns = |times: i64, samples_max| {
+        let window = (0..times).flat_map(|time| [batch(0, time, &a), batch(1, time, &b)]).collect();
+        let requests = all_requests(&mut Batching::new(window, samples_max));
+        let block = |block: &Block| ((block.batches.start / times as usize), block.series.clone());
+        let of_request = |request: &Request| request.blocks.iter().map(block).collect::<Vec<_>>();
+        requests.iter().map(of_request).collect::<Vec<_>>()
+    };
+    assert_eq!(turns(1, 100), [[(0, 0..4), (1, 0..4), (0, 4..8), (1, 4..5), (0, 8..10)]]);
+    assert_eq!(turns(1, 10), [vec![(0, 0..4), (1, 0..4), (0, 4..6)], vec![(1, 4..5), (0, 6..10)]]);
+    assert_eq!(turns(13, 1000), [[(0, 0..10), (1, 0..5)]]);
+}
+
+#[test]
+fn what_was_taken_in_turns_is_halved_as_if_it_had_not_been() {
+    let blocks = |blocks: &[(std::ops::Range<usize>, std::ops::Range<usize>)]| Request {
+        blocks: blocks.iter().cloned().map(|(batches, series)| Block { batches, series }).collect(),
+    };
+    let turns = blocks(&[(0..2, 0..4), (3..4, 0..4), (0..2, 4..6), (2..3, 0..4), (3..4, 4..5), (2..3, 4..6)]);
+    let halves = (blocks(&[(0..2, 0..6)]), blocks(&[(2..3, 0..6), (3..4, 0..5)]));
+    assert_eq!(turns.split(Hint::Unknown), Some(halves));
+}
+
+#[test]
 fn lists_that_are_equal_but_not_the_same_memory_form_one_run() {
     let table = SeriesTable::new();
     let window = (0..4).map(|time| batch(0, time, &series_list(&table, "a", 2))).collect();

@@ -1,6 +1,7 @@
 use super::super::testing::labels;
 use super::*;
 use crate::model::NameScheme;
+use std::slice::from_ref;
 
 fn rules(options: &[RuleOptions]) -> Rules {
     options.iter().map(|options| Rule::new(options.clone(), NameScheme::Utf8).unwrap()).collect()
@@ -39,16 +40,16 @@ fn whatever_may_change_a_series_class_changes_the_hash() {
     let none = Labels::default();
     let hash = |options: &[RuleOptions]| rules_hash(&rules(options), &none, Class::Normal);
     let mut hashes = vec![
-        hash(&[one.clone()]),
-        hash(&[two.clone()]),
+        hash(from_ref(&one)),
+        hash(from_ref(&two)),
         hash(&[one.clone(), two.clone()]),
         hash(&[two, one.clone()]),
         hash(&[RuleOptions { regex: Some("a".into()), ..one.clone() }]),
         hash(&[RuleOptions { separator: ",".into(), ..one.clone() }]),
         hash(&[RuleOptions { source_labels: Some(vec!["jo".into(), "b".into()]), ..one.clone() }]),
-        rules_hash(&rules(&[one.clone()]), &labels(&[("a", "b")]), Class::Normal),
-        rules_hash(&rules(&[one.clone()]), &labels(&[("a", "c")]), Class::Normal),
-        rules_hash(&rules(&[one.clone()]), &none, Class::Low),
+        rules_hash(&rules(from_ref(&one)), &labels(&[("a", "b")]), Class::Normal),
+        rules_hash(&rules(from_ref(&one)), &labels(&[("a", "c")]), Class::Normal),
+        rules_hash(&rules(from_ref(&one)), &none, Class::Low),
     ];
     assert_eq!(hashes[0], hash(&[one]));
     assert_eq!(hashes[0], HASH_OF_ONE, "rings hold it: another one sends again what they hold");

@@ -29,11 +29,12 @@ pub(super) struct RouteConnector {
     route: Route,
     /// How many it began to open.
     opened: Arc<AtomicUsize>,
+    carried: Arc<AtomicUsize>,
 }
 
 impl RouteConnector {
-    pub(super) fn new(route: Route, opened: Arc<AtomicUsize>) -> Self {
-        RouteConnector { route, opened }
+    pub(super) fn new(route: Route, opened: Arc<AtomicUsize>, carried: Arc<AtomicUsize>) -> Self {
+        RouteConnector { route, opened, carried }
     }
 }
 
@@ -53,7 +54,7 @@ impl Connector for RouteConnector {
         };
         let dialled = async { self.route.connect_tcp().await.map_err(failed) };
         let tcp = blocking(smol::block_on(or(dialled, late))?)?;
-        let mut socket = Socket { tcp, deadline };
+        let mut socket = Socket { tcp, deadline, carried: self.carried.clone() };
         let tls = match self.route.tls().map_err(failed)? {
             None => None,
             Some((config, name)) => {
@@ -229,6 +230,8 @@ fn in_time(error: io::Error, timeout: &NextTimeout) -> ureq::Error {
 struct Socket {
     tcp: TcpStream,
     deadline: Option<Instant>,
+    /// Counts bytes either way.
+    carried: Arc<AtomicUsize>,
 }
 
 impl Socket {
@@ -241,14 +244,18 @@ impl Socket {
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.tcp.set_read_timeout(self.left()?)?;
-        self.tcp.read(buffer).map_err(timed_out)
+        let read = self.tcp.read(buffer).map_err(timed_out)?;
+        self.carried.fetch_add(read, Ordering::Relaxed);
+        Ok(read)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.tcp.set_write_timeout(self.left()?)?;
-        self.tcp.write(bytes).map_err(timed_out)
+        let written = self.tcp.write(bytes).map_err(timed_out)?;
+        self.carried.fetch_add(written, Ordering::Relaxed);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -23,7 +23,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(route: Route) -> Line {
+    /// `carried` counts bytes either way.
+    pub(super) fn new(route: Route, carried: Arc<AtomicUsize>) -> Line {
         // What ureq would add or decide by itself is left to http_client: headers, redirects, proxies, names.
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -39,7 +40,7 @@ impl Line {
             .max_idle_age(IDLE_MAX)
             .build();
         let opened = Arc::<AtomicUsize>::default();
-        let connector = RouteConnector::new(route.clone(), opened.clone());
+        let connector = RouteConnector::new(route.clone(), opened.clone(), carried);
         Line { agent: Agent::with_parts(config, connector, NoLookup), route, opened }
     }
 

@@ -22,13 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 fn options(url: String) -> EndpointOptions {
     EndpointOptions {
         catch_up: Default::default(),
-        priority: Default::default(),
         name: "test".into(),
         url,
         timeout: TIMEOUT,
         http: HttpClientOptions::default(),
         headers: Vec::new(),
         queue: QueueOptions::default(),
+        priority: Default::default(),
+        rates: Default::default(),
         message: ProtobufMessage::default(),
         metadata: crate::remote_write::MetadataOptions::default(),
         content: Content::default(),
@@ -130,6 +131,22 @@ fn a_request_has_the_headers_of_remote_write_and_the_connection_is_kept() {
     }
     assert!(!heads[0].contains("transfer-encoding") && !heads[0].contains("retry-attempt"), "{}", heads[0]);
     assert!(heads[2].lines().any(|l| l == "retry-attempt: 2"), "{}", heads[2]);
+}
+
+/// What a link is paid for: heads and bodies, both ways.
+#[test]
+fn all_bytes_of_a_connection_are_counted() {
+    const ANSWER: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+    let (url, server) = receiver(vec![ANSWER, ANSWER]);
+    let mut uplink = uplink(&options(url)).unwrap();
+    let mut counted = 0;
+    for _ in 0..2 {
+        smol::block_on(uplink.send(b"body", &v1::HEADERS, 0));
+        counted += uplink.take_carried_bytes();
+    }
+    let heads = server.join().unwrap();
+    let expected: usize = heads.iter().map(|head| head.len() + 4 + ANSWER.len()).sum();
+    assert_eq!((counted, uplink.take_carried_bytes()), (expected as u64, 0));
 }
 
 #[test]

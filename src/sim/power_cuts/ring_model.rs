@@ -257,9 +257,13 @@ impl Model {
         let in_newest = found.frames.iter().filter(|(seq, _)| Some(seq) == newest);
         let fresh: u64 = in_newest.filter(|(_, frame)| is_fresh(frame)).map(|(_, frame)| frame.meta.samples()).sum();
         let unsynced: u64 = self.unsynced.iter().map(|frame| frame.meta.samples()).sum();
+        // A whole frame behind a torn one counts as written.
+        let is_hidden = |frame: &Frame| !found.frames.iter().any(|(_, found)| found == frame);
+        let hidden = self.attempts.iter().filter(|(_, frame)| is_hidden(frame));
+        let hidden: u64 = hidden.map(|(_, frame)| frame.meta.samples()).sum();
         let total = found.samples_total;
         ensure(
-            (self.samples - unsynced..=self.samples + fresh + self.ghost_samples).contains(&total),
+            (self.samples - unsynced..=self.samples + fresh + self.ghost_samples + hidden).contains(&total),
             "3 synced",
             || format!("{total} samples were written by the ring's account, by ours {} and {fresh}", self.samples),
         )?;

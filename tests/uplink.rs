@@ -1,0 +1,105 @@
+//! The built agent on a link that costs money: rates are kept, budgets are kept over restarts, and what waits stays in the ring.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use support::*;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two hundred series whose values nothing makes small: a request has some kilobytes.
+fn noisy_exporter() -> Server {
+    exporter(|n| {
+        let mut random = fastrand::Rng::with_seed(n as u64);
+        (0..200).map(|i| format!("noise{{i=\"{i}\"}} {}\n", random.f64())).collect()
+    })
+}
+
+/// A receiver that takes everything, and the bytes of requests and answers so far.
+fn counting_receiver() -> (Server, Arc<AtomicUsize>) {
+    let bytes = Arc::<AtomicUsize>::default();
+    let counted = bytes.clone();
+    let server = Server::start(move |_, request| {
+        let answer = respond("204 No Content", "", b"");
+        counted.fetch_add(request.head.len() + request.body.len() + answer.len(), Ordering::SeqCst);
+        answer
+    });
+    (server, bytes)
+}
+
+fn config(exporter: &Server, receiver: &Server, endpoint: &str, uplink: &str) -> String {
+    format!(
+        "[global]\nscrape_interval = '100ms'\nscrape_timeout = '100ms'\n\
+         [[scrape_configs]]\njob_name = 'test'\nstatic_configs = [{{ targets = ['{}'] }}]\n\
+         [[remote_write]]\nurl = '{}'\nprotobuf_message = 'prometheus.WriteRequest'\n{endpoint}\n\
+         queue_config = {{ batch_send_deadline = '100ms' }}\n\
+         [buffer]\npath = 'ring'\nsize = '4MiB'\nsegment_size = '64KiB'\ncommit_interval = '1s'\n\
+         [uplink]\n{uplink}\n",
+        exporter.address,
+        receiver.url("/")
+    )
+}
+
+fn start(folder: &Path, config: &str) -> Agent {
+    Agent::start(folder, config)
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, (receiver, bytes)) = (noisy_exporter(), counting_receiver());
+    let begun = Instant::now();
+    let agent = start(folder.path(), &config(&exporter, &receiver, "max_bytes_per_second = '8KiB'", ""));
+    eventually("32 KiB", PATIENCE, || (bytes.load(Ordering::SeqCst) > 32 * 1024).then_some(()));
+    let seconds = begun.elapsed().as_secs_f64();
+    // One second's worth at the start, and one request that was more than there was room for.
+    let allowed = 8192.0 * (seconds + 1.0) + 60_000.0;
+    assert!((bytes.load(Ordering::SeqCst) as f64) < allowed && seconds > 1.5, "{bytes:?} bytes in {seconds:.1} s");
+    agent.kill();
+}
+
+/// Its account is in the ring, though nothing was ever written there but at the end.
+#[test]
+fn a_days_budget_is_kept_over_restarts_and_what_waits_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, (receiver, bytes)) = (noisy_exporter(), counting_receiver());
+    let config = config(&exporter, &receiver, "", "max_bytes_per_day = '64KiB'");
+    let agent = start(folder.path(), &config);
+    agent.wait_for_log("max_bytes_per_day 64KiB has no room for samples of class normal until");
+    assert!(bytes.load(Ordering::SeqCst) <= 64 * 1024, "{bytes:?}");
+    assert!(agent.stop().0.success());
+    let spent = bytes.load(Ordering::SeqCst);
+    assert!(spent > 16 * 1024 && spent <= 64 * 1024, "{spent}");
+
+    let agent = start(folder.path(), &config);
+    agent.wait_for_log("has no room for samples of class normal until");
+    let scraped = exporter.requests();
+    eventually("ten more scrapes", PATIENCE, || (exporter.requests() > scraped + 10).then_some(()));
+    assert_eq!(agent.log().matches("has no room").count(), 1, "it is told once");
+    assert!(agent.stop().0.success());
+    // What is left of the budget may have had room for a smaller request.
+    assert!(bytes.load(Ordering::SeqCst) <= 64 * 1024, "{bytes:?}");
+    let info = narthex(&["ring", "info", folder.path().join("ring").to_str().unwrap()]);
+    assert!(String::from_utf8(info.stdout).unwrap().contains("lacks"), "what was not sent waits in the ring");
+}
+
+#[test]
+fn outside_its_window_only_what_matters_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = noisy_exporter();
+    let ((first, urgent), (second, other)) = (counting_receiver(), counting_receiver());
+    // A window that opens in two hours, whatever the time is.
+    let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let (from, until) = ((now_s / 3600 + 2) % 24, (now_s / 3600 + 3) % 24);
+    let uplink = format!("windows = ['{from:02}:00-{until:02}:00']");
+    let endpoint =
+        format!("priority = 'high'\nname = 'urgent'\n[[remote_write]]\nurl = '{}'\nname = 'other'", second.url("/"));
+    let agent = start(folder.path(), &config(&exporter, &first, &endpoint, &uplink));
+    eventually("ten requests", PATIENCE, || (first.requests() > 10).then_some(()));
+    assert!(agent.stop().0.success());
+    assert!(urgent.load(Ordering::SeqCst) > 0);
+    assert_eq!(other.load(Ordering::SeqCst), 0);
+}
