@@ -84,12 +84,12 @@ impl Queue {
         }
     }
 
-    /// See [`Protocol::take_memory`].
+    /// What [`recall`](Self::recall) takes after a restart: which protocol the receiver was found to speak. Once, when it is new.
     pub fn take_memory(&mut self, now: Duration, wall_ms: i64) -> Option<[u8; 4]> {
         self.protocol.take_memory(now, wall_ms)
     }
 
-    /// See [`Protocol::recall`].
+    /// Goes on with the protocol that an earlier process found out, until its day is over.
     pub fn recall(&mut self, now: Duration, wall_ms: i64, memory: &[u8]) {
         self.protocol.recall(now, wall_ms, memory);
     }
