@@ -44,15 +44,45 @@ impl Turns {
     ) -> Option<Duration> {
         self.leave(lane);
         let rank = |traffic: Traffic| (traffic.class, traffic.is_backlog);
-        let before = self.waiting.iter().filter(|other| rank(other.traffic) < rank(traffic));
-        let turns = before.filter_map(|other| self.gate.rate_ready_at(now, wall_ms, other.traffic, other.bytes));
-        let turn = turns.max().map(|at| at.max(now + ASK_AGAIN));
-        let ready_at = [turn, self.gate.ready_at(now, wall_ms, traffic, bytes)].into_iter().flatten().max();
-        match ready_at {
-            Some(_) => self.waiting.push(Waiting { lane, traffic, bytes }),
-            None => self.gate.reserve(now, traffic, bytes),
+        let turn = self.turn_at(now, wall_ms, |other| rank(other.traffic) < rank(traffic));
+        let ready_at = self.ready_after(turn, now, wall_ms, traffic, bytes);
+        if ready_at.is_some() {
+            self.waiting.push(Waiting { lane, traffic, bytes });
         }
         ready_at
+    }
+
+    /// As [`ready_at`](Self::ready_at), for what goes where no lane waits for the rate, and holds none up itself.
+    pub fn ready_beside_at(&mut self, now: Duration, wall_ms: i64, traffic: Traffic, bytes: u64) -> Option<Duration> {
+        let turn = self.turn_at(now, wall_ms, |_| true);
+        self.ready_after(turn, now, wall_ms, traffic, bytes)
+    }
+
+    /// When lanes that go before are likely to have gone, as far as the rate is what they wait for.
+    fn turn_at(&self, now: Duration, wall_ms: i64, goes_before: impl Fn(&Waiting) -> bool) -> Option<Duration> {
+        let before = self.waiting.iter().filter(|other| goes_before(other));
+        let turns = before.filter_map(|other| self.gate.rate_ready_at(now, wall_ms, other.traffic, other.bytes));
+        turns.max().map(|at| at.max(now + ASK_AGAIN))
+    }
+
+    fn ready_after(
+        &mut self,
+        turn: Option<Duration>,
+        now: Duration,
+        wall_ms: i64,
+        traffic: Traffic,
+        bytes: u64,
+    ) -> Option<Duration> {
+        let ready_at = [turn, self.gate.ready_at(now, wall_ms, traffic, bytes)].into_iter().flatten().max();
+        if ready_at.is_none() {
+            self.gate.reserve(now, traffic, bytes);
+        }
+        ready_at
+    }
+
+    /// Whether some lane waits, which may go earlier than it was told if another one took less than was set aside.
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// The lane waits no more.
@@ -138,6 +168,19 @@ mod tests {
         for (lane, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(turns.ready_at(lane, Duration::ZERO, WALL_MS, traffic(class), 1 << 20), None);
         }
+    }
+
+    #[test]
+    fn what_goes_beside_lanes_waits_for_all_of_them_and_holds_none_up() {
+        let (mut turns, second) = (turns(Some(10_000), None), Duration::from_secs(1));
+        let (low, high) = (traffic(Class::Low), traffic(Class::High));
+        assert_eq!(turns.ready_beside_at(Duration::ZERO, WALL_MS, high, 9000), None);
+        assert!(turns.ready_beside_at(Duration::ZERO, WALL_MS, high, 9000).is_some(), "it is held to the rate");
+        assert!(!turns.is_waited_for());
+        assert!(turns.ready_at(0, Duration::ZERO, WALL_MS, low, 9000).is_some_and(|at| at < second));
+        let at = turns.ready_beside_at(second, WALL_MS, high, 1).unwrap();
+        assert_eq!(at, second + ASK_AGAIN, "the lane that waits goes first");
+        assert_eq!(turns.ready_at(0, second, WALL_MS, low, 9000), None);
     }
 
     #[test]
