@@ -119,3 +119,17 @@ fn outside_its_window_no_metadata_is_sent_either() {
     assert!(agent.stop().0.success());
     assert_eq!(receiver.requests(), 0);
 }
+
+/// What had to wait for the rate when the agent stopped was given up at once, though it could have gone in time.
+#[test]
+fn a_stop_waits_for_the_rate_as_long_as_there_is_time() {
+    let (folder, exporter, receiver) =
+        (tempfile::tempdir().unwrap(), exporter(|n| format!("n {n}\n")), Receiver::start());
+    // Every request has to wait.
+    let config = config(&exporter, receiver.server.as_ref().unwrap(), "max_bytes_per_second = '2KiB'", "");
+    let agent = start(folder.path(), &config);
+    eventually("forty scrapes", PATIENCE, || (receiver.series("n{").len() > 40).then_some(()));
+    let (status, took) = agent.stop();
+    assert!(status.success() && took < Duration::from_secs(4), "{took:?}");
+    assert!(receiver.series("n{").values().any(|value| value.is_nan()), "the staleness marker arrived");
+}
