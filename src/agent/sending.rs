@@ -288,7 +288,7 @@ impl Sender {
             let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_old };
             let ready_at = self.turns.borrow_mut().ready_at(self.index, now, wall_ms, traffic, bytes);
             shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
-            let Some(at) = ready_at else { return Passed::Yes(traffic, bytes) };
+            let Some(at) = ready_at else { return self.passed(traffic, bytes, now, wall_ms) };
             if drain_until.is_some_and(|until| at > until) {
                 self.turns.borrow_mut().leave(self.index);
                 return Passed::NoTime;
@@ -298,12 +298,17 @@ impl Sender {
             if !std::mem::replace(&mut is_counted, true) {
                 shared.counters.endpoint(self.role.endpoint).requests_held_back.add(1);
             }
-            let oldest_ms = self.options.oldest_ms(shared.clock.wall_ms());
-            if self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
-                self.turns.borrow_mut().leave(self.index);
-                return Passed::TooOld;
-            }
         }
+    }
+
+    /// The request may go, unless something in it has become too old meanwhile.
+    fn passed(&mut self, traffic: Traffic, reserved_bytes: u64, now: Duration, wall_ms: i64) -> Passed {
+        let oldest_ms = self.options.oldest_ms(wall_ms);
+        if self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
+            self.turns.borrow_mut().spent(now, wall_ms, traffic, reserved_bytes, 0);
+            return Passed::TooOld;
+        }
+        Passed::Yes(traffic, reserved_bytes)
     }
 
     /// Puts what went over the link to the account, in place of what was set aside. The time.

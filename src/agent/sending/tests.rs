@@ -1,4 +1,5 @@
 use super::super::{Agent, lanes_of};
+use super::{Passed, Sender};
 use crate::buffer::Buffer;
 use crate::clock::Clock;
 use crate::config::{Config, parse};
@@ -78,4 +79,26 @@ fn a_lane_that_waits_hears_of_a_request_that_has_ended() {
     shared.account(&turns, (now, 0), normal, 100_000, 0);
     assert!(is_woken());
     assert_eq!(turns.borrow_mut().ready_at(0, now, 0, high, 1000), None);
+}
+
+#[test]
+fn what_became_too_old_at_the_gate_does_not_go_and_takes_nothing_of_the_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = "max_bytes_per_second = '1KiB'\nqueue_config = { sample_age_limit = '1m' }";
+    let agent = Agent::open(&config(folder.path(), keys)).unwrap();
+    let (shared, (options, uplink)) = (&agent.shared, &agent.endpoints[0]);
+    let (turns, role) = (shared.turns_of(options), shared.buffer.borrow().senders()[0]);
+    turns.borrow_mut().hurry();
+    let mut sender = Sender::new(shared.clone(), 0, role, options, uplink.beside(), turns.clone(), None);
+    let wall_ms = shared.clock.wall_ms();
+    for (age_ms, goes) in [(90_000, false), (90_000, false), (30_000, true)] {
+        sender.sent.oldest_ms = Some(wall_ms - age_ms);
+        let passed = smol::block_on(sender.pass_gate());
+        assert_eq!(matches!(passed, Passed::Yes(..)), goes, "{age_ms}");
+        assert_eq!(matches!(passed, Passed::TooOld), !goes, "{age_ms}");
+    }
+    let now = shared.clock.monotonic();
+    let traffic = Traffic { class: Class::Normal, is_backlog: false };
+    assert!(turns.borrow_mut().ready_at(0, now, wall_ms, traffic, 1024).is_some(), "one request is under way");
+    assert_eq!(shared.counters.endpoint(0).requests_held_back.get(), 0, "none had to wait");
 }
