@@ -78,6 +78,7 @@ impl Case {
                 old: !is_new,
                 duplicates: is_new && once_in(rng, 4),
                 quoted_names: is_new && once_in(rng, 4),
+                nameless_labels: breaks,
                 untidy: once_in(rng, 2),
                 churn,
                 families,
