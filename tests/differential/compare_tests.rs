@@ -99,9 +99,9 @@ fn a_broken_page_excuses_nothing_else() {
     assert_eq!(other.unwrap().0, ["a"]);
 }
 
-/// Seeds 2035 and 2149: a text page came as OpenMetrics, or with a label without a name, and so broke; the next one gave a time to
-/// a series of it. Prometheus took that sample, and after it the late marker of the broken page, and so refused the page after,
-/// whose time was newer than the sample's and older than the marker's. Here there is no marker of a series that was never sent.
+/// Seed 2035: a text page came as OpenMetrics, and so broke; the next one gave a time to a series of it. Prometheus took that
+/// sample, and after it the late marker of the broken page, and so refused a page whose time was newer than the sample's and older
+/// than the marker's. Here a series that was never sent has no marker.
 #[test]
 fn a_series_with_times_is_compared_up_to_the_first_broken_page() {
     let added = |last: f64| [(10_000, 1.0), (11_000, 0.0), (12_000, 0.0), (13_000, last)];
