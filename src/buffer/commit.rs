@@ -18,7 +18,7 @@ use std::time::Duration;
 const ACKS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long batches stay in memory after they were committed, at the least: endpoints that keep up take them from there.
-const RETAINED: Duration = Duration::from_secs(15);
+pub(crate) const RETAINED: Duration = Duration::from_secs(15);
 
 impl<M: Medium> Buffer<M> {
     /// When [`commit`](Self::commit) is to be called next, on the monotonic clock. `None`: flash needs nothing.

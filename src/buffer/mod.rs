@@ -35,6 +35,8 @@ use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use backlog::Backlog;
 use budget::Bucket;
 pub use budget::WriteBudget;
+#[cfg(test)]
+pub(crate) use commit::RETAINED;
 use followers::Followers;
 pub use followers::{ClassLanes, EndpointLanes, SenderRole};
 use lane::Part;

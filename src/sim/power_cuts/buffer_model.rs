@@ -2,6 +2,7 @@
 
 use super::{Violation, ensure};
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// One endpoint's side. Scrapes are told by their number, which is their timestamp.
 #[derive(Clone, Default)]
@@ -10,7 +11,8 @@ pub(super) struct Owed {
     scrapes: VecDeque<u64>,
     /// With the sender: the first so many of them.
     held: usize,
-    /// What the sender held when a segment was given up. A restart loses it with the sender.
+    /// What the sender held or memory had when a segment was given up: it is not counted, as it may yet be delivered. A restart
+    /// loses it with the process.
     gone_if_restarted: BTreeSet<u64>,
     /// Scrapes before this one were acknowledged, and that was synced.
     synced_ack: u64,
@@ -35,6 +37,8 @@ pub(super) struct Model {
     /// On a segment that a commit under way, or one that failed, gives up.
     doubtful: BTreeSet<u64>,
     doubtful_segment: Option<u64>,
+    /// Scrapes that memory has, committed or not, and when they came.
+    in_memory: VecDeque<(u64, Duration)>,
     /// Notes are known by their numbers.
     pub synced_note: u64,
     pub last_note: u64,
@@ -59,12 +63,14 @@ impl Model {
             durable_until: 0,
             doubtful: BTreeSet::new(),
             doubtful_segment: None,
+            in_memory: VecDeque::new(),
             synced_note: 0,
             last_note: 0,
         }
     }
 
-    pub fn pushed(&mut self) {
+    pub fn pushed(&mut self, now: Duration) {
+        self.in_memory.push_back((self.scrapes, now));
         for owed in &mut self.endpoints {
             owed.scrapes.push_back(self.scrapes);
         }
@@ -103,7 +109,7 @@ impl Model {
         let owed = &mut self.endpoints[endpoint];
         let last = owed.scrapes.drain(..owed.held).next_back();
         owed.held = 0;
-        owed.gone_if_restarted.clear();
+        owed.gone_if_restarted.retain(|scrape| owed.scrapes.contains(scrape));
         owed.issued_ack = last.map_or(owed.issued_ack, |last| last + 1);
     }
 
@@ -158,16 +164,19 @@ impl Model {
         })
     }
 
-    /// The commit returned `Ok`; whether it wrote anything, and whether nothing is left in memory only.
-    pub fn committed(&mut self, has_written: bool, is_all: bool) {
+    /// The commit returned `Ok`; whether it wrote anything, and whether nothing is left in memory only. What came no later than
+    /// `released` and is committed is not in memory any more.
+    pub fn committed(&mut self, has_written: bool, is_all: bool, released: Duration) {
+        self.in_memory.retain(|(_, entered)| *entered > released);
         for owed in &mut self.endpoints {
             if std::mem::take(&mut owed.may_be_held_back) {
                 let uncommitted = |scrape: &u64| *scrape >= self.durable_until;
                 owed.gone_if_restarted.extend(owed.scrapes.iter().take(owed.held).copied().filter(uncommitted));
             }
-            owed.gone_if_restarted.extend(
-                self.doubtful.iter().filter(|scrape| owed.scrapes.iter().take(owed.held).any(|h| h == *scrape)),
-            );
+            let is_held = |scrape: &u64| owed.scrapes.iter().take(owed.held).any(|held| held == scrape);
+            let is_in_memory = |scrape: &u64| self.in_memory.iter().any(|(kept, _)| kept == scrape);
+            let not_counted = self.doubtful.iter().filter(|scrape| is_held(scrape) || is_in_memory(scrape));
+            owed.gone_if_restarted.extend(not_counted);
         }
         self.doubtful.clear();
         if has_written {
@@ -229,6 +238,7 @@ impl Model {
 
     /// After a restart: what was found is what is owed. After a power cut all of it is durable.
     pub fn adopt(&mut self, found: Found, was_cut: bool) {
+        self.in_memory.clear();
         for (endpoint, found) in found.scrapes.into_iter().enumerate() {
             // What the cut commit had counted already, its successor may find and count once more.
             let is_lost = |scrape: &u64| found.binary_search(scrape).is_err();

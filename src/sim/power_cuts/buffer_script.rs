@@ -3,7 +3,7 @@
 use super::buffer_model::{Found, Model, samples_of};
 use super::ring_model::{note, number_of};
 use super::{Tally, Violation, ensure};
-use crate::buffer::{Buffer, WriteBudget};
+use crate::buffer::{Buffer, RETAINED, WriteBudget};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::model::{LabelsBuilder, ScrapeBatch, Series, SeriesTable};
@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
+
+mod stories;
 
 /// Commits whose every cut is tried, in one script.
 const THOROUGH_COMMITS: usize = 4;
@@ -36,13 +38,7 @@ pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Vio
         table: Rc::default(),
         lists: HashMap::new(),
     };
-    let Opened { buffer, counters, .. } = world.open(&flash).map_err(|error| Violation::new("1 opens", error))?;
-    let model = Model::new(world.endpoints.len());
-    let is_up = vec![true; world.endpoints.len()];
-    let held = vec![None; world.endpoints.len()];
-    let (now, thorough_left, world) = (Duration::ZERO, 0, &mut world);
-    let mut script =
-        Script { flash, buffer, counters, model, random, how, tally, now, is_up, held, thorough_left, world };
+    let mut script = Script::new(&mut world, flash, random, how, tally)?;
     // Empty rings, and outages of many laps.
     let quiet_scrapes = script.random.choice([0, 10, 100, 600]).expect("some");
     script.change_uplinks(quiet_scrapes > 100);
@@ -176,16 +172,44 @@ struct Script<'a> {
     /// What senders hold and have not acknowledged: up to which record.
     held: Vec<Option<u64>>,
     thorough_left: usize,
+    /// The last commit failed, and the process goes on.
+    has_failed: bool,
     world: &'a mut World,
 }
 
-impl Script<'_> {
-    /// A scrape, what the endpoints that are up take, and a commit if one is due. Rarely, a restart.
+impl<'a> Script<'a> {
+    fn new(
+        world: &'a mut World,
+        flash: SimFlash,
+        random: fastrand::Rng,
+        how: Thoroughness,
+        tally: &'a Tally,
+    ) -> Result<Script<'a>, Violation> {
+        let Opened { buffer, counters, .. } = world.open(&flash).map_err(|error| Violation::new("1 opens", error))?;
+        let model = Model::new(world.endpoints.len());
+        let (is_up, held) = (vec![true; world.endpoints.len()], vec![None; world.endpoints.len()]);
+        let (now, thorough_left, has_failed) = (Duration::ZERO, 0, false);
+        Ok(Script {
+            flash,
+            buffer,
+            counters,
+            model,
+            random,
+            how,
+            tally,
+            now,
+            is_up,
+            held,
+            thorough_left,
+            has_failed,
+            world,
+        })
+    }
+
+    /// A scrape, what the endpoints that are up take, and a commit if one is due. Rarely, a restart; often where flash fails.
     fn step(&mut self) -> Result<(), Violation> {
-        self.now += Duration::from_secs(self.random.u64(1..8));
-        let batch = self.world.batch(self.model.scrapes);
-        self.buffer.push(batch, self.now);
-        self.model.pushed();
+        let seconds = self.random.u64(1..8);
+        self.scrape(seconds);
         for endpoint in 0..self.is_up.len() {
             if self.is_up[endpoint] && self.random.u8(..4) > 0 {
                 self.send(endpoint)?;
@@ -198,6 +222,7 @@ impl Script<'_> {
             self.commit(false)?;
         }
         match self.random.u8(..100) {
+            0..20 if self.has_failed => self.restart(None),
             0 => self.restart(None),
             1 => {
                 self.commit(true)?;
@@ -209,6 +234,13 @@ impl Script<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn scrape(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        let batch = self.world.batch(self.model.scrapes);
+        self.buffer.push(batch, self.now);
+        self.model.pushed(self.now);
     }
 
     fn change_note(&mut self) {
@@ -230,21 +262,27 @@ impl Script<'_> {
     fn send(&mut self, endpoint: usize) -> Result<(), Violation> {
         self.acknowledge(endpoint);
         for _ in 0..self.random.usize(1..4) {
-            let before = self.dropped(endpoint);
-            let window = self.buffer.window(endpoint).map_err(|error| Violation::new("1 opens", error))?;
-            let counted = self.dropped(endpoint)[1] - before[1];
-            let Some(window) = window else {
-                return self.model.handed(endpoint, None, counted);
-            };
-            let scrapes: Result<Vec<u64>, _> = window.batches.iter().map(|batch| self.world.recognise(batch)).collect();
-            self.model.handed(endpoint, Some(&scrapes?), counted)?;
-            self.held[endpoint] = Some(window.next_record);
-            if self.random.u8(..6) == 0 {
+            if !self.hand(endpoint)? || self.random.u8(..6) == 0 {
                 return Ok(());
             }
             self.acknowledge(endpoint);
         }
         Ok(())
+    }
+
+    /// Whether there was a window for the sender.
+    fn hand(&mut self, endpoint: usize) -> Result<bool, Violation> {
+        let before = self.dropped(endpoint);
+        let window = self.buffer.window(endpoint).map_err(|error| Violation::new("1 opens", error))?;
+        let counted = self.dropped(endpoint)[1] - before[1];
+        let Some(window) = window else {
+            self.model.handed(endpoint, None, counted)?;
+            return Ok(false);
+        };
+        let scrapes: Result<Vec<u64>, _> = window.batches.iter().map(|batch| self.world.recognise(batch)).collect();
+        self.model.handed(endpoint, Some(&scrapes?), counted)?;
+        self.held[endpoint] = Some(window.next_record);
+        Ok(true)
     }
 
     fn acknowledge(&mut self, endpoint: usize) {
@@ -255,14 +293,19 @@ impl Script<'_> {
     }
 
     fn commit(&mut self, is_last: bool) -> Result<(), Violation> {
-        let is_thorough = self.thorough_left > 0;
+        let may_fail = !is_last && self.world.budget.is_none();
+        let fails = may_fail && self.random.u8(..if self.thorough_left > 0 { 4 } else { 16 }) == 0;
+        let cause = self.random.choice([ErrorKind::Other, ErrorKind::StorageFull]).expect("some");
+        let calls = self.random.u32(..4);
+        self.commit_unless(fails.then_some((calls, cause)), is_last)
+    }
+
+    /// A commit, whose calls may fail after so many that change something.
+    fn commit_unless(&mut self, fails_after: Option<(u32, ErrorKind)>, is_last: bool) -> Result<(), Violation> {
         let oldest = self.world.oldest_segment(&self.flash).map_err(|error| Violation::new("1 opens", error))?;
         self.model.committing(oldest.0, &oldest.1);
-        let may_fail = !is_last && self.world.budget.is_none();
-        let fails = may_fail && self.random.u8(..if is_thorough { 4 } else { 16 }) == 0;
-        if fails {
-            let cause = self.random.choice([ErrorKind::Other, ErrorKind::StorageFull]).expect("some");
-            self.flash.fail_after_with(self.random.u32(..4), cause);
+        if let Some((calls, cause)) = fails_after {
+            self.flash.fail_after_with(calls, cause);
         }
         let before: Vec<[u64; 3]> = (0..self.is_up.len()).map(|endpoint| self.dropped(endpoint)).collect();
         self.flash.start_journal();
@@ -277,15 +320,17 @@ impl Script<'_> {
             }
         }
         let (has_written, has_synced) = (!journal.is_empty(), journal.has_synced_write());
+        self.has_failed = committed.is_err();
         let mut survivor = None;
-        if is_thorough && has_written {
+        if self.thorough_left > 0 && has_written {
             self.thorough_left -= 1;
             survivor = self.cut_everywhere(journal)?;
         }
         match (survivor, committed) {
             (Some(image), _) => self.restart(Some(image)),
             (None, Ok(())) => {
-                self.model.committed(has_written, self.buffer.fill().stage_samples == 0);
+                let released = self.now.saturating_sub(self.world.commit_interval.max(RETAINED));
+                self.model.committed(has_written, self.buffer.fill().stage_samples == 0, released);
                 let durable = self.flash.durable_image();
                 self.check(&durable).map_err(|violation| violation.at("just after the commit returned"))?;
                 if has_written {
@@ -295,7 +340,7 @@ impl Script<'_> {
                 }
                 Ok(())
             }
-            (None, Err(RingError::Device { .. })) if fails => {
+            (None, Err(RingError::Device { .. })) if fails_after.is_some() => {
                 Tally::add(&self.tally.failed_calls, 1);
                 if has_synced {
                     self.model.acks_synced();
@@ -338,7 +383,7 @@ impl Script<'_> {
         };
         self.model.adopt(found, cut.is_some());
         let Opened { buffer, counters, .. } = self.world.open(&self.flash).map_err(opens)?;
-        (self.buffer, self.counters) = (buffer, counters);
+        (self.buffer, self.counters, self.has_failed) = (buffer, counters, false);
         self.held.fill(None);
         Ok(())
     }

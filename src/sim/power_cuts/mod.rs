@@ -80,6 +80,9 @@ impl fmt::Display for Tally {
 /// Scripts of the run with a million cuts.
 const RING_SEEDS: u64 = 100;
 const BUFFER_SEEDS: u64 = 50;
+/// More of them, in which a cut is tried here and there: what takes three rare things in a row is in one of hundreds.
+const QUICK_RING_SEEDS: u64 = 600;
+const QUICK_BUFFER_SEEDS: u64 = 400;
 const RESIZING_SEEDS: u64 = 12;
 const BAD_PLACE_SEEDS: u64 = 60;
 /// Scripts of each kind in which a deliberate bug has to show.
@@ -152,6 +155,8 @@ fn a_million_power_cuts() {
     let buffers = run_all("buffers_survive", buffer_script::run, 0..BUFFER_SEEDS, EVERY_BYTE);
     let carried = run_all("rings_are_carried_over_whole", resizing::run, 0..RESIZING_SEEDS, EVERY_BYTE);
     run_all("bad_places_cost_what_is_there", bad_places::run, 0..BAD_PLACE_SEEDS, EVERY_BYTE);
+    run_all("rings_survive", ring_script::run, RING_SEEDS..QUICK_RING_SEEDS, QUICK);
+    run_all("buffers_survive", buffer_script::run, BUFFER_SEEDS..QUICK_BUFFER_SEEDS, QUICK);
     let cuts = rings.total() + buffers.total() + carried.total();
     println!(
         "{cuts} cut points in {:.0} s: {} of rings in {:.0} s, {} of buffers, {} of rings that are carried over",

@@ -8,6 +8,8 @@ use crate::sim::{Cut, CutKind, FlashKind, SimFlash, Thoroughness};
 use std::io::ErrorKind;
 use std::rc::Rc;
 
+mod stories;
+
 /// Steps whose every cut is tried, in one script.
 const THOROUGH_STEPS: usize = 8;
 
@@ -21,7 +23,7 @@ pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Vio
     flash.set_program_unit(unit_bytes);
     let (ring, _) = open(&flash, layout).map_err(|error| Violation::new("1 opens", error))?;
     let model = Model::new(layout);
-    let mut script = Script { flash, layout, ring, model, random, how, tally, erased_slot: None, is_second: false };
+    let mut script = Script::new(flash, layout, ring, model, random, how, tally);
     // Empty rings, rings that are exactly full, and rings many laps later.
     let quiet_steps = script.random.choice([0, 0, 5, 30, 300]).expect("some");
     for _ in 0..quiet_steps {
@@ -50,14 +52,39 @@ struct Script<'a> {
     tally: &'a Tally,
     /// Where the append that is under way erased a segment.
     erased_slot: Option<usize>,
+    /// The append before this one failed, and the process goes on.
+    has_failed: bool,
     /// This one began at a cut of another.
     is_second: bool,
 }
 
-impl Script<'_> {
-    /// An append, perhaps one that fails or is cut, or a restart.
+/// What comes between an append and its end.
+struct Trouble {
+    /// So many calls succeed.
+    fails_after: Option<(u32, ErrorKind)>,
+    /// Every cut is tried.
+    is_thorough: bool,
+    /// One of them is what really happens.
+    is_cut: bool,
+}
+
+impl<'a> Script<'a> {
+    fn new(
+        flash: SimFlash,
+        layout: Layout,
+        ring: Ring<SimFlash>,
+        model: Model,
+        random: fastrand::Rng,
+        how: Thoroughness,
+        tally: &'a Tally,
+    ) -> Script<'a> {
+        let (erased_slot, has_failed, is_second) = (None, false, false);
+        Script { flash, layout, ring, model, random, how, tally, erased_slot, has_failed, is_second }
+    }
+
+    /// An append, perhaps one that fails or is cut, or a restart, which often comes when appends fail.
     fn step(&mut self, is_thorough: bool) -> Result<(), Violation> {
-        if self.random.u8(..24) == 0 {
+        if self.random.u8(..if self.has_failed { 4 } else { 24 }) == 0 {
             return self.restart(None);
         }
         self.model.acknowledge(self.ring.next_record(), &mut self.random);
@@ -65,41 +92,49 @@ impl Script<'_> {
             self.ring.set_note(self.model.next_note());
         }
         let (frame, placement) = self.next_append();
-        let fails = self.random.u8(..if is_thorough { 4 } else { 12 }) == 0;
-        if fails {
-            let cause = self.random.choice([ErrorKind::Other, ErrorKind::StorageFull]).expect("some");
-            self.flash.fail_after_with(self.random.u32(..3), cause);
+        let random = &mut self.random;
+        let fails = random.u8(..if is_thorough { 4 } else { 12 }) == 0;
+        let cause = random.choice([ErrorKind::Other, ErrorKind::StorageFull]).expect("some");
+        let fails_after = fails.then_some((random.u32(..3), cause));
+        let is_cut = random.u8(..if is_thorough { 3 } else { 24 }) == 0;
+        self.append(&frame, placement, Trouble { fails_after, is_thorough, is_cut })
+    }
+
+    fn append(&mut self, frame: &Frame, placement: Placement, trouble: Trouble) -> Result<(), Violation> {
+        let Trouble { fails_after, is_thorough, is_cut } = trouble;
+        if let Some((calls, cause)) = fails_after {
+            self.flash.fail_after_with(calls, cause);
         }
         let evicts = self.ring.next_evicted();
-        self.model.begin(&frame, placement, evicts.filter(|_| placement == Placement::NewSegment).map(|s| s.seq))?;
+        self.model.begin(frame, placement, evicts.filter(|_| placement == Placement::NewSegment).map(|s| s.seq))?;
         let evicts = evicts.map(|segment| (segment.seq, self.ring.samples_in(segment)));
         self.flash.start_journal();
         let erases = self.erases();
-        let appended = self.ring.append(&frame, placement, &self.model.acks());
+        let appended = self.ring.append(frame, placement, &self.model.acks());
         self.flash.mend();
         let journal = self.flash.take_journal();
         self.erased_slot = self.erases().iter().zip(&erases).position(|(after, before)| after > before);
-        let cut_here = self.random.u8(..if is_thorough { 3 } else { 24 }) == 0;
         let mut survivor = None;
-        if is_thorough || cut_here {
+        if is_thorough || is_cut {
             let how = if is_thorough { self.how } else { Thoroughness { step_bytes: 509, random_subsets: 8 } };
             let (mut random, mut seen) = (self.random.fork(), 0);
             let mut visit = |cut: Cut<'_>| {
                 seen += 1;
-                if cut_here && cut.kind != CutKind::Synced && self.random.u32(..seen) == 0 {
+                if is_cut && cut.kind != CutKind::Synced && self.random.u32(..seen) == 0 {
                     survivor = Some(cut.image.to_vec());
                 }
                 self.visit(&cut, seen)
             };
             journal.each_cut(how, &mut random, &mut visit)?;
         }
+        self.has_failed = appended.is_err();
         match (survivor, appended) {
             (Some(image), _) => {
                 self.model.abandon(self.erased_slot);
                 self.restart(Some(image))
             }
             (None, Ok(appended)) => self.appended(placement, appended, evicts),
-            (None, Err(RingError::Device { .. })) if fails => {
+            (None, Err(RingError::Device { .. })) if fails_after.is_some() => {
                 Tally::add(&self.tally.failed_calls, 1);
                 self.model.abandon(self.erased_slot);
                 self.check(&self.flash.image())
@@ -169,7 +204,8 @@ impl Script<'_> {
         let how = Thoroughness { step_bytes: 251, random_subsets: 8 };
         let random = fastrand::Rng::with_seed(image.iter().map(|byte| u64::from(*byte)).sum());
         let (layout, tally, model) = (self.layout, self.tally, self.model.clone());
-        let mut second = Script { flash, layout, ring, model, random, how, tally, erased_slot: None, is_second: true };
+        let mut second = Script::new(flash, layout, ring, model, random, how, tally);
+        second.is_second = true;
         second.model.abandon(self.erased_slot);
         second.restart(Some(image.to_vec()))?;
         second.step(true)
@@ -186,7 +222,7 @@ impl Script<'_> {
         let (ring, recovery) = open(&self.flash, self.layout).map_err(|error| Violation::new("1 opens", error))?;
         let found = Found::of(&ring, recovery.samples_total).map_err(|error| Violation::new("1 opens", error))?;
         self.model.adopt(&found, cut.is_some());
-        self.ring = ring;
+        (self.ring, self.has_failed) = (ring, false);
         Ok(())
     }
 
