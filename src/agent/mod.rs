@@ -6,7 +6,7 @@
 //!  one task              sleeps to the next commit ─► buffer ─► flash
 //!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
 //!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
-//!  and one per endpoint  sleeps to the next interval ─► what metrics are ─► uplink       (if it is wanted)
+//!  and one per endpoint  sleeps to the next interval ─► what metrics are ─► gate ─► uplink  (if it is wanted)
 //! ```
 //!
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
@@ -16,6 +16,7 @@ mod committing;
 mod discovered;
 mod discovering;
 mod endings;
+mod gating;
 mod lanes;
 mod linking;
 mod metadata;
@@ -33,13 +34,14 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::http_client::Resolver;
 use crate::model::{LabelsError, MetadataTable, ScrapeBatch, SeriesTable};
-use crate::remote_write::{EndpointOptions, Gate, Meter, Turns, Uplink, UplinkError, Version, classes};
+use crate::remote_write::{EndpointOptions, Meter, Uplink, UplinkError, Version, classes};
 use crate::ring::{Found, Layout, RingError, Storage};
 use crate::scrape::reported_families;
 use crate::tls::TlsError;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
 use discovering::Discoveries;
 use endings::Endings;
+use gating::METER_KEY;
 pub use lanes::lanes_of;
 use notify::Notify;
 pub use scraping::scrape_once;
@@ -59,9 +61,6 @@ use targets::Targets;
 
 /// How long senders may go on delivering after the order to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
-
-/// What the uplink's account is remembered by.
-const METER_KEY: &str = "uplink";
 
 /// Why an agent can't start.
 #[derive(Debug)]
@@ -228,14 +227,14 @@ impl Agent {
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
         let Agent { shared, discoveries, mut targets, endpoints, status, metadata } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
+        let turns: Vec<_> = endpoints.iter().map(|(options, _)| shared.turns_of(options)).collect();
         let telling: Vec<_> = (endpoints.iter().enumerate())
             .filter_map(|(index, (options, uplink))| {
-                let table = metadata.clone().filter(|_| options.metadata.send)?;
-                let (options, uplink) = (options.clone(), uplink.beside());
-                Some(executor.spawn(metadata::send_metadata(shared.clone(), index, options, table, uplink)))
+                let (table, turns) = (metadata.clone().filter(|_| options.metadata.send)?, turns[index].clone());
+                let telling = metadata::Telling::new(shared.clone(), index, options, table, uplink.beside(), turns);
+                Some(executor.spawn(telling.tell_until(stopping.clone())))
             })
             .collect();
-        let turns: Vec<_> = endpoints.iter().map(|(options, _)| shared.turns_of(options)).collect();
         let roles = shared.buffer.borrow().senders();
         let sending = roles.into_iter().enumerate().map(|(index, role)| {
             let (options, uplink) = &endpoints[role.endpoint];
@@ -250,12 +249,12 @@ impl Agent {
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering, linking, telling));
+        drop((stopper, discovering, linking));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
         shared.senders.iter().for_each(Notify::wake);
-        for task in sending {
+        for task in sending.into_iter().chain(telling) {
             task.await;
         }
         shared.buffer.borrow_mut().close()
@@ -275,27 +274,6 @@ impl Shared {
             self.senders.iter().for_each(Notify::wake);
         }
         self.committer.wake();
-    }
-
-    /// Remembers what the uplink has carried: with what is written anyway, unless so much came together that it is worth a write.
-    fn note_uplink(&self, now: Duration) {
-        let mut meter = self.meter.borrow_mut();
-        if !meter.is_metered() {
-            return;
-        }
-        let mut buffer = self.buffer.borrow_mut();
-        buffer.remember(METER_KEY, &meter.note());
-        if meter.take_note_due() {
-            buffer.write_note(now);
-            self.committer.wake();
-        }
-    }
-
-    /// The gate of one endpoint's lanes.
-    fn turns_of(&self, options: &EndpointOptions) -> Rc<RefCell<Turns>> {
-        let (now, deadline) = (self.clock.monotonic(), options.queue.batch_send_deadline);
-        let gate = Gate::new(options.rates, self.meter.clone(), deadline, now, fastrand::u64(..));
-        Rc::new(RefCell::new(Turns::new(gate)))
     }
 
     /// Sleeps until this time of the monotonic clock.

@@ -171,7 +171,7 @@ impl Sender {
                     Passed::NoTime => return Step::End,
                 };
                 let outcome = self.send(version, retries).await;
-                let now = self.account(traffic, reserved_bytes);
+                let now = self.shared.account(&self.turns, traffic, reserved_bytes, self.uplink.take_carried_bytes());
                 let Some(outcome) = outcome else { return Step::End };
                 self.turns.borrow_mut().ended(now, &outcome);
                 let counters = self.shared.counters.endpoint(self.role.endpoint);
@@ -264,16 +264,14 @@ impl Sender {
         let (shared, bytes) = (self.shared.clone(), estimated_bytes(self.body.as_bytes().len()));
         let mut is_counted = false;
         loop {
-            let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
+            let wall_ms = shared.clock.wall_ms();
             let is_draining = shared.drain_until.get().is_some();
             if is_draining {
                 self.turns.borrow_mut().hurry();
             }
             let is_old = wall_ms.saturating_sub(self.oldest_ms) > self.backlog_age.as_millis() as i64;
-            let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_old };
-            let ready_at = self.turns.borrow_mut().ready_at(self.index, now, wall_ms, traffic, bytes);
-            shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
-            match ready_at {
+            let traffic = Traffic::Samples { class: self.class, is_backlog: self.role.is_backlog || is_old };
+            match shared.ready_at(&self.turns, self.index, traffic, bytes) {
                 None => return Passed::Yes(traffic, bytes),
                 Some(_) if is_draining => {
                     self.turns.borrow_mut().leave(self.index);
@@ -290,14 +288,6 @@ impl Sender {
                 return Passed::TooOld;
             }
         }
-    }
-
-    /// Puts what went over the link to the account, in place of what was set aside. The time.
-    fn account(&mut self, traffic: Traffic, reserved_bytes: u64) -> Duration {
-        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
-        self.turns.borrow_mut().spent(now, wall_ms, traffic, reserved_bytes, self.uplink.take_carried_bytes());
-        self.shared.note_uplink(now);
-        now
     }
 
     /// One exchange. `None` if the time to stop came first: what was begun is left.

@@ -1,4 +1,5 @@
-//! Whose turn it is where several lanes of one endpoint share its gate: classes in their order, and within one what is new.
+//! Whose turn it is where several lanes of one endpoint share its gate: classes in their order, and within one what is new. What
+//! metrics are is one more lane, and the last.
 //!
 //! ```text
 //!  high    ──wait──► go            high    (waits for the hours) ...
@@ -43,8 +44,7 @@ impl Turns {
         bytes: u64,
     ) -> Option<Duration> {
         self.leave(lane);
-        let rank = |traffic: Traffic| (traffic.class, traffic.is_backlog);
-        let before = self.waiting.iter().filter(|other| rank(other.traffic) < rank(traffic));
+        let before = self.waiting.iter().filter(|other| other.traffic < traffic);
         let turns = before.filter_map(|other| self.gate.rate_ready_at(now, wall_ms, other.traffic, other.bytes));
         let turn = turns.max().map(|at| at.max(now + ASK_AGAIN));
         let ready_at = [turn, self.gate.ready_at(now, wall_ms, traffic, bytes)].into_iter().flatten().max();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn traffic(class: Class) -> Traffic {
-        Traffic { class, is_backlog: false }
+        Traffic::Samples { class, is_backlog: false }
     }
 
     /// Lanes that always have something to send, and requests of so many bytes: how many each got through in a minute.
@@ -126,10 +126,24 @@ mod tests {
     #[test]
     fn what_waits_for_something_else_holds_nobody_up() {
         let mut turns = turns(Some(10_000), Some(100));
-        let backlog = Traffic { class: Class::High, is_backlog: true };
+        let backlog = Traffic::Samples { class: Class::High, is_backlog: true };
         let done = a_minute(&mut turns, &[(backlog, 5000), (traffic(Class::Low), 5000)]);
         assert!(done[0] <= 15_000, "its own rate is small: {done:?}");
         assert!(done[1] >= 500_000, "and low gets the rest: {done:?}");
+    }
+
+    #[test]
+    fn metadata_gets_what_samples_leave() {
+        let mut turns = turns(Some(10_000), Some(1000));
+        let backlog = Traffic::Samples { class: Class::Low, is_backlog: true };
+        let done = a_minute(&mut turns, &[(Traffic::Metadata, 5000), (traffic(Class::Low), 5000)]);
+        assert!(done[0] <= 90_000 && done[1] >= 500_000, "{done:?}");
+        let done =
+            a_minute(&mut super::tests::turns(Some(1000), Some(500)), &[(Traffic::Metadata, 100), (backlog, 100)]);
+        assert!(
+            done[0] >= 20_000 && done[1] >= 29_000,
+            "metadata is no backlog, and takes nothing of its rate: {done:?}"
+        );
     }
 
     #[test]
