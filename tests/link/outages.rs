@@ -19,7 +19,8 @@ fn an_uplink_that_comes_back_is_noticed_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let (exporter, receiver) = (exporter_on(link, 0), receiver());
         let config = config(&exporter, "200ms", &receiver.address().to_string(), FIVE_MINUTES);
-        let agent = start_on(link, folder.path(), &config);
+        // What a fleet is spared for is not what is measured.
+        let agent = start_on(link, folder.path(), &format!("{config}[uplink]\nspread = '0s'\n"));
         wait_until_arrived(&receiver, 5, PATIENCE);
         let take = |end: &str| format!("link set {DEVICE} {end}");
         for (what, is_receivers, down, up) in [
@@ -49,10 +50,34 @@ fn an_uplink_that_comes_back_is_noticed_at_once() {
             assert_eq!(arrived(&receiver).len(), held, "{what} was not down");
             let up_at = Instant::now();
             ip(&up);
-            wait_until_arrived(&receiver, scrapes - 1, seconds(3));
+            // Two seconds, and as many again on a machine that is busy.
+            wait_until_arrived(&receiver, scrapes - 1, seconds(4));
             println!("{what}: back after {:?}", up_at.elapsed());
         }
         assert_eq!(receiver.repeats.load(Ordering::SeqCst), 0);
+        assert_whole(&receiver);
+        assert!(agent.stop().0.success());
+    });
+}
+
+/// Requests that follow an outage of more than ten seconds are some seconds apart.
+#[test]
+#[ignore = "needs root and network namespaces: cargo on-a-link"]
+fn with_the_default_spread_an_uplink_that_comes_back_brings_everything_soon() {
+    on_a_link(|link| {
+        let folder = tempfile::tempdir().unwrap();
+        let (exporter, receiver) = (exporter_on(link, 0), receiver());
+        let keys = "remote_timeout = '2s'\nqueue_config = { min_backoff = '5m', max_backoff = '5m' }";
+        let config = config(&exporter, "200ms", &receiver.address().to_string(), keys);
+        let agent = start_on(link, folder.path(), &config);
+        wait_until_arrived(&receiver, 5, PATIENCE);
+        link.agent_ip(&format!("link set {DEVICE} down"));
+        agent.wait_for_log("not delivered, will retry");
+        sleep(seconds(12));
+        let scrapes = exporter.requests();
+        link.agent_ip(&format!("link set {DEVICE} up"));
+        // Two seconds, a wait of at most one and a half times the spread, and a batch_send_deadline.
+        wait_until_arrived(&receiver, scrapes - 1, seconds(20));
         assert_whole(&receiver);
         assert!(agent.stop().0.success());
     });
@@ -68,7 +93,7 @@ fn a_link_that_flaps_makes_no_attempts_without_end() {
         let config = config(&exporter, "200ms", &refusing.address.to_string(), FIVE_MINUTES);
         let agent = start_on(link, folder.path(), &config);
         agent.wait_for_log("not now");
-        let attempts = refusing.requests();
+        let (attempts, since) = (refusing.requests(), Instant::now());
         for _ in 0..36 {
             link.agent_ip(&format!("address add 10.78.0.1/24 dev {DEVICE}"));
             sleep(Duration::from_millis(200));
@@ -76,7 +101,13 @@ fn a_link_that_flaps_makes_no_attempts_without_end() {
             sleep(Duration::from_millis(100));
         }
         let attempts = refusing.requests() - attempts;
-        assert!((2..=6).contains(&attempts), "{attempts} attempts while the link flapped for some 12 s");
+        // One each three seconds.
+        let possible = since.elapsed().as_secs() as usize / 3 + 2;
+        assert!(
+            (2..=possible).contains(&attempts),
+            "{attempts} attempts while the link flapped for {:?}",
+            since.elapsed()
+        );
         assert!(agent.stop().0.success());
     });
 }
@@ -109,7 +140,7 @@ fn what_a_black_hole_swallows_is_sent_again_after_remote_timeout() {
         drop(hole);
         let scrapes = exporter.requests();
         receiver.back_at(address);
-        wait_until_arrived(&receiver, scrapes, seconds(6));
+        wait_until_arrived(&receiver, scrapes, seconds(10));
         assert_whole(&receiver);
         assert_eq!(receiver.repeats.load(Ordering::SeqCst), 0, "what was swallowed did not arrive");
 
@@ -121,7 +152,7 @@ fn what_a_black_hole_swallows_is_sent_again_after_remote_timeout() {
         assert!(arrived(&receiver).len() <= held, "packets get through");
         let scrapes = exporter.requests();
         link.receiver_ip(&format!("route del blackhole {AGENT}/32"));
-        wait_until_arrived(&receiver, scrapes, seconds(6));
+        wait_until_arrived(&receiver, scrapes, seconds(10));
         assert_whole(&receiver);
         let (repeats, lines) = (receiver.repeats.load(Ordering::SeqCst), agent.log().matches("did not answer").count());
         assert!(repeats <= 100, "{repeats} samples came twice: more than the request that was under way");
