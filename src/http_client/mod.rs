@@ -41,6 +41,7 @@ pub use dial::{Resolver, Route};
 pub use error::HttpError;
 pub use headers::is_reserved;
 pub use journey::{Hop, HttpRequest, Journey, absolute_form};
+pub use oauth2::{Token, read_token_answer};
 pub use options::{Auth, HeaderOptions, HttpClientOptions, OAuth2Options, ProxyChoice, ProxyOptions, SigV4Options};
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub use session::{Answer, IDLE_MAX, Session};

@@ -20,12 +20,12 @@ pub(super) enum Style {
 
 /// A token, and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub struct Token {
     /// `Bearer`, mostly.
-    pub(super) kind: String,
-    pub(super) access_token: Secret,
+    pub kind: String,
+    pub access_token: Secret,
     /// After it was asked for, with some time to spare; None if it never ends.
-    pub(super) usable_for: Option<Duration>,
+    pub usable_for: Option<Duration>,
 }
 
 /// The form that is posted.
@@ -53,7 +53,7 @@ pub(super) fn login(options: &OAuth2Options, secret: &Secret, style: Style) -> O
 }
 
 /// The token in an answer, or why there is none: never more of it than the error's code, since it may repeat secrets.
-pub(super) fn read_answer(status: u16, content_type: &str, body: &[u8]) -> Result<Token, String> {
+pub fn read_token_answer(status: u16, content_type: &str, body: &[u8]) -> Result<Token, String> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let fields = match media_type.as_str() {
         "application/x-www-form-urlencoded" | "text/plain" => read_form(body),
@@ -170,7 +170,7 @@ mod tests {
             ("application/x-www-form-urlencoded", "access_token=a%2Bb&expires_in=70", "Bearer", "a+b", Some(60)),
             ("text/plain", "token_type=bearer&access_token=t", "Bearer", "t", None),
         ] {
-            let read = read_answer(200, content_type, body.as_bytes()).unwrap();
+            let read = read_token_answer(200, content_type, body.as_bytes()).unwrap();
             assert_eq!((read.kind.as_str(), read.access_token.expose()), (kind, token), "{body}");
             assert_eq!(read.usable_for, seconds.map(Duration::from_secs), "{body}");
         }
@@ -187,7 +187,7 @@ mod tests {
             (200, r#"["hunter2"]"#, "its answer is not what a token server says; check token_url"),
             (200, r#"{"token":"hunter2"}"#, "its answer holds no access_token"),
         ] {
-            assert_eq!(read_answer(status, "application/json", body.as_bytes()), Err(said.into()), "{body}");
+            assert_eq!(read_token_answer(status, "application/json", body.as_bytes()), Err(said.into()), "{body}");
         }
     }
 }

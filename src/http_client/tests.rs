@@ -511,6 +511,14 @@ fn a_token_server_that_refuses_says_why_and_shows_no_secret() {
     let error = get(&oauth2(token_port, inline("hunter2")), "http://127.0.0.1:1/").unwrap_err();
     let text = "the token server 127.0.0.1 gives no token: HTTP 401, invalid_client; check oauth2";
     assert_eq!(error.to_string(), text);
+
+    // Even where it looks like an error's code.
+    let (token_port, _) = serve(|_| {
+        let body = r#"{"error":"hunter2"}"#;
+        format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let error = get(&oauth2(token_port, inline("hunter2")), "http://127.0.0.1:1/").unwrap_err();
+    assert!(error.to_string().contains("its answer repeats the secret"), "{error}");
 }
 
 #[test]

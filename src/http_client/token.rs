@@ -3,7 +3,7 @@
 use super::dial::Resolver;
 use super::error::HttpError;
 use super::journey::HttpRequest;
-use super::oauth2::{Style, Token, form, login, read_answer};
+use super::oauth2::{Style, Token, form, login, read_token_answer};
 use super::options::{Auth, HttpClientOptions, OAuth2Options};
 use super::session::Session;
 use super::{HttpClient, credentials};
@@ -96,7 +96,10 @@ impl TokenSource {
         let body = answer.read_all(TOKEN_ANSWER_BYTES_MAX).await?;
         let body = body.ok_or_else(|| refused(format!("its answer is larger than {TOKEN_ANSWER_BYTES_MAX} bytes")))?;
         let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        read_answer(answer.status().as_u16(), content_type.unwrap_or_default(), &body).map_err(refused)
+        let token = read_token_answer(answer.status().as_u16(), content_type.unwrap_or_default(), &body);
+        // As the code of an error, it may repeat what it was told.
+        let is_shown = |cause: &String| !secret.expose().is_empty() && cause.contains(secret.expose());
+        token.map_err(|cause| refused(if is_shown(&cause) { "its answer repeats the secret".into() } else { cause }))
     }
 }
 

@@ -70,4 +70,4 @@ pub use protocol::{ProtobufMessage, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;
 pub use retry::{Answer, Failure, FailureKind, Outcome};
-pub use uplink::{Uplink, UplinkError};
+pub use uplink::{Uplink, UplinkError, read_answer};

@@ -9,17 +9,17 @@
 //!    Journey::goes_on ◄── answer ─────────────────────────   connection ── TCP, CONNECT, TLS
 //! ```
 
+mod answer;
 mod connection;
 mod exchange;
 
 use super::options::EndpointOptions;
-use super::protocol::Written;
-use super::retry::{Answer, Failure, FailureKind, Outcome, retry_after};
+use super::retry::{Answer, Failure, FailureKind, Outcome};
 use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey, Resolver};
-use crate::limits::RECEIVER_TEXT_BYTES_MAX;
-use crate::model::{Secret, format_duration};
+use crate::model::format_duration;
 use crate::tls::{TlsError, TlsFailure};
-use exchange::{Broken, Ended, Exchange, Line, Reply};
+pub use answer::read_answer;
+use exchange::{Broken, Ended, Exchange, Line};
 use smol::{Task, Timer};
 use std::fmt;
 use std::io::ErrorKind;
@@ -27,7 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use ureq::http::{HeaderName, HeaderValue, Uri};
 
 const RETRY_ATTEMPT: HeaderName = HeaderName::from_static("retry-attempt");
 
@@ -166,7 +166,7 @@ impl Uplink {
             (self.running, self.body) = (None, body);
             let reply = result?;
             if !journey.goes_on(&reply.response)? {
-                return Ok(answer(&reply, &secrets));
+                return Ok(read_answer(&reply.response, &reply.text, &secrets));
             }
         }
     }
@@ -240,51 +240,6 @@ impl Uplink {
         };
         Failure { kind: FailureKind::Tls, text }
     }
-}
-
-fn answer(reply: &Reply, secrets: &[Secret]) -> Answer {
-    let (status, headers) = (reply.response.status(), reply.response.headers());
-    let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let retry_after = text_of(header::RETRY_AFTER).and_then(|value| retry_after(value, text_of(header::DATE)));
-    let text = if status.is_success() { String::new() } else { one_line(&reply.text, secrets) };
-    Answer { status: status.as_u16(), retry_after, html: is_html(headers), text, written: written(headers) }
-}
-
-/// Of three counts, one that is missing is zero; without any of them, nothing is said.
-fn written(headers: &HeaderMap) -> Option<Written> {
-    let count = |name| headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let samples = count("X-Prometheus-Remote-Write-Samples-Written");
-    let histograms = count("X-Prometheus-Remote-Write-Histograms-Written");
-    let exemplars = count("X-Prometheus-Remote-Write-Exemplars-Written");
-    let is_said = samples.or(histograms).or(exemplars).is_some();
-    is_said.then(|| Written {
-        samples: samples.unwrap_or(0),
-        histograms: histograms.unwrap_or(0),
-        exemplars: exemplars.unwrap_or(0),
-    })
-}
-
-fn is_html(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
-}
-
-/// The text as it came, but for control characters, which are escaped, and secrets that the receiver repeats.
-fn one_line(bytes: &[u8], secrets: &[Secret]) -> String {
-    let mut text = String::from_utf8_lossy(bytes).trim().to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.expose().is_empty()) {
-        text = text.replace(secret.expose(), Secret::MASK);
-    }
-    let mut line = String::new();
-    for char in text.chars() {
-        match char.is_control() {
-            true => line.extend(char.escape_default()),
-            false => line.push(char),
-        }
-    }
-    let end = (0..=RECEIVER_TEXT_BYTES_MAX.min(line.len())).rev().find(|end| line.is_char_boundary(*end));
-    line.truncate(end.unwrap_or(0));
-    line
 }
 
 #[cfg(test)]

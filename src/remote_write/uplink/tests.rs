@@ -1,9 +1,11 @@
+use super::answer::one_line;
 use super::*;
 use crate::http_client::{Auth, HttpClientOptions};
-use crate::limits::RETRY_AFTER_MAX;
+use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RETRY_AFTER_MAX};
+use crate::model::Secret;
 use crate::remote_write::encoder::Content;
 use crate::remote_write::options::QueueOptions;
-use crate::remote_write::protocol::ProtobufMessage;
+use crate::remote_write::protocol::{ProtobufMessage, Written};
 use crate::remote_write::retry::{Verdict, classify};
 use crate::remote_write::v1;
 use crate::secrets::SecretSource;
@@ -237,6 +239,21 @@ fn a_long_text_is_cut_at_a_character() {
     let line = one_line(format!("x{text}").as_bytes(), &[]);
     assert_eq!(line.len(), RECEIVER_TEXT_BYTES_MAX - 1);
     assert!(one_line("\u{1}".repeat(RECEIVER_TEXT_BYTES_MAX).as_bytes(), &[]).len() <= RECEIVER_TEXT_BYTES_MAX);
+}
+
+/// Of a receiver's text only the start is read; a secret that it repeats there used to be shown up to that point.
+#[test]
+fn a_secret_that_is_cut_with_the_text_is_not_shown_in_part() {
+    let secrets = [Secret::new("topsecret")];
+    for shown_bytes in 1..=9 {
+        let said = ". ".repeat(RECEIVER_TEXT_BYTES_MAX);
+        let start = &said[..RECEIVER_TEXT_BYTES_MAX + 1 - shown_bytes];
+        let read = format!("{start}{}", &"topsecret"[..shown_bytes]);
+        let expected = if shown_bytes < 9 { start.into() } else { format!("{start}<secret>") };
+        let expected = &expected[..expected.len().min(RECEIVER_TEXT_BYTES_MAX)];
+        assert_eq!(one_line(read.as_bytes(), &secrets), expected, "{shown_bytes}");
+    }
+    assert_eq!(one_line(b"it must not be top", &secrets), "it must not be top", "it is whole");
 }
 
 #[test]
