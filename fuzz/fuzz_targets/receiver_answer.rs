@@ -1,26 +1,35 @@
-//! Anything that a receiver may answer, from its first byte to its last: an answer or a failure in one line, in time.
+//! Any status, headers and text that a receiver may answer with: what is known of it is one line, and repeats no secret.
 #![no_main]
 
+use http::Response;
 use libfuzzer_sys::fuzz_target;
-use narthex_fuzz::{Answering, outcome_of};
-use std::sync::LazyLock;
+use narthex::limits::RECEIVER_TEXT_BYTES_MAX;
+use narthex::model::Secret;
+use narthex::remote_write::read_answer;
+use narthex_fuzz::SECRET;
 
-static RECEIVER: LazyLock<Answering> = LazyLock::new(Answering::start);
-
-/// Starts that reach what is behind the status line.
-const STARTS: [&str; 4] = [
-    "",
-    "HTTP/1.1 503 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: ",
-    "HTTP/1.1 200 OK\r\nX-Prometheus-Remote-Write-Samples-Written: ",
-    "HTTP/1.1 400 Bad Request\r\n\r\n",
+const NAMES: [&str; 6] = [
+    "Retry-After",
+    "Date",
+    "Content-Type",
+    "X-Prometheus-Remote-Write-Samples-Written",
+    "X-Prometheus-Remote-Write-Histograms-Written",
+    "X-Prometheus-Remote-Write-Exemplars-Written",
 ];
 
-fuzz_target!(|input: (u8, Vec<u8>)| {
-    let (start, rest) = input;
-    let start = STARTS[usize::from(start) % STARTS.len()];
-    RECEIVER.answer_with(&[start.as_bytes(), &rest].concat());
-    let outcome = outcome_of(&format!("url = 'http://127.0.0.1:{}/'\nfollow_redirects = false", RECEIVER.port));
-    if let Ok(answer) = outcome.result {
-        assert!(answer.text.is_empty() || !(200..300).contains(&answer.status));
-    }
+fuzz_target!(|input: (u16, [Option<&[u8]>; NAMES.len()], &[u8])| {
+    let (status, values, text) = input;
+    let fields = NAMES.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
+    let response = Response::builder().status(100 + status % 900);
+    let response = fields.fold(response, |response, (name, value)| response.header(name, value));
+    // Not every value can stand in a header.
+    let Ok(response) = response.body(()) else { return };
+    let text = [text, SECRET.as_bytes()].concat();
+    // As much as is read of it.
+    let text = &text[..text.len().min(RECEIVER_TEXT_BYTES_MAX + 1)];
+    let answer = read_answer(&response, text, &[Secret::new(SECRET)]);
+    assert!(answer.text.len() <= RECEIVER_TEXT_BYTES_MAX && !answer.text.chars().any(char::is_control));
+    assert!(answer.text.is_empty() || !(200..300).contains(&answer.status));
+    assert!(!answer.text.contains(SECRET), "{}", answer.text);
+    assert!(!answer.to_string().is_empty());
 });
