@@ -122,3 +122,19 @@ fn metadata_is_put_to_account_and_leaves_the_rest_of_the_day_to_samples() {
     assert!(agent.stop().0.success());
     assert!(bytes.load(Ordering::SeqCst) <= 128 * 1024, "{bytes:?}");
 }
+
+/// Requests of metadata once passed no gate: they went out at any time, and no budget knew of them.
+#[test]
+fn outside_its_window_no_metadata_is_sent_either() {
+    let (folder, exporter) =
+        (tempfile::tempdir().unwrap(), exporter(|_| "# HELP n A number.\n# TYPE n gauge\nn 1\n".into()));
+    let (receiver, _) = counting_receiver();
+    let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let (from, until) = ((now_s / 3600 + 2) % 24, (now_s / 3600 + 3) % 24);
+    let windows = format!("windows = ['{from:02}:00-{until:02}:00']");
+    let endpoint = "metadata_config = { send = true, send_interval = '100ms' }";
+    let agent = start(folder.path(), &config(&exporter, &receiver, endpoint, &windows));
+    eventually("thirty scrapes", PATIENCE, || (exporter.requests() > 30).then_some(()));
+    assert!(agent.stop().0.success());
+    assert_eq!(receiver.requests(), 0);
+}

@@ -7,8 +7,8 @@
 //!
 //! What comes of it is kept from the pace of samples: a receiver that refuses metadata alone slows nothing.
 
+use super::shared::{Shared, unless_stopped};
 use super::trouble::Trouble;
-use super::{Shared, unless_stopped};
 use crate::clock::Clock;
 use crate::model::MetadataTable;
 use crate::remote_write::{
@@ -20,9 +20,6 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// At the gate, where lanes of samples have the numbers of the buffer's senders.
-const LANE: usize = usize::MAX;
 
 pub(super) struct Telling {
     shared: Rc<Shared>,
@@ -83,7 +80,7 @@ impl Telling {
             MetadataAction::Wait { until } => return self.shared.sleep_until(until).await,
             MetadataAction::Collect => {
                 // 2.0 has it beside each series.
-                let is_v1 = self.shared.versions[self.index].get() == Version::V1;
+                let is_v1 = self.shared.protocols[self.index].borrow().version(now) == Version::V1;
                 let families = if is_v1 { self.table.families() } else { Vec::new() };
                 return self.queue.offer(now, families, counters);
             }
@@ -94,6 +91,9 @@ impl Telling {
                 (body, retries)
             }
         };
+        if !self.queue.takes_body(body.as_bytes().len()) {
+            return;
+        }
         let Some(reserved_bytes) = self.pass_gate(estimated_bytes(body.as_bytes().len())).await else { return };
         self.reserved_bytes = Some(reserved_bytes);
         let outcome = self.uplink.send(body.as_bytes(), Version::V1.headers(), retries).await;
@@ -114,18 +114,22 @@ impl Telling {
         let (shared, gives_up_at) = (&self.shared, self.queue.next_interval_at());
         let mut is_counted = false;
         while shared.clock.monotonic() < gives_up_at {
-            let Some(at) = shared.ready_at(&self.turns, LANE, Traffic::Metadata, bytes) else { return Some(bytes) };
+            let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
+            let ready_at = self.turns.borrow_mut().ready_beside_at(now, wall_ms, Traffic::Metadata, bytes);
+            shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
+            let Some(at) = ready_at else { return Some(bytes) };
             if !std::mem::replace(&mut is_counted, true) {
                 shared.counters.endpoint(self.index).requests_held_back.add(1);
             }
             shared.sleep_until(at.min(gives_up_at)).await;
         }
-        self.turns.borrow_mut().leave(LANE);
         None
     }
 
     fn account(&self, reserved_bytes: u64) -> Duration {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
         let carried_bytes = self.uplink.take_carried_bytes();
-        self.shared.account(&self.turns, Traffic::Metadata, reserved_bytes, carried_bytes)
+        self.shared.account(&self.turns, (now, wall_ms), Traffic::Metadata, reserved_bytes, carried_bytes);
+        now
     }
 }

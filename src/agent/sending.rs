@@ -5,12 +5,12 @@ use super::notify::Notify;
 use super::trouble::Trouble;
 use crate::buffer::SenderRole;
 use crate::clock::Clock;
-use crate::model::{Class, Labels, MetadataTable, Window, format_duration};
+use crate::model::{Class, Labels, MetadataTable, Window};
 use crate::remote_write::{
     Action, Body, ClassFilter, Encoder, EndpointOptions, Outcome, Queue, QueueOptions, Sent, Traffic, Turns, Uplink,
     Version, WriteRelabeling, backlog_age, estimated_bytes, send_at,
 };
-use smol::future::or;
+use smol::future::{or, yield_now};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -94,7 +94,8 @@ impl Sender {
         }
         Sender {
             relabeling,
-            queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..)),
+            queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..))
+                .with_protocol(shared.protocols[role.endpoint].clone()),
             options: options.queue.clone(),
             turns,
             class: role.class.unwrap_or(options.priority),
@@ -118,12 +119,19 @@ impl Sender {
     /// Runs until the agent stops and then until everything is delivered, the receiver fails, or the time is up.
     pub async fn send_until_drained(mut self) {
         self.recall();
-        while self.step().await == Step::GoOn {}
+        while self.step().await == Step::GoOn {
+            // A backlog of which nothing is to be sent goes by without any other pause.
+            yield_now().await;
+        }
     }
 
     async fn step(&mut self) -> Step {
         let now = self.shared.clock.monotonic();
-        let is_draining = self.shared.drain_until.get().is_some();
+        let drain_until = self.shared.drain_until.get();
+        let is_draining = drain_until.is_some();
+        if drain_until.is_some_and(|until| now >= until) {
+            return Step::End;
+        }
         let links_up = self.shared.links_up.get();
         if std::mem::replace(&mut self.links_up, links_up) != links_up {
             self.queue.on_link_up(now);
@@ -151,7 +159,6 @@ impl Sender {
             }
             Action::Send(attempt) => {
                 let (retries, version) = (attempt.retries, attempt.version);
-                self.shared.versions[self.role.endpoint].set(version);
                 let oldest_ms = self.options.oldest_ms(self.shared.clock.wall_ms());
                 if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
                     self.encoder.leave_out_before(oldest_ms);
@@ -165,20 +172,26 @@ impl Sender {
                     self.queue.on_nothing_to_send(now, &self.sent, counters);
                     return Step::GoOn;
                 }
-                let (traffic, reserved_bytes) = match self.pass_gate().await {
-                    Passed::Yes(traffic, reserved_bytes) => (traffic, reserved_bytes),
-                    Passed::TooOld => return Step::GoOn,
-                    Passed::NoTime => return Step::End,
-                };
-                let outcome = self.send(version, retries).await;
-                let now = self.shared.account(&self.turns, traffic, reserved_bytes, self.uplink.take_carried_bytes());
-                let Some(outcome) = outcome else { return Step::End };
-                self.turns.borrow_mut().ended(now, &outcome);
-                let counters = self.shared.counters.endpoint(self.role.endpoint);
-                self.queue.on_outcome(now, &self.sent, &outcome, counters);
-                self.remember();
+                return self.exchange(version, retries).await;
             }
         }
+        Step::GoOn
+    }
+
+    /// Sends what is in the body, once it may go.
+    async fn exchange(&mut self, version: Version, retries: u32) -> Step {
+        let (traffic, reserved_bytes) = match self.pass_gate().await {
+            Passed::Yes(traffic, reserved_bytes) => (traffic, reserved_bytes),
+            Passed::TooOld => return Step::GoOn,
+            Passed::NoTime => return Step::End,
+        };
+        let outcome = self.send(version, retries).await;
+        let now = self.account(traffic, reserved_bytes);
+        let Some(outcome) = outcome else { return Step::End };
+        self.turns.borrow_mut().ended(now, &outcome);
+        let counters = self.shared.counters.endpoint(self.role.endpoint);
+        self.queue.on_outcome(now, &self.sent, &outcome, counters);
+        self.remember();
         Step::GoOn
     }
 
@@ -186,13 +199,15 @@ impl Sender {
     fn recall(&mut self) {
         let (buffer, clock) = (self.shared.buffer.borrow(), &self.shared.clock);
         if let Some(memory) = buffer.remembered(&self.memory_key) {
-            self.queue.recall(clock.monotonic(), clock.wall_ms(), memory);
+            let mut protocol = self.shared.protocols[self.role.endpoint].borrow_mut();
+            protocol.recall(clock.monotonic(), clock.wall_ms(), memory);
         }
     }
 
     fn remember(&mut self) {
         let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
-        if let Some(memory) = self.queue.take_memory(now, wall_ms) {
+        let memory = self.shared.protocols[self.role.endpoint].borrow_mut().take_memory(now, wall_ms);
+        if let Some(memory) = memory {
             let mut buffer = self.shared.buffer.borrow_mut();
             buffer.remember(&self.memory_key, &memory);
             buffer.write_note(now);
@@ -264,21 +279,22 @@ impl Sender {
         let (shared, bytes) = (self.shared.clone(), estimated_bytes(self.body.as_bytes().len()));
         let mut is_counted = false;
         loop {
-            let wall_ms = shared.clock.wall_ms();
-            let is_draining = shared.drain_until.get().is_some();
-            if is_draining {
+            let (now, wall_ms) = (shared.clock.monotonic(), shared.clock.wall_ms());
+            let drain_until = shared.drain_until.get();
+            if drain_until.is_some() {
                 self.turns.borrow_mut().hurry();
             }
             let is_old = wall_ms.saturating_sub(self.oldest_ms) > self.backlog_age.as_millis() as i64;
             let traffic = Traffic::Samples { class: self.class, is_backlog: self.role.is_backlog || is_old };
-            match shared.ready_at(&self.turns, self.index, traffic, bytes) {
-                None => return Passed::Yes(traffic, bytes),
-                Some(_) if is_draining => {
-                    self.turns.borrow_mut().leave(self.index);
-                    return Passed::NoTime;
-                }
-                Some(at) => or(shared.sleep_until(at), draining(&shared, self.index)).await,
+            let ready_at = self.turns.borrow_mut().ready_at(self.index, now, wall_ms, traffic, bytes);
+            shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
+            let Some(at) = ready_at else { return Passed::Yes(traffic, bytes) };
+            if drain_until.is_some_and(|until| at > until) {
+                self.turns.borrow_mut().leave(self.index);
+                return Passed::NoTime;
             }
+            // Or until another lane has ended, which may have taken less than was set aside for it.
+            self.wait(Some(at)).await;
             if !std::mem::replace(&mut is_counted, true) {
                 shared.counters.endpoint(self.role.endpoint).requests_held_back.add(1);
             }
@@ -290,25 +306,19 @@ impl Sender {
         }
     }
 
+    /// Puts what went over the link to the account, in place of what was set aside. The time.
+    fn account(&mut self, traffic: Traffic, reserved_bytes: u64) -> Duration {
+        let (now, wall_ms) = (self.shared.clock.monotonic(), self.shared.clock.wall_ms());
+        let carried_bytes = self.uplink.take_carried_bytes();
+        self.shared.account(&self.turns, (now, wall_ms), traffic, reserved_bytes, carried_bytes);
+        now
+    }
+
     /// One exchange. `None` if the time to stop came first: what was begun is left.
     async fn send(&mut self, version: Version, retries: u32) -> Option<Outcome> {
         let exchange = self.uplink.send(self.body.as_bytes(), version.headers(), retries);
         or(async { Some(exchange.await) }, out_of_time(&self.shared, self.index)).await
     }
-}
-
-/// What to say at the start of an endpoint that lets samples wait for as long as a commit does: each of them is written.
-pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration) -> Option<String> {
-    let deadline = options.queue.batch_send_deadline;
-    let costs = deadline >= commit_interval && !commit_interval.is_zero();
-    costs.then(|| {
-        let (deadline, interval) = (format_duration(deadline), format_duration(commit_interval));
-        format!(
-            "remote_write {:?}: every sample is written to flash before it is sent, as batch_send_deadline {deadline:?} is not \
-             shorter than commit_interval {interval:?}; to spare the flash, make commit_interval longer",
-            options.name
-        )
-    })
 }
 
 async fn draining(shared: &Shared, index: usize) {
@@ -324,3 +334,6 @@ async fn out_of_time<T>(shared: &Shared, index: usize) -> Option<T> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,7 +177,7 @@ impl<M: Medium> Buffer<M> {
     /// it would be encoded for each of them.
     fn expect_like(&mut self, fitted: usize, tried: usize) {
         if fitted < tried {
-            self.frame_records = 2 * fitted;
+            self.frame_records = (2 * fitted).min(FRAME_RECORDS_MAX);
         } else if tried == self.frame_records {
             self.frame_records = (2 * tried).min(FRAME_RECORDS_MAX);
         }

@@ -98,6 +98,20 @@ fn value(scrape: i64, i: usize) -> f64 {
     ((scrape * 7919 + i as i64 * 104_729) as f64).sin()
 }
 
+/// Many small targets, or flash that refused writes for a while, leave more records in memory than a frame may have. Where a frame had
+/// taken more than half of those that it was tried with, the next one was tried with more than it may have: the agent panicked.
+#[test]
+fn more_records_than_a_frame_may_have_are_written_in_several() {
+    let mut device = Device::new(&["a"], 1);
+    for timestamp_ms in 0..10_000 {
+        let (series, values) = (device.list.clone(), vec![1.0]);
+        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![], extras: None };
+        device.buffer.push(batch, device.now);
+    }
+    device.buffer.commit(COMMIT).unwrap();
+    assert_eq!(device.counters.samples_committed.get(), 10_000);
+}
+
 #[test]
 fn while_every_endpoint_keeps_up_nothing_is_written_to_flash() {
     let mut device = Device::new(&["a", "b"], 100);

@@ -55,20 +55,20 @@ pub(super) fn check_metrics_path(path: &str) -> Result<(), String> {
     Err(format!("{} {problem}", quoted(path)))
 }
 
-/// Why a text is not a receiver's URL and what to write instead, without repeating it.
-pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
+/// Why a text is not an http or https URL and what to write instead, in quotes `example`, without repeating it.
+pub(super) fn check_url(url: &str, example: &str) -> Result<(), String> {
     if !url.starts_with("http://") && !url.starts_with("https://") {
-        return Err("does not start with http:// or https://; write one such as \"https://host/api/v1/write\"");
+        return Err(format!("does not start with http:// or https://; write one such as {example}"));
     }
-    let not_a_url = "is not a URL; write one such as \"https://host/api/v1/write\"";
-    let uri: Uri = url.parse().map_err(|_| not_a_url)?;
+    let not_a_url = || format!("is not a URL; write one such as {example}");
+    let uri: Uri = url.parse().map_err(|_| not_a_url())?;
     match uri.authority() {
         Some(authority) if authority.as_str().contains('@') => {
-            Err("has a user or password in it; write them in basic_auth")
+            Err("has a user or password in it; write them in basic_auth".into())
         }
-        _ if url.contains('#') => Err("has a fragment; remove # and what follows it"),
+        _ if url.contains('#') => Err("has a fragment; remove # and what follows it".into()),
         _ if has_valid_host(&uri) => Ok(()),
-        _ => Err(not_a_url),
+        _ => Err(not_a_url()),
     }
 }
 
@@ -111,8 +111,9 @@ mod tests {
 
     #[test]
     fn urls_are_http_with_a_host_and_nobodys_password() {
-        assert_eq!(check_url("http://a"), Ok(()));
-        assert_eq!(check_url("https://a.example:9090/api/v1/write?tenant=1"), Ok(()));
+        for good in ["http://a", "https://a.example:9090/api/v1/write?tenant=1"] {
+            assert_eq!(check_url(good, "\"https://host\""), Ok(()), "{good}");
+        }
         for bad in [
             "",
             "a",
@@ -126,7 +127,7 @@ mod tests {
             "http://a/#x",
             "http://a b",
         ] {
-            assert!(check_url(bad).is_err(), "{bad}");
+            assert!(check_url(bad, "\"https://host\"").is_err(), "{bad}");
         }
     }
 }

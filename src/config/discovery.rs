@@ -83,7 +83,7 @@ fn read_http_sd(table: &Table) -> Result<HttpSdOptions, ConfigError> {
     let url = table.require("url", URL_EXAMPLE)?;
     // Not repeated in errors: there may be a password in it.
     let text = url.secret()?;
-    check_url(text).map_err(|problem| url.error(problem))?;
+    check_url(text, URL_EXAMPLE).map_err(|problem| url.error(problem))?;
     Ok(HttpSdOptions {
         url: text.into(),
         refresh_interval: table.get_or("refresh_interval", HTTP_REFRESH_INTERVAL, Value::nonzero_duration)?,

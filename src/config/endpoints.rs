@@ -41,7 +41,7 @@ pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result
 fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOptions, ConfigError> {
     let url_value = table.require("url", URL_EXAMPLE)?;
     let url = url_value.text(URL_EXAMPLE)?;
-    check_url(url).map_err(|problem| url_value.error(problem))?;
+    check_url(url, URL_EXAMPLE).map_err(|problem| url_value.error(problem))?;
     let write_relabel = read_rules(table, "write_relabel_configs", global.samples.scheme)?;
     check_priorities(table, &write_relabel)?;
     Ok(EndpointOptions {

@@ -37,7 +37,10 @@ impl Default for MetadataOptions {
 
 /// One endpoint's. Times are of the monotonic clock.
 pub struct MetadataQueue {
-    options: MetadataOptions,
+    send_interval: Duration,
+    /// In one request.
+    families_max: usize,
+    bytes_max: Option<usize>,
     retry_on_http_429: bool,
     backoff: Backoff,
     next_interval_at: Duration,
@@ -62,7 +65,9 @@ impl MetadataQueue {
     /// `seed` is to differ between devices. The first interval starts now, and is sent at its end.
     pub fn new(options: &MetadataOptions, queue: &QueueOptions, now: Duration, seed: u64) -> Self {
         MetadataQueue {
-            options: options.clone(),
+            send_interval: options.send_interval,
+            families_max: options.max_samples_per_send,
+            bytes_max: queue.max_bytes_per_send,
             retry_on_http_429: queue.retry_on_http_429,
             backoff: Backoff::new(queue.min_backoff, queue.max_backoff, seed),
             next_interval_at: now.saturating_add(options.send_interval),
@@ -76,7 +81,7 @@ impl MetadataQueue {
         if now >= self.next_interval_at {
             return MetadataAction::Collect;
         }
-        let families = &self.families[..self.families.len().min(self.options.max_samples_per_send)];
+        let families = &self.families[..self.families.len().min(self.families_max)];
         match now < self.not_before {
             _ if families.is_empty() => MetadataAction::Wait { until: self.next_interval_at },
             true => MetadataAction::Wait { until: self.not_before.min(self.next_interval_at) },
@@ -96,15 +101,26 @@ impl MetadataQueue {
         self.retries = 0;
         // An interval that was slept through is left out.
         while self.next_interval_at <= now {
-            self.next_interval_at += self.options.send_interval;
+            self.next_interval_at += self.send_interval;
         }
+    }
+
+    /// Whether the request that `poll` gave may go out with a body of so many bytes. If not, `poll` gives half as many families from
+    /// now on.
+    pub fn takes_body(&mut self, body_bytes: usize) -> bool {
+        let families = self.families.len().min(self.families_max);
+        let is_too_large = families > 1 && self.bytes_max.is_some_and(|bytes_max| body_bytes > bytes_max);
+        if is_too_large {
+            self.families_max = families / 2;
+        }
+        !is_too_large
     }
 
     /// Tells how the request that `poll` gave went, and counts it. True if it was delivered.
     pub fn on_outcome(&mut self, now: Duration, outcome: &Outcome, counters: &EndpointCounters) -> bool {
         counters.requests.add(1);
         counters.bytes_sent.add(outcome.bytes_sent);
-        let sent = self.families.len().min(self.options.max_samples_per_send);
+        let sent = self.families.len().min(self.families_max);
         let (count, is_delivered) = match classify(&outcome.result, self.retry_on_http_429) {
             Verdict::Delivered => (&counters.metadata_sent, true),
             Verdict::Refused { .. } => (&counters.metadata_failed, false),

@@ -66,7 +66,7 @@ pub use gate::{Gate, Hours, Meter, RateOptions, Traffic, Turns, UplinkOptions, b
 pub use metadata::{MetadataAction, MetadataEncoder, MetadataOptions, MetadataQueue};
 pub use options::{CatchUp, EndpointOptions, QueueOptions};
 pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_replacement, rules_hash, sets_priority};
-pub use protocol::{ProtobufMessage, Version, Written};
+pub use protocol::{ProtobufMessage, Protocol, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;
 pub use retry::{Answer, Failure, FailureKind, Outcome};

@@ -48,11 +48,12 @@ pub fn classes(rules: &Rules, default: Class) -> Option<Vec<Class>> {
     Some(Class::ALL.into_iter().filter(is_possible).collect())
 }
 
-/// Takes the label off and says what it said.
-pub(super) fn take_class(labels: &mut LabelsBuilder, default: Class) -> Class {
-    let class = labels.get(PRIORITY_LABEL).and_then(Class::parse).unwrap_or(default);
+/// Takes the label off and says what it said. A page, external labels or `labelmap` may say a class that no lane is there for: its
+/// samples are of the endpoint's own, as nobody would send them otherwise.
+pub(super) fn take_class(labels: &mut LabelsBuilder, default: Class, lanes: &[Class]) -> Class {
+    let said = labels.get(PRIORITY_LABEL).and_then(Class::parse);
     labels.remove(PRIORITY_LABEL);
-    class
+    said.filter(|class| lanes.contains(class)).unwrap_or(default)
 }
 
 /// Differs, as good as always, if any series may be of another class: a hash of all that decides it, for the ring to keep.
@@ -80,13 +81,15 @@ pub struct ClassCounter {
     rules: Rules,
     external_labels: Labels,
     default: Class,
+    lanes: Vec<Class>,
     lists: Vec<(Rc<[Series]>, ClassCounts)>,
 }
 
 impl ClassCounter {
     pub fn new(rules: &Rules, external_labels: &Labels, default: Class) -> Self {
+        let lanes = classes(rules, default).unwrap_or_default();
         let (rules, external_labels) = (rules.clone(), external_labels.clone());
-        ClassCounter { rules, external_labels, default, lists: Vec::new() }
+        ClassCounter { rules, external_labels, default, lanes, lists: Vec::new() }
     }
 
     pub fn count(&mut self, batch: &ScrapeBatch) -> ClassCounts {
@@ -96,7 +99,7 @@ impl ClassCounter {
         let mut counts = ClassCounts::default();
         for series in batch.series.iter() {
             let kept = relabelled(&self.rules, &self.external_labels, series.labels(), |labels| {
-                take_class(labels, self.default)
+                take_class(labels, self.default, &self.lanes)
             });
             let class = kept.ok().flatten().map_or(self.default, |(_, class)| class);
             counts[class as usize] += 1;

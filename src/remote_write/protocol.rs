@@ -22,16 +22,6 @@ pub enum ProtobufMessage {
     Always(Version),
 }
 
-impl ProtobufMessage {
-    /// What is tried first.
-    pub fn first(self) -> Version {
-        match self {
-            ProtobufMessage::Auto => Version::V2,
-            ProtobufMessage::Always(version) => version,
-        }
-    }
-}
-
 /// Of Remote-Write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -82,7 +72,7 @@ impl Judgement {
 /// How long an endpoint is sent 1.0 before 2.0 is tried again.
 const RETRY_V2: Duration = Duration::from_secs(24 * 3600);
 
-/// One endpoint's. Times are of the monotonic clock.
+/// One endpoint's, of all of its lanes: what one has found out costs the others no request. Times are of the monotonic clock.
 pub struct Protocol {
     setting: ProtobufMessage,
     v2_again_at: Option<Duration>,
@@ -139,7 +129,10 @@ impl Protocol {
         let is_ignored = success && answer.written.is_none();
         match (self.setting, answer.written) {
             (ProtobufMessage::Auto, _) if is_refused || is_ignored => {
-                (self.v2_again_at, self.is_new) = (Some(now + RETRY_V2), true);
+                // Another lane may have found it out while this request was under way.
+                if self.version(now) == Version::V2 {
+                    (self.v2_again_at, self.is_new) = (Some(now + RETRY_V2), true);
+                }
                 Judgement::SendAsV1
             }
             _ if is_ignored => Judgement::Ignored,
@@ -250,6 +243,16 @@ mod tests {
         let mut v2 = Protocol::new(ProtobufMessage::Always(Version::V2));
         v2.recall(Duration::ZERO, BOOTED_MS, &memory);
         assert_eq!(v2.version(Duration::ZERO), Version::V2, "what was configured stays");
+    }
+
+    #[test]
+    fn what_two_lanes_find_out_at_once_is_remembered_once() {
+        let mut protocol = Protocol::new(ProtobufMessage::Auto);
+        let (second, refusal) = (Duration::from_secs(1), answer(415, "", None));
+        assert_eq!(protocol.judge(second, Version::V2, &SENT, &refusal), Judgement::SendAsV1);
+        assert!(protocol.take_memory(second, 0).is_some());
+        assert_eq!(protocol.judge(2 * second, Version::V2, &SENT, &refusal), Judgement::SendAsV1);
+        assert_eq!(protocol.take_memory(2 * second, 0), None);
     }
 
     #[test]

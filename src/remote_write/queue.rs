@@ -20,6 +20,7 @@ use super::retry::{Outcome, Verdict, classify};
 use super::send_size::SendSize;
 use crate::counters::{DropCause, EndpointCounters};
 use crate::model::{ScrapeBatch, Window};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub struct Queue {
     retry_on_http_429: bool,
     backoff: Backoff,
     failures: FailureLog,
-    protocol: Protocol,
+    protocol: Rc<RefCell<Protocol>>,
     in_hand: Option<InHand>,
 }
 
@@ -79,19 +80,15 @@ impl Queue {
             retry_on_http_429: options.retry_on_http_429,
             backoff: Backoff::new(options.min_backoff, options.max_backoff, seed),
             failures: FailureLog::default(),
-            protocol: Protocol::new(message),
+            protocol: Rc::new(RefCell::new(Protocol::new(message))),
             in_hand: None,
         }
     }
 
-    /// See [`Protocol::take_memory`].
-    pub fn take_memory(&mut self, now: Duration, wall_ms: i64) -> Option<[u8; 4]> {
-        self.protocol.take_memory(now, wall_ms)
-    }
-
-    /// See [`Protocol::recall`].
-    pub fn recall(&mut self, now: Duration, wall_ms: i64, memory: &[u8]) {
-        self.protocol.recall(now, wall_ms, memory);
+    /// The same with what other queues of this endpoint find out of its receiver.
+    pub fn with_protocol(mut self, protocol: Rc<RefCell<Protocol>>) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// Takes the next window, in answer to [`Action::NeedWindow`].
@@ -118,7 +115,7 @@ impl Queue {
             return Action::Finished { next_record: in_hand.next_record };
         }
         if in_hand.retries == 0 {
-            in_hand.version = self.protocol.version(now);
+            in_hand.version = self.protocol.borrow().version(now);
         }
         let InHand { batching, pieces, retries, version, not_before, .. } = self.in_hand.insert(in_hand);
         if now < *not_before {
@@ -192,7 +189,7 @@ impl Queue {
         let Some(in_hand) = &mut self.in_hand else { return };
         let Some(request) = in_hand.pieces.pop() else { return };
         let samples = request.samples() - sent.left_out() as usize;
-        let judgement = self.protocol.judge(now, in_hand.version, sent, &outcome.result);
+        let judgement = self.protocol.borrow_mut().judge(now, in_hand.version, sent, &outcome.result);
         let verdict = match judgement {
             Judgement::SendAsV1 => {
                 counters.retries.add(1);
@@ -237,13 +234,9 @@ impl Queue {
                 self.backoff.reset();
                 let hint = if judgement == Judgement::Ignored { IGNORED } else { "" };
                 let text = format!("{outcome}{hint}");
-                let halves = if halve { in_hand.halving.halves(&request, &text) } else { None };
-                let event = match halves {
-                    Some((first, second)) => {
-                        in_hand.pieces.extend([second, first]);
-                        FailureEvent::Halved(outcome.cause())
-                    }
-                    None => {
+                let event = match halve && in_hand.halve(&request, &text) {
+                    true => FailureEvent::Halved(outcome.cause()),
+                    false => {
                         counters.drop_samples(DropCause::Rejected, samples as u64);
                         FailureEvent::Dropped(outcome.cause())
                     }
@@ -281,6 +274,14 @@ impl InHand {
         let taken = request.is_some();
         self.pieces.extend(request);
         taken
+    }
+
+    /// Takes what can be saved of a refused request in hand; `false` if that is nothing.
+    fn halve(&mut self, refused: &Request, text: &str) -> bool {
+        let halves = self.halving.halves(refused, text);
+        let is_halved = halves.is_some();
+        self.pieces.extend(halves.into_iter().flat_map(|(first, second)| [second, first]));
+        is_halved
     }
 }
 

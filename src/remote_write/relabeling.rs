@@ -8,8 +8,8 @@
 //! Follows `StoreSeries` of Prometheus's queue manager. Of an endpoint with a lane for each class (`priority.rs`), a lane gets its
 //! own series only. Refuses to know how requests are made.
 
-use super::priority::{ClassFilter, take_class};
-use crate::model::{Labels, LabelsBuilder, LabelsError, ScrapeBatch, Series, SeriesTable, Window};
+use super::priority::{ClassFilter, classes, take_class};
+use crate::model::{Class, Labels, LabelsBuilder, LabelsError, ScrapeBatch, Series, SeriesTable, Window};
 use crate::relabel::{Rules, Verdict};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -23,6 +23,8 @@ pub struct WriteRelabeling {
     external_labels: Labels,
     table: SeriesTable,
     filter: Option<ClassFilter>,
+    /// Classes that the endpoint has lanes for.
+    lanes: Vec<Class>,
     /// `None` if it is not sent.
     known: HashMap<Series, Option<Series>>,
     /// Of those that are not sent: those that another lane sends.
@@ -54,6 +56,7 @@ impl WriteRelabeling {
             external_labels: external_labels.clone(),
             table: SeriesTable::new(),
             filter,
+            lanes: filter.and_then(|filter| classes(rules, filter.default)).unwrap_or_default(),
             known: HashMap::new(),
             elsewhere: HashSet::new(),
             lists: HashMap::new(),
@@ -107,7 +110,8 @@ impl WriteRelabeling {
         if let Some(known) = self.known.get(series) {
             return known.clone();
         }
-        let class_of = |labels: &mut LabelsBuilder| self.filter.map(|filter| take_class(labels, filter.default));
+        let class_of =
+            |labels: &mut LabelsBuilder| self.filter.map(|filter| take_class(labels, filter.default, &self.lanes));
         let kept = relabelled(&self.rules, &self.external_labels, series.labels(), class_of).unwrap_or_else(|error| {
             if !std::mem::replace(&mut self.complained, true) {
                 log::warn!("write_relabel_configs: {series} and maybe others are dropped: {error}; make rules shorter");
@@ -168,7 +172,7 @@ pub(super) fn relabelled<'l, T>(
 mod tests {
     use super::super::testing::{batch, labels, series_list};
     use super::*;
-    use crate::model::{Class, NameScheme, OwnTimestamp};
+    use crate::model::{NameScheme, OwnTimestamp};
     use crate::relabel::{Action, Rule, RuleOptions};
     use crate::remote_write::ClassCounter;
 
@@ -266,6 +270,34 @@ mod tests {
             assert_eq!([0, 1, 2, 3, 5].map(class_of), [Class::High, Class::Low, Class::Low, default, default]);
             assert_eq!(counter.count(&batch(0, 1, &list)), counts, "as many as the lanes send or tell of");
         }
+    }
+
+    /// A rule gives the class high and no other, so that there are two lanes; a series that its page calls low was in neither.
+    #[test]
+    fn a_series_of_a_class_without_a_lane_is_sent_with_those_of_the_endpoints_own() {
+        let high = RuleOptions {
+            source_labels: Some(vec!["i".into()]),
+            regex: Some("0".into()),
+            target_label: "__priority__".into(),
+            replacement: "high".into(),
+            ..RuleOptions::default()
+        };
+        let (rules, table, none) = (rules([high]), SeriesTable::new(), Labels::default());
+        let series =
+            |i: &str, said: &str| table.intern(&labels(&[("__name__", "m"), ("__priority__", said), ("i", i)]));
+        let list: Rc<[Series]> = [series("0", "low"), series("1", "low"), series("2", "high")].into();
+        let mut counter = ClassCounter::new(&rules, &none, Class::Normal);
+        let mut sent = Vec::new();
+        for class in crate::remote_write::classes(&rules, Class::Normal).unwrap() {
+            let filter = ClassFilter { class, default: Class::Normal };
+            let mut lane = WriteRelabeling::new(&rules, &none, Some(filter)).unwrap();
+            let (window, dropped) = lane.apply(window(vec![batch(0, 1, &list)]));
+            sent.extend(window.batches.iter().flat_map(|batch| shown(batch)).map(|series| (class, series)));
+            assert_eq!(dropped, 0);
+        }
+        let expected = [(Class::High, 0), (Class::High, 2), (Class::Normal, 1)];
+        assert_eq!(sent, expected.map(|(class, i)| (class, format!("m{{i=\"{i}\"}} 1"))));
+        assert_eq!(counter.count(&batch(0, 1, &list)), [2, 1, 0]);
     }
 
     #[test]

@@ -27,14 +27,16 @@ impl SendSize {
     pub fn takes(&mut self, samples: usize, body_bytes: usize) -> bool {
         let Some(bytes_max) = self.bytes_max else { return true };
         // An eighth is left for requests whose samples cost more than these.
-        let fitting = samples.saturating_mul(bytes_max) / body_bytes.max(1) * 7 / 8;
+        // In 64 bits on every machine: samples times bytes do not fit into 32.
+        let fitting = samples as u64 * bytes_max as u64 / body_bytes.max(1) as u64 * 7 / 8;
+        let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
         if body_bytes > bytes_max {
             self.samples = self.samples.min(fitting).max(1);
             return false;
         }
         // A much smaller request says little: what its samples have in common is most of it.
         if samples >= self.samples / 2 {
-            self.samples = fitting.min(2 * self.samples).clamp(1, self.samples_max);
+            self.samples = fitting.min(self.samples.saturating_mul(2)).clamp(1, self.samples_max);
         }
         true
     }

@@ -159,6 +159,12 @@ impl SimFlash {
         state.note_programmed();
     }
 
+    /// The process ends without a power cut. Its successor knows of units what it can read: one that a failed call left erased
+    /// takes a program.
+    pub fn end_process(&self) {
+        self.0.borrow_mut().note_programmed();
+    }
+
     /// Other flash that was worn as much as this, and holds this image.
     pub fn fork(&self, image: Vec<u8>) -> SimFlash {
         let fork = Self::with_image(self.kind(), image);

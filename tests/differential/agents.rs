@@ -36,6 +36,18 @@ impl Prometheus {
         found
     }
 
+    /// Runs it as a server that takes Remote-Write, of both versions.
+    pub fn start_as_receiver(&self, folder: &Path) -> Running {
+        let config = folder.join("receiver.yml");
+        fs::write(&config, "storage: {exemplars: {max_exemplars: 1000}}\n").unwrap();
+        let mut command = Command::new(&self.program);
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
+            .args(["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage,native-histograms"]);
+        Running::start(command, folder)
+    }
+
     fn at(program: PathBuf) -> Option<Prometheus> {
         let told = Command::new(&program).arg("--version").output().ok()?;
         // One that is built as a dependency has no version.
@@ -54,10 +66,49 @@ impl std::fmt::Display for Prometheus {
     }
 }
 
+/// A Prometheus that runs; it is killed when this is dropped.
+pub struct Running {
+    child: Child,
+    /// Without a path.
+    pub url: String,
+}
+
+impl Running {
+    /// Returns when it says that it is ready. Its log goes into the folder.
+    fn start(mut command: Command, folder: &Path) -> Running {
+        let url = format!("http://127.0.0.1:{}", free_port());
+        let log = File::create(folder.join("prometheus.log")).unwrap();
+        let address = url.trim_start_matches("http://");
+        command.arg(format!("--web.listen-address={address}")).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut running = Running { child: command.spawn().unwrap(), url };
+        eventually("Prometheus being ready", Duration::from_secs(120), || {
+            if let Some(status) = running.child.try_wait().unwrap() {
+                panic!("Prometheus ended: {status}\n{}", fs::read_to_string(folder.join("prometheus.log")).unwrap());
+            }
+            ureq::get(format!("{}/-/ready", running.url)).call().ok().map(|_| ())
+        });
+        running
+    }
+
+    /// What its API answers.
+    pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
+        let answer = ureq::get(format!("{}{path}", self.url)).query_pairs(query.iter().copied()).call().unwrap();
+        serde_json::from_str(&answer.into_body().read_to_string().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
 /// Both agents, running.
 pub struct Agents {
     narthex: Option<Agent>,
-    prometheus: Child,
+    _prometheus: Running,
 }
 
 impl Agents {
@@ -73,29 +124,15 @@ impl Agents {
         // JSON is YAML.
         fs::write(&config, serde_json::to_string_pretty(&yaml_of(global, jobs, receiver)).unwrap()).unwrap();
         let narthex = Agent::start(folder, &imported(&config, receiver));
-        let port = free_port();
         let mut command = Command::new(&prometheus.program);
         match prometheus.era {
             Era::Two => command.arg("--enable-feature=agent,exemplar-storage"),
             Era::Three => command.args(["--agent", "--enable-feature=exemplar-storage"]),
         };
-        let log = File::create(folder.join("prometheus.log")).unwrap();
-        let child = command
+        command
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.agent.path={}", folder.join("wal").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut agents = Agents { narthex: Some(narthex), prometheus: child };
-        eventually("Prometheus being ready", Duration::from_secs(120), || {
-            if let Some(status) = agents.prometheus.try_wait().unwrap() {
-                panic!("Prometheus ended: {status}\n{}", fs::read_to_string(folder.join("prometheus.log")).unwrap());
-            }
-            ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok().map(|_| ())
-        });
-        agents
+            .arg(format!("--storage.agent.path={}", folder.join("wal").display()));
+        Agents { narthex: Some(narthex), _prometheus: Running::start(command, folder) }
     }
 }
 
@@ -104,14 +141,6 @@ impl Agents {
     pub fn stop_narthex(&mut self) {
         let (status, _) = self.narthex.take().expect("it is stopped once").stop();
         assert!(status.success(), "narthex ended with {status}");
-    }
-}
-
-impl Drop for Agents {
-    fn drop(&mut self) {
-        // It may have ended already.
-        _ = self.prometheus.kill();
-        _ = self.prometheus.wait();
     }
 }
 

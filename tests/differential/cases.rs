@@ -78,6 +78,7 @@ impl Case {
                 old: !is_new,
                 duplicates: is_new && once_in(rng, 4),
                 quoted_names: is_new && once_in(rng, 4),
+                nameless_labels: breaks,
                 untidy: once_in(rng, 2),
                 churn,
                 families,
@@ -89,7 +90,7 @@ impl Case {
                 Kind::OpenMetrics => OPENMETRICS,
                 Kind::Text => TEXT,
             },
-            content_types: is_new && (kind == Kind::Text || breaks),
+            content_types: is_new && (kind == Kind::Text && !own_times || breaks),
             breaks,
             too_slow: interval() * 5 / 4,
         };

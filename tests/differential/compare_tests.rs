@@ -2,7 +2,8 @@
 
 use crate::compare::{Scope, Scrapes, Tally, check_order, differences};
 use crate::exceptions::{
-    BROKEN_PAGE, FORGOTTEN_EXEMPLAR, Met, NEGATIVE_ZERO, NOT_FORWARD, OLD_EXEMPLAR, OWN_REPORT, forgive, only_forward,
+    BROKEN_PAGE, FORGOTTEN_EXEMPLAR, Met, NEGATIVE_ZERO, NOT_FORWARD, OLD_EXEMPLAR, OWN_REPORT, TIME_AFTER_BROKEN,
+    forgive, only_forward,
 };
 use crate::receiver::{EXEMPLARS, Labels, Received, STALE_BITS, Sample, Value};
 
@@ -96,6 +97,32 @@ fn a_broken_page_excuses_nothing_else() {
     assert!(missing.unwrap_err().contains("has no marker"));
     let other = compared(&[BROKEN_UP, SCRAPED, ("a", &[(10_000, 1.0), (11_000, STALE), (12_000, 4.0)])], theirs);
     assert_eq!(other.unwrap().0, ["a"]);
+}
+
+/// Seeds 2035 and 2149: a text page came as OpenMetrics, or with a label without a name, and so broke; the next one gave a time to
+/// a series of it. Prometheus took that sample, and after it the late marker of the broken page, and so refused the page after,
+/// whose time was newer than the sample's and older than the marker's. Here there is no marker of a series that was never sent.
+#[test]
+fn a_series_with_times_is_compared_up_to_the_first_broken_page() {
+    let added = |last: f64| [(10_000, 1.0), (11_000, 0.0), (12_000, 0.0), (13_000, last)];
+    let (one, none, early) = (added(1.0), added(0.0), [(10_000, 2.0), (11_000, 0.0), (12_000, 0.0), (13_000, 0.0)]);
+    let name = "scrape_series_added";
+    let theirs: &[Line<'_>] = &[BROKEN_UP, SCRAPED, (name, &none), ("a", &[(12_000, STALE)])];
+    let (found, met) = compared(&[BROKEN_UP, SCRAPED, (name, &one), ("a", &[(2000, 1.0)])], theirs).unwrap();
+    assert!(found.is_empty() && met.contains_key(TIME_AFTER_BROKEN), "{found:?} {met:?}");
+    let seen: [(&[Line<'_>], &[&str]); 4] = [
+        // No page breaks.
+        (&[UP, SCRAPED, (name, &one), ("a", &[(2000, 1.0)])], &["a", name, "up"]),
+        // No page gives a time.
+        (&[BROKEN_UP, SCRAPED, (name, &one), ("a", &[(13_000, 1.0)])], &["a", name]),
+        // Before the break.
+        (&[BROKEN_UP, SCRAPED, (name, &early), ("a", &[(2000, 1.0)])], &[name]),
+        // A series without times.
+        (&[BROKEN_UP, SCRAPED, (name, &one), ("a", &[(2000, 1.0)]), ("b", &[(13_000, 1.0)])], &["b"]),
+    ];
+    for (mine, expected) in seen {
+        assert_eq!(compared(mine, theirs).unwrap().0, expected, "{mine:?}");
+    }
 }
 
 /// Exemplars, in the order of arrival: time, and what tells them apart.

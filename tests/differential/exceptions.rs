@@ -3,7 +3,7 @@
 //! Each is as narrow as what is received allows: what it takes out of the agent's series is first held to what the agent
 //! promises in its place.
 
-use crate::compare::{REPORT_NAMES, Seen, When, report};
+use crate::compare::{REPORT_NAMES, Seen, When, name_of, report};
 use crate::receiver::{EXEMPLARS, Labels, Received, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Met = BTreeMap<&'static str, usize>;
 
 pub const BROKEN_PAGE: &str = "broken page";
+pub const TIME_AFTER_BROKEN: &str = "time after a broken page";
 pub const NOT_FORWARD: &str = "back in time on one page";
 pub const OWN_REPORT: &str = "report series on a page";
 pub const OLD_EXEMPLAR: &str = "older exemplar";
@@ -29,7 +30,9 @@ pub fn forgive(
     series_added(narthex, prometheus, dropped, met);
     negative_zeros(narthex, met);
     forgotten_exemplars(narthex, met);
-    broken_pages(narthex, prometheus, met)
+    broken_pages(narthex, prometheus, met)?;
+    times_after_broken_pages(narthex, prometheus, met);
+    Ok(())
 }
 
 /// The agent forgets the last exemplar of a series with the series, so that it, or an older one, is sent when both come back.
@@ -88,6 +91,29 @@ fn broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) -> Res
         seen.retain(|_, samples| !samples.is_empty());
     }
     Ok(())
+}
+
+/// The marker that Prometheus sends late for a broken page moves the time that later samples of its series are held against: one
+/// with an older time of its own is refused there, and sent by the agent. So series with times of their own, and
+/// `scrape_series_added` beside them, are compared up to the first broken page.
+fn times_after_broken_pages(narthex: &mut Seen, prometheus: &mut Seen, met: &mut Met) {
+    let Some(broken) = broken_scrapes(narthex).first().copied() else { return };
+    let gives_times = |(labels, samples): (&Labels, &Vec<(When, Value)>)| {
+        let is_timed = samples.iter().any(|(when, _)| matches!(when, When::Exactly(_)));
+        (is_timed && !is_of_exemplars(labels)).then(|| labels.clone())
+    };
+    let mut cut: BTreeSet<Labels> = narthex.iter().chain(prometheus.iter()).filter_map(gives_times).collect();
+    if !cut.is_empty() {
+        cut.extend(reports(narthex).into_iter().filter(|labels| name_of(labels) == "scrape_series_added"));
+    }
+    for (mine, seen) in [(true, &mut *narthex), (false, prometheus)] {
+        for (_, samples) in seen.iter_mut().filter(|(labels, _)| cut.contains(*labels)) {
+            let before = samples.len();
+            samples.retain(|(when, _)| matches!(when, When::Scrape(scrape) if *scrape < broken));
+            *met.entry(TIME_AFTER_BROKEN).or_default() += if mine { 0 } else { before - samples.len() };
+        }
+        seen.retain(|_, samples| !samples.is_empty());
+    }
 }
 
 /// A page's own `up` never stands in for the report's: of what Prometheus sends for one time, the report comes last.

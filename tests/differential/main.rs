@@ -29,6 +29,7 @@ mod hostile;
 mod pages;
 mod protobuf;
 mod receiver;
+mod receiving;
 mod run;
 mod values;
 

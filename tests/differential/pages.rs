@@ -12,6 +12,8 @@ pub struct Style {
     pub duplicates: bool,
     /// Names in quotes, with any character.
     pub quoted_names: bool,
+    /// Among them a label without a name, which breaks the page.
+    pub nameless_labels: bool,
     /// In OpenMetrics' words: units, `_total` and `_created`, info and stateset, exemplars, `# EOF`, times in seconds.
     pub openmetrics: bool,
     /// Only where no page breaks: Prometheus forgets none of those that a broken page had.
@@ -178,7 +180,8 @@ fn labels(rng: &mut Rng, style: &Style) -> Vec<String> {
     let shown = values.filter(|(_, value)| !is_left_out(value));
     let mut labels: Vec<String> = shown.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if style.quoted_names && once_in(rng, 2) {
-        let name = pick(rng, &["a.b", "ä", "with space", "9", "", "a-b", "le "]);
+        let nameless = if style.nameless_labels { "" } else { "a.b" };
+        let name = pick(rng, &["a.b", "ä", "with space", "9", nameless, "a-b", "le "]);
         labels.push(format!("\"{name}\"=\"{}\"", label_value(rng)));
     }
     labels

@@ -35,7 +35,8 @@ pub struct Uplink {
 }
 
 impl Bench {
-    pub fn new(commit_interval: Duration) -> Bench {
+    /// `message` is the endpoints' `protobuf_message`.
+    pub fn new(commit_interval: Duration, message: &str) -> Bench {
         let directory = tempfile::tempdir().unwrap();
         let identity = certificate::issue();
         let (_node_exporter, node_address) = start_node_exporter(&directory);
@@ -48,7 +49,7 @@ impl Bench {
         });
         fs::write(directory.path().join("ca.pem"), identity.ca_pem).unwrap();
         let bench = Bench { exporters: [node, odd], prometheus, victoria, _node_exporter, directory };
-        fs::write(bench.config(), bench.configuration(commit_interval)).unwrap();
+        fs::write(bench.config(), bench.configuration(commit_interval, message)).unwrap();
         bench
     }
 
@@ -60,7 +61,7 @@ impl Bench {
         self.directory.path().join("narthex.ring")
     }
 
-    fn configuration(&self, commit_interval: Duration) -> String {
+    fn configuration(&self, commit_interval: Duration, message: &str) -> String {
         let labels = EXTERNAL_LABELS.iter().map(|(name, value)| format!("{name} = {value:?}")).collect::<Vec<_>>();
         let mut text = format!(
             "[global]\nscrape_interval = \"1s\"\nscrape_timeout = \"1s\"\nexternal_labels = {{ {} }}\n\n\
@@ -79,7 +80,7 @@ impl Bench {
         for uplink in [&self.prometheus, &self.victoria] {
             text += &format!(
                 "\n[[remote_write]]\nname = \"{:?}\"\nurl = \"https://127.0.0.1:{}/api/v1/write\"\n\
-                 remote_timeout = \"5s\"\n\
+                 remote_timeout = \"5s\"\nprotobuf_message = {message:?}\n\
                  queue_config = {{ batch_send_deadline = \"1s\", min_backoff = \"100ms\", max_backoff = \"1s\" }}\n\
                  tls_config = {{ ca_file = {:?} }}\n",
                 uplink.receiver.product,

@@ -28,7 +28,7 @@ const fn seconds(count: u64) -> Duration {
 #[ignore = "needs Debian's prometheus, prometheus-node-exporter and victoria-metrics"]
 fn an_outage_and_a_kill_lose_nothing_that_was_committed() {
     let commit_interval = seconds(2);
-    let mut bench = Bench::new(commit_interval);
+    let mut bench = Bench::new(commit_interval, "auto");
     let mut agent = bench.start_agent();
     run_for(seconds(10), &mut agent);
     wait_until_fresh(&bench, &mut agent);
@@ -64,7 +64,7 @@ fn an_outage_and_a_kill_lose_nothing_that_was_committed() {
 fn one_endpoint_down_holds_back_none() {
     const LAG_MS_MAX: i64 = 7000;
     let commit_interval = seconds(2);
-    let mut bench = Bench::new(commit_interval);
+    let mut bench = Bench::new(commit_interval, "auto");
     let mut agent = bench.start_agent();
     run_for(seconds(3), &mut agent);
     wait_until_fresh(&bench, &mut agent);
@@ -102,7 +102,8 @@ fn one_endpoint_down_holds_back_none() {
 #[ignore = "needs Debian's prometheus, prometheus-node-exporter and victoria-metrics"]
 fn a_healthy_uplink_writes_no_flash() {
     let commit_interval = seconds(8);
-    let bench = Bench::new(commit_interval);
+    // What auto finds out is kept in the ring: a small write a day.
+    let bench = Bench::new(commit_interval, "prometheus.WriteRequest");
     let mut agent = bench.start_agent();
     run_for(seconds(15), &mut agent);
     wait_until_fresh(&bench, &mut agent);

@@ -130,11 +130,15 @@ fn mistakes_about_urls_are_told_with_their_line() {
         ),
         (
             "[[scrape_configs.http_sd_configs]]\nurl = 'a'",
-            "n.toml:4: scrape_configs.http_sd_configs.url: does not start with http:// or https://; write one such as \"https://host/api/v1/write\"",
+            "n.toml:4: scrape_configs.http_sd_configs.url: does not start with http:// or https://; write one such as \"https://targets.example/list\"",
         ),
         (
             "[[scrape_configs.http_sd_configs]]\nurl = 'ftp://user:secret@a/x'",
-            "n.toml:4: scrape_configs.http_sd_configs.url: does not start with http:// or https://; write one such as \"https://host/api/v1/write\"",
+            "n.toml:4: scrape_configs.http_sd_configs.url: does not start with http:// or https://; write one such as \"https://targets.example/list\"",
+        ),
+        (
+            "[[scrape_configs.http_sd_configs]]\nurl = 'http://user name/secret'",
+            "n.toml:4: scrape_configs.http_sd_configs.url: is not a URL; write one such as \"https://targets.example/list\"",
         ),
         (
             "[[scrape_configs.http_sd_configs]]\nurl = 'http://a'\nrefresh_interval = '0s'",

@@ -1,5 +1,4 @@
-//! Whose turn it is where several lanes of one endpoint share its gate: classes in their order, and within one what is new. What
-//! metrics are is one more lane, and the last.
+//! Whose turn it is where several lanes of one endpoint share its gate: classes in their order, and within one what is new.
 //!
 //! ```text
 //!  high    ──wait──► go            high    (waits for the hours) ...
@@ -44,15 +43,45 @@ impl Turns {
         bytes: u64,
     ) -> Option<Duration> {
         self.leave(lane);
-        let before = self.waiting.iter().filter(|other| other.traffic < traffic);
-        let turns = before.filter_map(|other| self.gate.rate_ready_at(now, wall_ms, other.traffic, other.bytes));
-        let turn = turns.max().map(|at| at.max(now + ASK_AGAIN));
-        let ready_at = [turn, self.gate.ready_at(now, wall_ms, traffic, bytes)].into_iter().flatten().max();
-        match ready_at {
-            Some(_) => self.waiting.push(Waiting { lane, traffic, bytes }),
-            None => self.gate.reserve(now, traffic, bytes),
+        let turn = self.turn_at(now, wall_ms, |other| other.traffic < traffic);
+        let ready_at = self.ready_after(turn, now, wall_ms, traffic, bytes);
+        if ready_at.is_some() {
+            self.waiting.push(Waiting { lane, traffic, bytes });
         }
         ready_at
+    }
+
+    /// As [`ready_at`](Self::ready_at), for what goes where no lane waits for the rate, and holds none up itself.
+    pub fn ready_beside_at(&mut self, now: Duration, wall_ms: i64, traffic: Traffic, bytes: u64) -> Option<Duration> {
+        let turn = self.turn_at(now, wall_ms, |_| true);
+        self.ready_after(turn, now, wall_ms, traffic, bytes)
+    }
+
+    /// When lanes that go before are likely to have gone, as far as the rate is what they wait for.
+    fn turn_at(&self, now: Duration, wall_ms: i64, goes_before: impl Fn(&Waiting) -> bool) -> Option<Duration> {
+        let before = self.waiting.iter().filter(|other| goes_before(other));
+        let turns = before.filter_map(|other| self.gate.rate_ready_at(now, wall_ms, other.traffic, other.bytes));
+        turns.max().map(|at| at.max(now + ASK_AGAIN))
+    }
+
+    fn ready_after(
+        &mut self,
+        turn: Option<Duration>,
+        now: Duration,
+        wall_ms: i64,
+        traffic: Traffic,
+        bytes: u64,
+    ) -> Option<Duration> {
+        let ready_at = [turn, self.gate.ready_at(now, wall_ms, traffic, bytes)].into_iter().flatten().max();
+        if ready_at.is_none() {
+            self.gate.reserve(now, traffic, bytes);
+        }
+        ready_at
+    }
+
+    /// Whether some lane waits, which may go earlier than it was told if another one took less than was set aside.
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// The lane waits no more.
@@ -133,25 +162,27 @@ mod tests {
     }
 
     #[test]
-    fn metadata_gets_what_samples_leave() {
-        let mut turns = turns(Some(10_000), Some(1000));
-        let backlog = Traffic::Samples { class: Class::Low, is_backlog: true };
-        let done = a_minute(&mut turns, &[(Traffic::Metadata, 5000), (traffic(Class::Low), 5000)]);
-        assert!(done[0] <= 90_000 && done[1] >= 500_000, "{done:?}");
-        let done =
-            a_minute(&mut super::tests::turns(Some(1000), Some(500)), &[(Traffic::Metadata, 100), (backlog, 100)]);
-        assert!(
-            done[0] >= 20_000 && done[1] >= 29_000,
-            "metadata is no backlog, and takes nothing of its rate: {done:?}"
-        );
-    }
-
-    #[test]
     fn without_a_rate_nobody_waits() {
         let mut turns = turns(None, None);
         for (lane, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(turns.ready_at(lane, Duration::ZERO, WALL_MS, traffic(class), 1 << 20), None);
         }
+    }
+
+    #[test]
+    fn what_goes_beside_lanes_waits_for_all_of_them_and_holds_none_up() {
+        let (mut turns, second) = (turns(Some(10_000), Some(1)), Duration::from_secs(1));
+        let low = traffic(Class::Low);
+        assert_eq!(turns.ready_beside_at(Duration::ZERO, WALL_MS, Traffic::Metadata, 9000), None);
+        assert!(
+            turns.ready_beside_at(Duration::ZERO, WALL_MS, Traffic::Metadata, 9000).is_some(),
+            "it is held to the rate"
+        );
+        assert!(!turns.is_waited_for());
+        assert!(turns.ready_at(0, Duration::ZERO, WALL_MS, low, 9000).is_some_and(|at| at < second));
+        let at = turns.ready_beside_at(second, WALL_MS, Traffic::Metadata, 1).unwrap();
+        assert_eq!(at, second + ASK_AGAIN, "the lane that waits goes first");
+        assert_eq!(turns.ready_at(0, second, WALL_MS, low, 9000), None);
     }
 
     #[test]

@@ -137,3 +137,21 @@ fn types_have_the_numbers_of_the_protocol() {
     let numbers: Vec<u64> = types.iter().map(|metric_type| v1::type_number(*metric_type)).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7]);
 }
+
+#[test]
+fn a_request_that_is_too_large_is_made_of_fewer_families_from_then_on() {
+    let limit = QueueOptions { max_bytes_per_send: Some(1000), ..QueueOptions::default() };
+    let options = MetadataOptions { send: true, ..MetadataOptions::default() };
+    let (mut queue, counters) = (MetadataQueue::new(&options, &limit, Duration::ZERO, 1), EndpointCounters::default());
+    queue.offer(MINUTE, families(7), &counters);
+    let mut sent = Vec::new();
+    while let Some(count) = to_send(&queue, MINUTE) {
+        if queue.takes_body(count * 400) {
+            sent.push(count);
+            queue.on_outcome(MINUTE, &answer(204), &counters);
+        }
+    }
+    assert_eq!(sent, [1; 7], "seven, then three are too large");
+    queue.offer(2 * MINUTE, families(1), &counters);
+    assert!(queue.takes_body(5000), "a single one is sent whatever it takes");
+}

@@ -427,3 +427,21 @@ fn a_link_that_comes_up_ends_a_wait_but_not_one_that_the_receiver_asked_for() {
         assert_eq!(attempt(&mut queue, until).1, 1, "the same request");
     }
 }
+
+/// Each lane of an endpoint found out for itself that its receiver knows 1.0 alone: a request each, once a day.
+#[test]
+fn what_one_lane_finds_out_of_the_receiver_the_others_know() {
+    let (protocol, counters) =
+        (Rc::new(RefCell::new(Protocol::new(ProtobufMessage::Auto))), EndpointCounters::default());
+    let lane =
+        || Queue::new("test", &QueueOptions::default(), ProtobufMessage::Auto, 1).with_protocol(protocol.clone());
+    let (mut one, mut other) = (lane(), lane());
+    let version = |queue: &mut Queue| match queue.poll(Duration::ZERO) {
+        Action::Send(Attempt { version, .. }) => version,
+        _ => panic!("nothing to send"),
+    };
+    [&mut one, &mut other].into_iter().for_each(|lane| lane.offer(window(0..1, 1)));
+    assert_eq!(version(&mut one), Version::V2);
+    one.on_outcome(Duration::ZERO, &Sent::default(), &answer(415, ""), &counters);
+    assert_eq!((version(&mut one), version(&mut other)), (Version::V1, Version::V1));
+}

@@ -15,6 +15,9 @@ pub(super) struct Owed {
     /// Scrapes before this one were acknowledged, and that was synced.
     synced_ack: u64,
     issued_ack: u64,
+    /// What commits that failed said at the most. The process that comes after them may not see it and hand scrapes out once
+    /// more; a cut may bring it to light until something was synced.
+    attempted_ack: u64,
     /// Samples that a cut took with the segment that was being given up. They are counted if the segment's header is left.
     cut_off: u64,
     /// Given up by the commit that is under way.
@@ -107,7 +110,10 @@ impl Model {
     /// A commit begins that could give up the segment with these scrapes.
     pub fn committing(&mut self, segment: Option<u64>, scrapes: &[u64]) {
         self.doubtful_segment = segment;
-        self.endpoints.iter_mut().for_each(|owed| owed.counted_now.clear());
+        for owed in &mut self.endpoints {
+            owed.counted_now.clear();
+            owed.attempted_ack = owed.attempted_ack.max(owed.issued_ack);
+        }
         self.doubtful.extend(scrapes);
     }
 
@@ -176,6 +182,7 @@ impl Model {
     pub fn acks_synced(&mut self) {
         for owed in &mut self.endpoints {
             owed.synced_ack = owed.issued_ack;
+            owed.attempted_ack = 0;
         }
     }
 
@@ -194,7 +201,10 @@ impl Model {
                     owed.synced_ack
                 )
             })?;
-            let may_be_gone = |scrape: &u64| self.doubtful.contains(scrape) || owed.gone_if_restarted.contains(scrape);
+            let may_be_gone = |scrape: &u64| {
+                let was_delivered = *scrape < owed.attempted_ack;
+                was_delivered || self.doubtful.contains(scrape) || owed.gone_if_restarted.contains(scrape)
+            };
             let mut must = owed.scrapes.iter().filter(|scrape| **scrape < self.durable_until && !may_be_gone(scrape));
             let lost = must.find(|scrape| found.binary_search(scrape).is_err());
             ensure(lost.is_none(), "3 synced", || {
@@ -211,7 +221,8 @@ impl Model {
     /// Samples that were committed and went with the segment that was to be given up.
     fn cut_off(&self, owed: &Owed, found: &[u64]) -> u64 {
         let is_cut_off = |scrape: &u64| {
-            *scrape < self.durable_until && self.doubtful.contains(scrape) && found.binary_search(scrape).is_err()
+            let is_durable = (owed.attempted_ack..self.durable_until).contains(scrape);
+            is_durable && self.doubtful.contains(scrape) && found.binary_search(scrape).is_err()
         };
         owed.scrapes.iter().chain(&owed.counted_now).copied().filter(is_cut_off).map(samples_of).sum()
     }
@@ -232,6 +243,7 @@ impl Model {
         if was_cut {
             self.durable_until = self.scrapes;
             self.doubtful.clear();
+            self.endpoints.iter_mut().for_each(|owed| owed.attempted_ack = 0);
         }
     }
 }

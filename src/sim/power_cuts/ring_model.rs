@@ -30,8 +30,8 @@ pub(super) struct Model {
     attempts: Vec<(Placement, Frame)>,
     /// What those attempts say at the most.
     attempted_acks: [u64; ENDPOINTS],
-    /// The append that is under way gives up the oldest segment.
-    gives_up_oldest: bool,
+    /// The append that is under way gives up this segment: the oldest that can be read, behind one that an unsynced erase hides.
+    gives_up: Option<u64>,
     /// Read back after a restart without a power cut: visible, but lost at a cut before the next sync.
     unsynced: Vec<Frame>,
     synced_acks: [u64; ENDPOINTS],
@@ -41,6 +41,9 @@ pub(super) struct Model {
     issued_note: u64,
     last_note: u64,
     samples: u64,
+    /// So many at the least: the rest is in frames that a cut can still take, or only the header of a segment without a frame
+    /// tells of it.
+    synced_samples: u64,
     /// In frames that a failed append left before the ring went on elsewhere: every endpoint has them, and the ring's
     /// account may be without them.
     ghost_samples: u64,
@@ -57,7 +60,7 @@ impl Model {
             segments: VecDeque::new(),
             attempts: Vec::new(),
             attempted_acks: [0; ENDPOINTS],
-            gives_up_oldest: false,
+            gives_up: None,
             unsynced: Vec::new(),
             synced_acks: [0; ENDPOINTS],
             issued_acks: [0; ENDPOINTS],
@@ -65,6 +68,7 @@ impl Model {
             issued_note: 0,
             last_note: 0,
             samples: 0,
+            synced_samples: 0,
             ghost_samples: 0,
             synced_records: 0,
             unfinished_erases: vec![0; layout.segment_count as usize],
@@ -95,7 +99,7 @@ impl Model {
         self.attempts.push((placement, without_acks(frame)));
         self.attempted_acks = std::array::from_fn(|at| self.attempted_acks[at].max(self.issued_acks[at]));
         if placement == Placement::NewSegment {
-            self.gives_up_oldest = evicts.is_some();
+            self.gives_up = evicts;
             let oldest = self.segments.iter().find(|held| !held.given_up).map(|held| held.seq);
             ensure(evicts.is_none() || evicts == oldest, "3 synced", || {
                 format!("{evicts:?} makes room, not {oldest:?}")
@@ -116,6 +120,7 @@ impl Model {
             }
         }
         self.samples += frame.meta.samples();
+        self.synced_samples = self.samples;
         self.synced_records = self.synced_records.max(frame.meta.end_record());
         self.synced_acks = self.issued_acks;
         if placement == Placement::NewSegment || frame.meta.sample_counts.is_empty() {
@@ -141,7 +146,7 @@ impl Model {
                 "segment {seq} took the place of {expected:?} (number, samples), and {evicted:?} was said to be given up"
             )
         })?;
-        self.gives_up_oldest = false;
+        self.gives_up = None;
         Ok(())
     }
 
@@ -169,8 +174,8 @@ impl Model {
 
     /// The append failed, or the process ended in it.
     pub fn abandon(&mut self, erased_slot: Option<usize>) {
-        if let Some(oldest) = self.segments.front_mut() {
-            oldest.given_up |= std::mem::take(&mut self.gives_up_oldest);
+        if let Some(seq) = self.gives_up.take() {
+            self.segments.iter_mut().filter(|held| held.seq == seq).for_each(|held| held.given_up = true);
         }
         if let Some(slot) = erased_slot {
             self.unfinished_erases[slot] += 1;
@@ -217,12 +222,14 @@ impl Model {
         if let Some(newest) = self.segments.back_mut() {
             newest.samples = newest.frames.iter().map(|frame| frame.meta.samples()).sum();
         }
-        self.gives_up_oldest = false;
+        self.gives_up = None;
         if was_cut {
             self.settle_unsynced();
-            // A segment without a frame is started again: what its header says of acknowledgements can be lost once more.
+            // A segment without a frame is started again: what its header says of acknowledgements, and of samples that were
+            // lost before it, can be lost once more.
             if found.frames.last().map(|(seq, _)| seq) == found.segments.last() {
                 (self.synced_acks, self.synced_note) = (found.acks, found.note);
+                self.synced_samples = found.samples_total;
             }
         }
         (self.issued_acks, self.issued_note) = (found.acks, found.note);
@@ -256,14 +263,14 @@ impl Model {
         let newest = found.segments.last();
         let in_newest = found.frames.iter().filter(|(seq, _)| Some(seq) == newest);
         let fresh: u64 = in_newest.filter(|(_, frame)| is_fresh(frame)).map(|(_, frame)| frame.meta.samples()).sum();
-        let unsynced: u64 = self.unsynced.iter().map(|frame| frame.meta.samples()).sum();
-        // A whole frame behind a torn one counts as written.
+        // A whole frame behind a torn one that was never confirmed counts as written. The first of a segment has none before it.
         let is_hidden = |frame: &Frame| !found.frames.iter().any(|(_, found)| found == frame);
-        let hidden = self.attempts.iter().filter(|(_, frame)| is_hidden(frame));
-        let hidden: u64 = hidden.map(|(_, frame)| frame.meta.samples()).sum();
+        let behind =
+            self.attempts.iter().filter(|(placement, frame)| *placement == Placement::Current && is_hidden(frame));
+        let hidden: u64 = behind.map(|(_, frame)| frame.meta.samples()).sum();
         let total = found.samples_total;
         ensure(
-            (self.samples - unsynced..=self.samples + fresh + self.ghost_samples + hidden).contains(&total),
+            (self.synced_samples..=self.samples + fresh + self.ghost_samples + hidden).contains(&total),
             "3 synced",
             || format!("{total} samples were written by the ring's account, by ours {} and {fresh}", self.samples),
         )?;
@@ -284,8 +291,8 @@ impl Model {
     /// Every frame that may be read, in order, and whether it must be.
     fn expected(&self) -> Vec<(bool, &Frame)> {
         let mut expected = Vec::new();
-        for (index, held) in self.segments.iter().enumerate() {
-            let is_kept = !(held.given_up || index == 0 && self.gives_up_oldest);
+        for held in &self.segments {
+            let is_kept = !held.given_up && self.gives_up != Some(held.seq);
             let is_synced = |frame: &Frame| is_kept && !self.unsynced.contains(frame);
             expected.extend(held.frames.iter().map(|frame| (is_synced(frame), frame)));
             expected.extend(held.ghosts.iter().map(|frame| (false, frame)));

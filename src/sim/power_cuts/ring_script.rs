@@ -177,8 +177,9 @@ impl Script<'_> {
 
     /// The process starts again: with what it left, or with what a power cut left.
     fn restart(&mut self, cut: Option<Vec<u8>>) -> Result<(), Violation> {
-        if let Some(image) = &cut {
-            self.flash.cut_to(image);
+        match &cut {
+            Some(image) => self.flash.cut_to(image),
+            None => self.flash.end_process(),
         }
         self.check(&self.flash.image())?;
         self.check_failing_reads()?;
