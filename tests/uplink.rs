@@ -104,6 +104,25 @@ fn outside_its_window_only_what_matters_is_sent() {
     assert_eq!(other.load(Ordering::SeqCst), 0);
 }
 
+/// Requests of metadata, which have a connection of their own, used to pass by the uplink's account.
+#[test]
+fn metadata_is_put_to_account_and_leaves_the_rest_of_the_day_to_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let (receiver, bytes) = counting_receiver();
+    let exporter = exporter(|n| {
+        let help = |i: u64| fastrand::Rng::with_seed(i).u128(..);
+        let family = |i| format!("# HELP m{i} {:x}{:x}\n# TYPE m{i} gauge\nm{i} {n}\n", help(i), help(i + 100));
+        (0..100).map(family).collect()
+    });
+    let endpoint = "metadata_config = { send = true, send_interval = '100ms' }";
+    let agent = start(folder.path(), &config(&exporter, &receiver, endpoint, "max_bytes_per_day = '128KiB'"));
+    agent.wait_for_log("max_bytes_per_day 128KiB has no room for metadata until");
+    let scraped = exporter.requests();
+    eventually("ten more scrapes", PATIENCE, || (exporter.requests() > scraped + 10).then_some(()));
+    assert!(agent.stop().0.success());
+    assert!(bytes.load(Ordering::SeqCst) <= 128 * 1024, "{bytes:?}");
+}
+
 /// Requests of metadata once passed no gate: they went out at any time, and no budget knew of them.
 #[test]
 fn outside_its_window_no_metadata_is_sent_either() {

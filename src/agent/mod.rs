@@ -48,6 +48,7 @@ pub use lanes::lanes_of;
 use notify::Notify;
 pub use scraping::scrape_once;
 use shared::{METER_KEY, Shared, unless_stopped};
+use smol::channel::Receiver;
 use smol::future::or;
 use smol::{LocalExecutor, Task};
 use status::StatusPage;
@@ -151,32 +152,38 @@ impl Agent {
     /// Runs until `stop` is ready, then stops cleanly, within two seconds and the time of one commit.
     pub async fn run(self, executor: &LocalExecutor<'static>, stop: impl Future<Output = ()>) -> Result<(), RingError> {
         let turns: Vec<_> = self.endpoints.iter().map(|(options, _)| self.shared.turns_of(options)).collect();
-        let (telling, sending) = (self.tell_metadata(executor, &turns), self.send(executor, &turns));
-        let Agent { shared, discoveries, mut targets, status, .. } = self;
         let (stopper, stopping) = smol::channel::bounded::<Infallible>(1);
+        let (telling, sending) = (self.tell_metadata(executor, &turns, &stopping), self.send(executor, &turns));
+        let Agent { shared, discoveries, mut targets, status, .. } = self;
         let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
         let linking = executor.spawn(linking::watch_links(shared.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering, linking, telling));
+        drop((stopper, discovering, linking));
         targets.finish().await;
         committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
         shared.senders.iter().for_each(Notify::wake);
-        for task in sending {
+        for task in sending.into_iter().chain(telling) {
             task.await;
         }
         shared.buffer.borrow_mut().close()
     }
 
     /// A task for each endpoint that wants to be told what metrics are.
-    fn tell_metadata(&self, executor: &LocalExecutor<'static>, turns: &[Rc<RefCell<Turns>>]) -> Vec<Task<()>> {
+    fn tell_metadata(
+        &self,
+        executor: &LocalExecutor<'static>,
+        turns: &[Rc<RefCell<Turns>>],
+        stopping: &Receiver<Infallible>,
+    ) -> Vec<Task<()>> {
         let task = |(index, (options, uplink)): (usize, &(EndpointOptions, Uplink))| {
             let table = self.metadata.clone().filter(|_| options.metadata.send)?;
-            let (options, turns, uplink) = (options.clone(), turns[index].clone(), uplink.beside());
-            Some(executor.spawn(metadata::send_metadata(self.shared.clone(), index, options, turns, table, uplink)))
+            let (shared, turns) = (self.shared.clone(), turns[index].clone());
+            let telling = metadata::Telling::new(shared, index, options, table, uplink.beside(), turns);
+            Some(executor.spawn(telling.tell_until(stopping.clone())))
         };
         self.endpoints.iter().enumerate().filter_map(task).collect()
     }

@@ -285,7 +285,7 @@ impl Sender {
                 self.turns.borrow_mut().hurry();
             }
             let is_old = wall_ms.saturating_sub(self.oldest_ms) > self.backlog_age.as_millis() as i64;
-            let traffic = Traffic { class: self.class, is_backlog: self.role.is_backlog || is_old };
+            let traffic = Traffic::Samples { class: self.class, is_backlog: self.role.is_backlog || is_old };
             let ready_at = self.turns.borrow_mut().ready_at(self.index, now, wall_ms, traffic, bytes);
             shared.meter.borrow_mut().take_lines().iter().for_each(|line| log::warn!("{line}"));
             let Some(at) = ready_at else { return self.passed(traffic, bytes, now, wall_ms) };

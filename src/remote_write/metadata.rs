@@ -89,6 +89,11 @@ impl MetadataQueue {
         }
     }
 
+    /// When what has not been sent is given up.
+    pub fn next_interval_at(&self) -> Duration {
+        self.next_interval_at
+    }
+
     /// Takes the families of the next interval. What is left of the one before is given up, and counted.
     pub fn offer(&mut self, now: Duration, families: Vec<Rc<MetricFamily>>, counters: &EndpointCounters) {
         counters.metadata_failed.add(self.families.len() as u64);

@@ -87,7 +87,7 @@ pub enum Cause {
 impl Outcome {
     /// Whether the receiver, or the way to it, can't take requests just now. So says a 429 even to who gives its samples up
     /// (`retry_on_http_429` off): the faster requests follow, the more of them are lost.
-    pub(super) fn is_to_be_retried(&self) -> bool {
+    pub(super) fn says_not_now(&self) -> bool {
         matches!(classify(&self.result, true), Verdict::Retry { .. })
     }
 

@@ -70,7 +70,7 @@ fn a_lane_that_waits_hears_of_a_request_that_has_ended() {
     let agent = Agent::open(&config(folder.path(), &format!("max_bytes_per_second = '1KiB'\n{TWO_LANES}"))).unwrap();
     let (shared, turns) = (&agent.shared, agent.shared.turns_of(&agent.endpoints[0].0));
     turns.borrow_mut().hurry();
-    let [high, normal] = [Class::High, Class::Normal].map(|class| Traffic { class, is_backlog: false });
+    let [high, normal] = [Class::High, Class::Normal].map(|class| Traffic::Samples { class, is_backlog: false });
     let (now, minute) = (shared.clock.monotonic(), Duration::from_secs(60));
     assert_eq!(turns.borrow_mut().ready_at(1, now, 0, normal, 100_000), None);
     assert!(turns.borrow_mut().ready_at(0, now, 0, high, 1000).is_some_and(|at| at > now + minute));

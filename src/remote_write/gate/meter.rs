@@ -3,15 +3,16 @@
 //! ```text
 //!  of a budget                used so far ─┐    what each class may use: more and more toward the end
 //!  ├──────────────────────────●────────────┼─────────────┤
-//!  0                                    low 1/2   normal 4/5   high 1
+//!  0                          low, metadata 1/2   normal 4/5   high 1
 //! ```
 //!
 //! What is kept for the classes above shrinks evenly until the day or month ends. Where no endpoint has such a class nothing is
-//! kept for it.
+//! kept for it. Metadata may come once more: samples of any class have half of a budget for themselves.
 //!
 //! The wall clock tells the days, and may be wrong. One that is not set, or goes back, opens nothing: what was used stays used
 //! until a day or month begins that is later than any before it, or, where the clock was far ahead, than the one it is back in.
 
+use super::Traffic;
 use super::calendar::{Cycle, is_set};
 use super::hours::Hours;
 use crate::model::{Class, format_size};
@@ -75,8 +76,8 @@ struct Budget {
     /// The day or month that is spent from; none before the clock was ever set.
     index: Option<i64>,
     used_bytes: u64,
-    /// For which classes the log was told that it is used up.
-    told: [bool; Class::ALL.len()],
+    /// For which classes, and for metadata last, the log was told that it is used up.
+    told: [bool; Class::ALL.len() + 1],
 }
 
 impl Meter {
@@ -109,19 +110,19 @@ impl Meter {
     }
 
     /// `None`: so many bytes may be spent now. Else it is to be asked again at that time of the monotonic clock.
-    pub fn ready_at(&mut self, now: Duration, wall_ms: i64, class: Class, bytes: u64) -> Option<Duration> {
-        let open_at = self.hours(class).map_or(Some(wall_ms), |hours| {
+    pub fn ready_at(&mut self, now: Duration, wall_ms: i64, traffic: Traffic, bytes: u64) -> Option<Duration> {
+        let open_at = self.hours(traffic).map_or(Some(wall_ms), |hours| {
             is_set(wall_ms).then(|| hours.iter().map(|hours| hours.open_at_ms(wall_ms)).min().unwrap_or(wall_ms))
         });
         let highest = self.highest;
         let mut open_at =
-            open_at.filter(|open_at| *open_at > wall_ms || self.hours(class).is_none() || is_set(wall_ms));
+            open_at.filter(|open_at| *open_at > wall_ms || self.hours(traffic).is_none() || is_set(wall_ms));
         for budget in &mut self.budgets {
             budget.roll(wall_ms);
-            let (until, line) = match budget.open_at_ms(wall_ms, class, highest, bytes) {
+            let (until, line) = match budget.open_at_ms(wall_ms, traffic, highest, bytes) {
                 Opening::Now => continue,
-                Opening::At(at) => (Some(at), budget.line(class, Some(at))),
-                Opening::Unknown => (None, budget.line(class, None)),
+                Opening::At(at) => (Some(at), budget.line(traffic, Some(at))),
+                Opening::Unknown => (None, budget.line(traffic, None)),
             };
             self.lines.extend(line);
             open_at = open_at.zip(until).map(|(a, b)| a.max(b));
@@ -170,11 +171,12 @@ impl Meter {
     }
 
     /// None: at any time.
-    fn hours(&self, class: Class) -> Option<&[Hours]> {
-        let hours = match (class, &self.options.low_windows) {
-            (Class::High, _) => return None,
-            (Class::Low, Some(own)) => own,
-            _ => &self.options.windows,
+    fn hours(&self, traffic: Traffic) -> Option<&[Hours]> {
+        let (windows, low_windows) = (&self.options.windows, self.options.low_windows.as_ref());
+        let hours = match traffic {
+            Traffic::Samples { class: Class::High, .. } => return None,
+            Traffic::Samples { class: Class::Normal, .. } => windows,
+            Traffic::Samples { class: Class::Low, .. } | Traffic::Metadata => low_windows.unwrap_or(windows),
         };
         Some(&hours[..]).filter(|hours| !hours.is_empty())
     }
@@ -215,16 +217,18 @@ impl Budget {
         self.index = Some(index);
     }
 
-    fn open_at_ms(&self, wall_ms: i64, class: Class, highest: Class, bytes: u64) -> Opening {
-        // What is larger than all of a budget goes alone.
+    fn open_at_ms(&self, wall_ms: i64, traffic: Traffic, highest: Class, bytes: u64) -> Opening {
         let left = i128::from(self.bytes) - i128::from(self.used_bytes) - i128::from(bytes);
-        let kept_tenths = match class {
-            _ if class == highest => 0,
-            Class::Low => KEPT_FROM_LOW,
-            Class::Normal => KEPT_FROM_NORMAL,
-            Class::High => 0,
+        let kept_tenths = match traffic {
+            Traffic::Metadata => KEPT_FROM_LOW,
+            Traffic::Samples { class, .. } if class == highest => 0,
+            Traffic::Samples { class: Class::Low, .. } => KEPT_FROM_LOW,
+            Traffic::Samples { class: Class::Normal, .. } => KEPT_FROM_NORMAL,
+            Traffic::Samples { class: Class::High, .. } => 0,
         };
-        if self.used_bytes == 0 || left >= 0 && left * 10 >= i128::from(self.bytes) * kept_tenths {
+        // Samples that are larger than all of a budget go alone.
+        let goes_alone = self.used_bytes == 0 && traffic != Traffic::Metadata;
+        if goes_alone || left >= 0 && left * 10 >= i128::from(self.bytes) * kept_tenths {
             return Opening::Now;
         }
         let Some(index) = self.index.filter(|_| is_set(wall_ms)) else { return Opening::Unknown };
@@ -240,8 +244,14 @@ impl Budget {
         }
     }
 
-    fn line(&mut self, class: Class, until_ms: Option<i64>) -> Option<String> {
-        if std::mem::replace(&mut self.told[class as usize], true) {
+    fn line(&mut self, traffic: Traffic, until_ms: Option<i64>) -> Option<String> {
+        let (told, what, meanwhile) = match traffic {
+            Traffic::Samples { class, .. } => {
+                (class as usize, format!("samples of class {}", class.name()), "they stay in the ring meanwhile")
+            }
+            Traffic::Metadata => (Class::ALL.len(), "metadata".into(), "it is not sent meanwhile"),
+        };
+        if std::mem::replace(&mut self.told[told], true) {
             return None;
         }
         let until = until_ms.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?)));
@@ -249,12 +259,7 @@ impl Budget {
             Some(until) => format!("until {}", humantime::format_rfc3339_seconds(until)),
             None => "until this device's clock is set and a new one begins".into(),
         };
-        Some(format!(
-            "uplink: {} {} has no room for samples of class {} {until}; they stay in the ring meanwhile",
-            self.key,
-            format_size(self.bytes),
-            class.name()
-        ))
+        Some(format!("uplink: {} {} has no room for {what} {until}; {meanwhile}", self.key, format_size(self.bytes)))
     }
 }
 

@@ -40,12 +40,19 @@ pub struct RateOptions {
     pub backlog_bytes_per_second: Option<u64>,
 }
 
-/// What a request is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traffic {
-    pub class: Class,
-    /// It is older than [`backlog_age`].
-    pub is_backlog: bool,
+/// What a request is made of, what goes first first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traffic {
+    /// `is_backlog`: they are older than [`backlog_age`].
+    Samples { class: Class, is_backlog: bool },
+    /// What metrics are. It comes again at the next interval, so that it has the hours of the class low, and the least of budgets.
+    Metadata,
+}
+
+impl Traffic {
+    fn is_backlog(self) -> bool {
+        matches!(self, Traffic::Samples { is_backlog: true, .. })
+    }
 }
 
 /// Samples are backlog once they are twice as old as what is live can be, memory and a full deadline included.
@@ -87,9 +94,9 @@ impl Gate {
 
     /// `None`: a request of about so many bytes may go now. Else it is to be asked again at that time, and not before.
     pub fn ready_at(&self, now: Duration, wall_ms: i64, traffic: Traffic, bytes: u64) -> Option<Duration> {
-        let backlog_rate = self.backlog_rate.as_ref().filter(|_| traffic.is_backlog);
+        let backlog_rate = self.backlog_rate.as_ref().filter(|_| traffic.is_backlog());
         let by_rate = [&self.rate.as_ref(), &backlog_rate].map(|rate| rate.and_then(|rate| rate.ready_at(now, bytes)));
-        let by_meter = self.meter.borrow_mut().ready_at(now, wall_ms, traffic.class, bytes);
+        let by_meter = self.meter.borrow_mut().ready_at(now, wall_ms, traffic, bytes);
         let waits = by_rate.into_iter().chain([by_meter, self.pace.ready_at(now)]);
         waits.flatten().max()
     }
@@ -97,28 +104,28 @@ impl Gate {
     /// When the endpoint's rate lets a request go that waits for nothing else. `None`: it waits for other things, or for nothing.
     pub fn rate_ready_at(&self, now: Duration, wall_ms: i64, traffic: Traffic, bytes: u64) -> Option<Duration> {
         let ready_at = self.rate.as_ref()?.ready_at(now, bytes).unwrap_or(now);
-        let backlog_rate = self.backlog_rate.as_ref().filter(|_| traffic.is_backlog);
+        let backlog_rate = self.backlog_rate.as_ref().filter(|_| traffic.is_backlog());
         let is_free = backlog_rate.is_none_or(|rate| rate.ready_at(now, bytes).is_none())
             && self.pace.ready_at(now).is_none()
-            && self.meter.borrow_mut().ready_at(now, wall_ms, traffic.class, bytes).is_none();
+            && self.meter.borrow_mut().ready_at(now, wall_ms, traffic, bytes).is_none();
         is_free.then_some(ready_at)
     }
 
     /// Sets bytes of the rates aside for a request that goes now.
     pub fn reserve(&mut self, now: Duration, traffic: Traffic, bytes: u64) {
-        let backlog_rate = self.backlog_rate.as_mut().filter(|_| traffic.is_backlog);
+        let backlog_rate = self.backlog_rate.as_mut().filter(|_| traffic.is_backlog());
         self.rate.iter_mut().chain(backlog_rate).for_each(|rate| rate.spent(now, bytes));
     }
 
     /// Gives back what was [set aside](Self::reserve).
     pub fn give_back(&mut self, now: Duration, traffic: Traffic, bytes: u64) {
-        let backlog_rate = self.backlog_rate.as_mut().filter(|_| traffic.is_backlog);
+        let backlog_rate = self.backlog_rate.as_mut().filter(|_| traffic.is_backlog());
         self.rate.iter_mut().chain(backlog_rate).for_each(|rate| rate.give_back(now, bytes));
     }
 
     /// A request took so many bytes, whatever became of it.
     pub fn spent(&mut self, now: Duration, wall_ms: i64, traffic: Traffic, bytes: u64) {
-        let backlog_rate = self.backlog_rate.as_mut().filter(|_| traffic.is_backlog);
+        let backlog_rate = self.backlog_rate.as_mut().filter(|_| traffic.is_backlog());
         self.rate.iter_mut().chain(backlog_rate).for_each(|rate| rate.spent(now, bytes));
         self.meter.borrow_mut().spent(wall_ms, bytes);
     }
@@ -127,7 +134,7 @@ impl Gate {
     pub fn ended(&mut self, now: Duration, outcome: &Outcome) {
         let how = match &outcome.result {
             Err(_) => Ended::Unreachable,
-            Ok(_) if outcome.is_to_be_retried() => Ended::Refused,
+            Ok(_) if outcome.says_not_now() => Ended::Refused,
             Ok(_) => Ended::Done,
         };
         self.pace.ended(now, how);

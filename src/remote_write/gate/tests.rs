@@ -3,8 +3,8 @@
 use super::super::retry::{Answer, Failure, FailureKind};
 use super::*;
 
-const LIVE: Traffic = Traffic { class: Class::Normal, is_backlog: false };
-const BACKLOG: Traffic = Traffic { class: Class::Normal, is_backlog: true };
+const LIVE: Traffic = Traffic::Samples { class: Class::Normal, is_backlog: false };
+const BACKLOG: Traffic = Traffic::Samples { class: Class::Normal, is_backlog: true };
 const WALL_MS: i64 = 1_795_219_200_000;
 
 fn gate(rates: RateOptions, options: UplinkOptions) -> Gate {
@@ -53,6 +53,21 @@ fn a_stop_spares_the_link_and_not_the_fleet() {
     assert_eq!(gate.ready_at(Duration::from_secs(60), WALL_MS, LIVE, 1), None);
     gate.spent(Duration::from_secs(60), WALL_MS, LIVE, 9000);
     assert!(gate.ready_at(Duration::from_secs(60), WALL_MS, LIVE, 1).is_some());
+}
+
+/// Whatever becomes of the samples: the gate is not told of `retry_on_http_429`.
+#[test]
+fn who_says_not_now_is_asked_more_slowly_and_who_refuses_is_not() {
+    let options = UplinkOptions { spread: Some(Duration::from_secs(5)), ..UplinkOptions::default() };
+    for (status, is_slow) in [(429, true), (503, true), (302, true), (400, false), (415, false), (401, false)] {
+        let mut gate = gate(RateOptions::default(), options.clone());
+        for second in 10..40 {
+            let answer = Answer { status, ..Answer::default() };
+            gate.ended(Duration::from_secs(second), &Outcome { bytes_sent: 0, result: Ok(answer) });
+        }
+        let ready_at = gate.ready_at(Duration::from_secs(39), WALL_MS, LIVE, 1);
+        assert_eq!(ready_at.is_some_and(|at| at > Duration::from_secs(40)), is_slow, "{status}: {ready_at:?}");
+    }
 }
 
 #[test]

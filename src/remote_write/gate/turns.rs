@@ -43,8 +43,7 @@ impl Turns {
         bytes: u64,
     ) -> Option<Duration> {
         self.leave(lane);
-        let rank = |traffic: Traffic| (traffic.class, traffic.is_backlog);
-        let turn = self.turn_at(now, wall_ms, |other| rank(other.traffic) < rank(traffic));
+        let turn = self.turn_at(now, wall_ms, |other| other.traffic < traffic);
         let ready_at = self.ready_after(turn, now, wall_ms, traffic, bytes);
         if ready_at.is_some() {
             self.waiting.push(Waiting { lane, traffic, bytes });
@@ -126,7 +125,7 @@ mod tests {
     }
 
     fn traffic(class: Class) -> Traffic {
-        Traffic { class, is_backlog: false }
+        Traffic::Samples { class, is_backlog: false }
     }
 
     /// Lanes that always have something to send, and requests of so many bytes: how many each got through in a minute.
@@ -156,7 +155,7 @@ mod tests {
     #[test]
     fn what_waits_for_something_else_holds_nobody_up() {
         let mut turns = turns(Some(10_000), Some(100));
-        let backlog = Traffic { class: Class::High, is_backlog: true };
+        let backlog = Traffic::Samples { class: Class::High, is_backlog: true };
         let done = a_minute(&mut turns, &[(backlog, 5000), (traffic(Class::Low), 5000)]);
         assert!(done[0] <= 15_000, "its own rate is small: {done:?}");
         assert!(done[1] >= 500_000, "and low gets the rest: {done:?}");
@@ -172,13 +171,16 @@ mod tests {
 
     #[test]
     fn what_goes_beside_lanes_waits_for_all_of_them_and_holds_none_up() {
-        let (mut turns, second) = (turns(Some(10_000), None), Duration::from_secs(1));
-        let (low, high) = (traffic(Class::Low), traffic(Class::High));
-        assert_eq!(turns.ready_beside_at(Duration::ZERO, WALL_MS, high, 9000), None);
-        assert!(turns.ready_beside_at(Duration::ZERO, WALL_MS, high, 9000).is_some(), "it is held to the rate");
+        let (mut turns, second) = (turns(Some(10_000), Some(1)), Duration::from_secs(1));
+        let low = traffic(Class::Low);
+        assert_eq!(turns.ready_beside_at(Duration::ZERO, WALL_MS, Traffic::Metadata, 9000), None);
+        assert!(
+            turns.ready_beside_at(Duration::ZERO, WALL_MS, Traffic::Metadata, 9000).is_some(),
+            "it is held to the rate"
+        );
         assert!(!turns.is_waited_for());
         assert!(turns.ready_at(0, Duration::ZERO, WALL_MS, low, 9000).is_some_and(|at| at < second));
-        let at = turns.ready_beside_at(second, WALL_MS, high, 1).unwrap();
+        let at = turns.ready_beside_at(second, WALL_MS, Traffic::Metadata, 1).unwrap();
         assert_eq!(at, second + ASK_AGAIN, "the lane that waits goes first");
         assert_eq!(turns.ready_at(0, second, WALL_MS, low, 9000), None);
     }

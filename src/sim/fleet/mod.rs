@@ -152,7 +152,7 @@ impl Agent {
 
     /// Goes as far as it can at this time. The time at which it goes on.
     fn step(&mut self, now: Duration, receiver: &mut Receiver, scrapes: &Scrapes, counters: &Counters) -> Duration {
-        let traffic = Traffic { class: Class::Normal, is_backlog: self.is_draining };
+        let traffic = Traffic::Samples { class: Class::Normal, is_backlog: self.is_draining };
         if let Some((sent, bytes, outcome)) = self.under_way.take() {
             self.gate.spent(now, WALL_MS, traffic, bytes);
             self.gate.ended(now, &outcome);

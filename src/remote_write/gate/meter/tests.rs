@@ -19,9 +19,13 @@ fn meter(options: UplinkOptions) -> Meter {
     Meter::new(options, Class::ALL, None)
 }
 
+fn samples(class: Class) -> Traffic {
+    Traffic::Samples { class, is_backlog: false }
+}
+
 /// Whether a class may spend so much at this time.
 fn is_open(meter: &mut Meter, wall_ms: i64, class: Class, bytes: u64) -> bool {
-    meter.ready_at(NOW, wall_ms, class, bytes).is_none()
+    meter.ready_at(NOW, wall_ms, samples(class), bytes).is_none()
 }
 
 #[test]
@@ -39,12 +43,12 @@ fn a_used_budget_is_told_once_and_opens_with_the_next_day() {
     for minute in 0..23 * 60 {
         let wall_ms = TODAY_MS + minute * 60_000;
         assert_eq!(
-            meter.ready_at(NOW, wall_ms, Class::High, 1),
+            meter.ready_at(NOW, wall_ms, samples(Class::High), 1),
             Some(NOW + LOOK_INTERVAL),
             "it looks at the clock once an hour"
         );
     }
-    let at = meter.ready_at(NOW, TODAY_MS + DAY_MS - 5000, Class::High, 1);
+    let at = meter.ready_at(NOW, TODAY_MS + DAY_MS - 5000, samples(Class::High), 1);
     assert_eq!(at, Some(NOW + Duration::from_secs(5)));
     assert_eq!(
         meter.take_lines(),
@@ -54,6 +58,25 @@ fn a_used_budget_is_told_once_and_opens_with_the_next_day() {
         ]
     );
     assert!(is_open(&mut meter, TODAY_MS + DAY_MS, Class::High, MIB));
+}
+
+#[test]
+fn half_a_budget_is_kept_from_metadata_whatever_the_classes_are() {
+    for class in Class::ALL {
+        let mut meter = Meter::new(per_day(100 * MIB), [class], None);
+        let is_open = |meter: &mut Meter, hour: i64, bytes: u64| {
+            meter.ready_at(NOW, TODAY_MS + hour * HOUR_MS, Traffic::Metadata, bytes).is_none()
+        };
+        assert!(is_open(&mut meter, 0, 50 * MIB) && !is_open(&mut meter, 0, 51 * MIB), "{class:?}");
+        assert!(is_open(&mut meter, 12, 75 * MIB) && !is_open(&mut meter, 12, 76 * MIB), "{class:?}");
+        assert_eq!(
+            meter.take_lines(),
+            ["uplink: max_bytes_per_day 100MiB has no room for metadata until 2026-11-21T00:28:48Z; it is not sent \
+                 meanwhile"]
+        );
+        assert!(!is_open(&mut meter, 12, 101 * MIB), "it never takes all of it");
+        assert_eq!(meter.ready_at(NOW, TODAY_MS, samples(class), 101 * MIB), None);
+    }
 }
 
 /// The example of docs/configuration.md: of 100 MiB a day, 50 are kept from low and 20 from normal at midnight, half as much at noon.
@@ -82,7 +105,7 @@ fn low_stops_first_and_then_normal_and_what_is_kept_shrinks() {
 fn what_is_kept_opens_when_it_is_said_to() {
     let mut meter = meter(per_day(100 * MIB));
     meter.spent(TODAY_MS, 74 * MIB);
-    let at = meter.budgets[0].open_at_ms(TODAY_MS, Class::Low, Class::High, MIB);
+    let at = meter.budgets[0].open_at_ms(TODAY_MS, samples(Class::Low), Class::High, MIB);
     assert_eq!(at, Opening::At(TODAY_MS + 12 * HOUR_MS));
     assert!(!is_open(&mut meter, TODAY_MS + 12 * HOUR_MS - 1, Class::Low, MIB));
     assert!(is_open(&mut meter, TODAY_MS + 12 * HOUR_MS, Class::Low, MIB));
@@ -150,7 +173,7 @@ fn a_clock_that_was_years_ahead_closes_the_budget_for_a_day_and_no_longer() {
 fn what_was_spent_before_the_clock_was_set_counts() {
     let mut meter = meter(per_day(MIB));
     meter.spent(1000, MIB);
-    assert_eq!(meter.ready_at(NOW, 2000, Class::High, 1), Some(NOW + LOOK_INTERVAL_UNSET));
+    assert_eq!(meter.ready_at(NOW, 2000, samples(Class::High), 1), Some(NOW + LOOK_INTERVAL_UNSET));
     assert!(!is_open(&mut meter, TODAY_MS, Class::High, 1));
     assert!(is_open(&mut meter, TODAY_MS + DAY_MS, Class::High, 1));
 }
@@ -198,10 +221,10 @@ fn outside_the_windows_only_high_is_sent() {
         assert_eq!(found, expected, "{hour}");
     }
     let mut meter = meter(both);
-    let at = meter.ready_at(NOW, TODAY_MS + HOUR_MS / 2, Class::Low, 1);
+    let at = meter.ready_at(NOW, TODAY_MS + HOUR_MS / 2, samples(Class::Low), 1);
     assert_eq!(at, Some(NOW + Duration::from_secs(1800)));
     assert_eq!(
-        meter.ready_at(NOW, 5, Class::Normal, 1),
+        meter.ready_at(NOW, 5, samples(Class::Normal), 1),
         Some(NOW + LOOK_INTERVAL_UNSET),
         "hours of a clock that is not set"
     );
@@ -225,4 +248,17 @@ proptest! {
         }
         prop_assert!(days.values().all(|used| *used <= MIB), "{:?}", days);
     }
+}
+
+#[test]
+fn metadata_has_the_hours_of_the_class_low() {
+    let hours = |text| vec![Hours::parse(text).unwrap()];
+    let mut options = UplinkOptions { windows: hours("01:00-03:00"), ..UplinkOptions::default() };
+    let is_open = |options: &UplinkOptions, hour: i64| {
+        let wall_ms = TODAY_MS + hour * HOUR_MS;
+        Meter::new(options.clone(), [Class::High], None).ready_at(NOW, wall_ms, Traffic::Metadata, 1).is_none()
+    };
+    assert_eq!([0, 1, 2, 3].map(|hour| is_open(&options, hour)), [false, true, true, false]);
+    options.low_windows = Some(hours("02:00-03:00"));
+    assert_eq!([0, 1, 2, 3].map(|hour| is_open(&options, hour)), [false, false, true, false]);
 }
