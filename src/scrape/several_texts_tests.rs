@@ -104,3 +104,13 @@ fn a_series_whose_first_refused_sample_had_a_time_is_new_with_the_first_one_take
     assert_eq!(all(&mut scrapes, "a 1 900000\n").2, 0.0);
     assert_eq!(all(&mut scrapes, "a 1\n").2, 1.0, "not one series of the target was taken before");
 }
+
+/// Seeds 4701 and 4706: a rule made one series of all buckets of a histogram, and a bucket that was new was refused for its time. The
+/// series counted as new on the next page, though Prometheus knew it by its other texts.
+#[test]
+fn a_text_that_is_refused_makes_no_new_series_of_one_that_is_known() {
+    let mut scrapes = Scrapes::new();
+    assert_eq!(all(&mut scrapes, "a 1\n").2, 1.0);
+    assert_eq!(all(&mut scrapes, "a 2\na{} 3 1000\n").2, 0.0);
+    assert_eq!(all(&mut scrapes, "a 4\n").2, 0.0);
+}

@@ -98,7 +98,7 @@ fn what_became_too_old_at_the_gate_does_not_go_and_takes_nothing_of_the_rate() {
         assert_eq!(matches!(passed, Passed::TooOld), !goes, "{age_ms}");
     }
     let now = shared.clock.monotonic();
-    let traffic = Traffic { class: Class::Normal, is_backlog: false };
+    let traffic = Traffic::Samples { class: Class::Normal, is_backlog: false };
     assert!(turns.borrow_mut().ready_at(0, now, wall_ms, traffic, 1024).is_some(), "one request is under way");
     assert_eq!(shared.counters.endpoint(0).requests_held_back.get(), 0, "none had to wait");
 }
