@@ -10,7 +10,7 @@ use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
 use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX};
 use crate::model::ScrapeBatch;
-use crate::ring::{Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
+use crate::ring::{Ack, Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -137,7 +137,8 @@ impl<M: Medium> Buffer<M> {
         let from = self.uncommitted_from();
         let mut batches = std::mem::take(&mut self.gathered);
         self.gather(from, &mut batches);
-        let (frame, codec) = (std::mem::take(&mut self.frame), self.take_codec()?);
+        let codec = self.take_codec()?.filter(|_| self.has_room_for_acks());
+        let frame = std::mem::take(&mut self.frame);
         let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
         let Some(Encoded { frame, placement, codec }) = encoded else {
             self.committed_until = from + 1;
@@ -284,6 +285,14 @@ impl<M: Medium> Buffer<M> {
         acks
     }
 
+    /// Whether the newest segment can tell of these lanes. After the configuration has changed it may know numbers of so many
+    /// others that there is no room for more; the header of a new one has those of the present lanes only.
+    fn has_room_for_acks(&self) -> bool {
+        let known = self.ring.acks();
+        let is_new = |ack: &&Ack| known.iter().all(|other| other.endpoint != ack.endpoint);
+        known.len() + self.followers.acks().iter().filter(is_new).count() <= ENDPOINTS_MAX
+    }
+
     /// Whether a restart would send again what is known to be delivered.
     fn acks_behind(&self) -> bool {
         let on_flash = self.ring.next_record();
@@ -310,7 +319,7 @@ impl<M: Medium> Buffer<M> {
             FrameMeta { first_record: self.ring.next_record(), acks: self.changed_acks(), ..FrameMeta::default() };
         let payload = if self.ring.is_note_written() { Vec::new() } else { self.ring.note().to_vec() };
         let frame = Frame { meta, payload };
-        if self.ring.fits(&frame, Placement::Current) {
+        if self.has_room_for_acks() && self.ring.fits(&frame, Placement::Current) {
             return self.append(&frame, Placement::Current);
         }
         let is_needed = |oldest: SegmentInfo| self.followers.is_needed(oldest.first_record..self.ring.end_of(oldest));

@@ -205,6 +205,35 @@ fn drain_all_of(device: &mut Device, sender: usize) -> Vec<i64> {
     scrapes_of(&arrived)
 }
 
+/// A segment has room for sixteen numbers. With those of an endpoint that had been renamed, the ring knew sixteen, of which
+/// the present lanes' were added to until there was no room: the new endpoint's were dropped. Once all others were delivered, a
+/// restart took it to have come as far as they, and what had waited for it was gone without a count.
+#[test]
+fn a_renamed_endpoint_keeps_its_place_where_the_ring_knows_many_lanes() {
+    let endpoints = |name: &str| {
+        [with_classes(live_first("a"), 1), with_classes(name.into(), 1), live_first("d"), EndpointLanes::from("e")]
+    };
+    let drain = |device: &mut Device, drained: &[usize]| {
+        let mut arrived = Arrived::new();
+        for sender in 0..device.buffer.senders().len() {
+            if drained.contains(&device.buffer.senders()[sender].endpoint) {
+                while send(device, sender, &mut arrived) > 0 {}
+            }
+        }
+        arrived.len()
+    };
+    let mut device = Device::new(&endpoints("b"), SERIES);
+    device.run(100);
+    drain(&mut device, &[1, 2, 3]);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&endpoints("c"));
+    device.run(1);
+    drain(&mut device, &[0, 2, 3]);
+    device.buffer.close().unwrap();
+    let mut device = device.reboot(&endpoints("c"));
+    assert_eq!(drain(&mut device, &[1]), 101 * SERIES, "what was waiting for the renamed one");
+}
+
 /// One step of a device's life.
 #[derive(Clone, Debug)]
 enum Step {
