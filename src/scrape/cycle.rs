@@ -158,6 +158,7 @@ impl Cycle {
         gathered.metadata_hash = self.metadata.as_ref().map(|_| MetadataHash::default());
         let mut walk = self.cache.walk();
         let mut outcome = self.gather(page, format, &mut walk, &mut gathered);
+        gathered.settle();
         let changed = match outcome {
             Ok(()) => walk.finish(gathered.values.len()),
             Err(_) => walk.abandon(),

@@ -45,6 +45,8 @@ pub struct Gathered {
     pub refused: Vec<u32>,
     /// Those of them, in order, that are new and had no sample taken: they stay new.
     pub untaken: Vec<u32>,
+    /// Those of them that Prometheus knows by another text of the page.
+    known_otherwise: HashSet<u32>,
     /// Those of them of which a later sample was taken.
     late: HashSet<u32>,
     /// Positions whose first sample was refused or has a time of its own, and of which one without was taken later.
@@ -87,6 +89,7 @@ impl Gathered {
             own_timestamps: Vec::new(),
             refused: Vec::new(),
             untaken: Vec::new(),
+            known_otherwise: HashSet::new(),
             late: HashSet::new(),
             late_untimed: HashSet::new(),
             repeats: Vec::new(),
@@ -175,6 +178,8 @@ impl Gathered {
             *count += 1;
             if first {
                 self.refuse(place, value);
+            } else if place.known {
+                self.known_otherwise.insert(position);
             }
             return Ok(false);
         }
@@ -219,6 +224,12 @@ impl Gathered {
     /// those.
     pub fn is_said_again(&self, place: Place) -> bool {
         place.again && self.is_cached(place)
+    }
+
+    /// The page is at its end.
+    pub fn settle(&mut self) {
+        let known_otherwise = std::mem::take(&mut self.known_otherwise);
+        self.untaken.retain(|position| !known_otherwise.contains(position));
     }
 
     /// Puts another sample behind those of the same series.

@@ -109,8 +109,14 @@ fn a_series_whose_first_refused_sample_had_a_time_is_new_with_the_first_one_take
 /// series counted as new on the next page, though Prometheus knew it by its other texts.
 #[test]
 fn a_text_that_is_refused_makes_no_new_series_of_one_that_is_known() {
+    for (last, expected) in [("a 4 120000\n", 0.0), ("a{} 4 120000\n", 0.0)] {
+        let mut scrapes = Scrapes::new();
+        assert_eq!(all(&mut scrapes, "a 1 99000\n").2, 1.0);
+        assert_eq!(all(&mut scrapes, "a{} 3 1000\na 2 98000\n").2, 0.0);
+        assert_eq!(all(&mut scrapes, last).2, expected, "{last:?}");
+    }
+    // Without its own text the series is gone from what Prometheus knows.
     let mut scrapes = Scrapes::new();
-    assert_eq!(all(&mut scrapes, "a 1\n").2, 1.0);
-    assert_eq!(all(&mut scrapes, "a 2\na{} 3 1000\n").2, 0.0);
-    assert_eq!(all(&mut scrapes, "a 4\n").2, 0.0);
+    let added = ["a 1 99000\n", "a{} 3 1000\n", "a 4 120000\n"].map(|page| all(&mut scrapes, page).2);
+    assert_eq!(added, [1.0, 0.0, 1.0]);
 }
