@@ -20,7 +20,8 @@ pub struct Geometry {
 /// - to call [`sync`](Medium::sync) before it relies on anything it programmed, and to program one frame at a time in between;
 /// - after an erase, program or sync that failed, not to rely on what it was to write: the same place is written again, or
 ///   a new segment is started and whatever was left behind is recognised and passed over;
-/// - where units can't be overwritten, to program each unit once after its erase, failed and interrupted programs included.
+/// - where units can't be overwritten, to program each unit once after its erase, failed and interrupted programs included, as far
+///   as it can know: whoever opens the ring takes a unit that reads as erased for one that was not programmed.
 ///
 /// The medium promises
 /// - that what was programmed can be read at once, and that once `sync` has returned `Ok` a power cut leaves it unchanged;

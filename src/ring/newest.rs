@@ -20,7 +20,7 @@ pub(super) struct Behind {
     samples: u64,
     acks: Acks,
     note: Option<Note>,
-    has_frames: bool,
+    pub has_frames: bool,
     /// Places in this segment that can't be read.
     failures: usize,
 }

@@ -10,7 +10,8 @@
 //!  ... with gaps, damage or blanks between     the same; what is missing is counted by sample totals
 //!  ... more than a lap behind the newest       not a segment of this ring any more
 //!  ... unreadable right behind the newest      may be newer: passed over, and so are record numbers (1)
-//!  ... damaged right behind the newest         written anew, with numbers above those of whole frames there
+//!  ... anything else right behind the newest   written anew, with numbers above those of whole frames there that
+//!                                                were to be the next segment's
 //!  ... unreadable elsewhere                    as if damaged
 //!  none valid:
 //!   all blank, and so is the start             empty
@@ -138,10 +139,12 @@ impl Recovery {
         if self.passed_over > 0 {
             self.seal(layout);
             self.pass_over_records();
-        } else if slots.flaw_of(newest + 1, layout).is_some() {
-            // If this header was torn, nothing behind it was confirmed. If it decayed, its frames are not to come back as
-            // those of the segment that takes its place and number.
-            self.next_record = read_behind(medium, layout, newest + 1, unit, self, 0).next_record;
+        } else {
+            // If a cut tore this header or took it, nothing behind it was confirmed. If it decayed, it may have been. Either way
+            // its frames are not to come back behind those of the segment that takes its place and number: a number past all
+            // of theirs keeps them out, and with them acknowledgements of records that had these numbers before.
+            let behind = read_behind(medium, layout, newest + 1, unit, self, 0);
+            self.next_record = behind.next_record + u64::from(behind.has_frames);
         }
     }
 }

@@ -75,6 +75,31 @@ fn what_was_appended_is_read_back_after_reopening() {
     assert_eq!(before[2].1, frame(2, 700).payload);
 }
 
+/// A new segment was programmed, its sync failed, and the process was killed; the next one found it and wrote a second frame behind
+/// its first. A cut took header and first frame and left the second, with an acknowledgement of its record. The segment was begun
+/// anew, by another record of a smaller number: the second frame followed it again, its acknowledgement was believed, and the
+/// new record, synced as it was, was never sent nor counted. Seed 88 of the power-cut suite saw it: "endpoint 0 is handed []".
+#[test]
+fn a_frame_whose_header_a_cut_took_does_not_come_to_light_behind_the_next_ones() {
+    let flash = flash();
+    let mut ring = open(&flash);
+    ring.append(&frame(0, 100), Placement::NewSegment, &acks(0)).unwrap();
+    let before = flash.image();
+    ring.append(&frame(1, 100), Placement::NewSegment, &acks(0)).unwrap();
+    let mut second = frame(2, 100);
+    second.meta.acks = acks(3);
+    ring.append(&second, Placement::Current, &acks(0)).unwrap();
+    let slot = 2 * LAYOUT.segment_size_bytes as usize;
+    flash.damage(slot, &before[slot..slot + 1024]);
+    let mut ring = open(&flash);
+    let next = ring.next_record();
+    assert_eq!(records(&ring), [0]);
+    ring.append(&frame(next, 100), Placement::NewSegment, &acks(0)).unwrap();
+    let ring = open(&flash);
+    assert_eq!((records(&ring), ring.acks()), (vec![0, next], &acks(0)));
+    assert_eq!(ring.next_record(), next + 1);
+}
+
 #[test]
 fn a_full_ring_gives_up_its_oldest_segment_and_says_which() {
     let flash = flash();
@@ -373,9 +398,9 @@ fn frames_of_a_segment_whose_header_decayed_do_not_come_back_in_the_one_that_tak
     ring.append(&frame(2, 300), Placement::Current, &acks(0)).unwrap();
     flash.damage(2 * 4096 + 100, b"decayed");
     let mut ring = open(&flash);
-    assert_eq!((records(&ring), ring.next_record()), (vec![0], 3));
-    ring.append(&frame(3, 300), Placement::NewSegment, &acks(0)).unwrap();
-    assert_eq!(records(&open(&flash)), [0, 3]);
+    assert_eq!((records(&ring), ring.next_record()), (vec![0], 4));
+    ring.append(&frame(4, 300), Placement::NewSegment, &acks(0)).unwrap();
+    assert_eq!(records(&open(&flash)), [0, 4]);
 }
 
 #[test]
@@ -391,7 +416,8 @@ fn a_ring_of_another_geometry_is_refused_and_left_alone() {
     assert_eq!(flash.image(), image);
 }
 
-/// Behind the newest frame damage is looked for: by the first bytes of each unit, whatever an earlier lap left there.
+/// Behind the newest frame damage is looked for, and in the slot that comes next what a cut left of a segment without its header: by the
+/// first bytes of each unit, whatever an earlier lap left there.
 #[test]
 fn opening_does_not_read_what_an_earlier_lap_left() {
     let layout = Layout { segment_size_bytes: 64 * 1024, segment_count: 4 };
@@ -406,7 +432,7 @@ fn opening_does_not_read_what_an_earlier_lap_left() {
     let read = flash.read_bytes() - before;
     assert_eq!(ring.next_record(), 57);
     // The old frame right behind the newest one is read, to see that it is none.
-    let (headers, two_frames, looked_at) = (4 * 512, 2 * (24 + 9216), 128 * 24);
+    let (headers, two_frames, looked_at) = (4 * 512, 2 * (24 + 9216), 2 * 128 * 24);
     assert!(read <= headers + two_frames + looked_at, "{read} bytes were read");
 }
 

@@ -25,8 +25,8 @@ fn told(unit_bytes: u32, seed: u64, story: fn(&mut Script<'_>) -> Result<(), Vio
     }
 }
 
-/// An endpoint acknowledges a scrape. A commit that says so is programmed whole, its sync fails, and the next attempt at the same
-/// place fails half-way; the process is killed. The next one reads neither and would send the scrape again. Its first commit is cut, and what
+/// An endpoint acknowledges a scrape. A commit that says so is programmed whole, its sync fails, and the next ones, with more
+/// scrapes, fail half-way at the same place; the process is killed. The next one reads neither and would send the scrape again. Its first commit is cut, and what
 /// that leaves at its place is the first attempt: the endpoint is handed the scrape no more. Nothing is lost, since it has it;
 /// "endpoint 1 lacks scrape 1, which was committed", said seed 64.
 #[test]
@@ -39,7 +39,10 @@ fn an_acknowledgement_of_a_failed_commit_may_come_to_light() {
             script.acknowledge(1);
             script.scrape(1);
             script.commit_unless(Some((1, ErrorKind::Other)), false)?;
-            script.commit_unless(Some((0, ErrorKind::Other)), false)?;
+            for _ in 0..script.random.usize(1..5) {
+                script.scrape(1);
+                script.commit_unless(Some((0, ErrorKind::Other)), false)?;
+            }
             script.restart(None)?;
             script.scrape(1);
             script.thorough_left = 1;
