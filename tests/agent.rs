@@ -214,16 +214,28 @@ fn one_series_that_a_receiver_refuses_costs_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let exporter = exporter(|n| format!("n {n}\npoison 1\nother {n}\n"));
     let receiver = Receiver::start();
-    receiver.answer_with(|message| {
+    let alone = Arc::new(AtomicUsize::new(0));
+    let refused_alone = alone.clone();
+    receiver.answer_with(move |message| {
         let is_poison = |series: &narthex::remote_write::messages::TimeSeries| {
             series.labels.iter().any(|label| label.name == "__name__" && label.value == "poison")
         };
         let refused = message.timeseries.iter().any(is_poison);
+        if refused && message.timeseries.iter().map(|series| series.samples.len()).sum::<usize>() == 1 {
+            refused_alone.fetch_add(1, Ordering::SeqCst);
+        }
         refused.then(|| respond("400 Bad Request", "", b"label value too long\n"))
     });
-    let agent = Agent::start(folder.path(), &config(&[&exporter], &[&url(&receiver)], ""));
+    let text = config(&[&exporter], &[&url(&receiver)], "") + "[status]\nlisten = '127.0.0.1:0'\n";
+    let agent = Agent::start(folder.path(), &text);
+    let address = agent.status_address();
     wait_until_arrived(&receiver, 10);
     agent.wait_for_log("label value too long");
+    eventually("each refused sample being counted, and nothing else", PATIENCE, || {
+        let alone = alone.load(Ordering::SeqCst);
+        let line = format!("narthex_samples_dropped_total{{endpoint=\"r0\",cause=\"rejected\"}} {alone}\n");
+        (alone >= 5 && get(&address, "/metrics").contains(&line)).then_some(())
+    });
     assert!(agent.stop().0.success());
     let (n, other) = (arrived(&receiver), receiver.series("other{"));
     assert!((0..=10).all(|number| n.contains(&number)), "{n:?}");

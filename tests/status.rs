@@ -3,18 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use support::*;
-
-/// The body of the answer to a GET, whatever its status.
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
 
 fn config(receiver: &Receiver, exporter: &Server, broken: &Server) -> String {
     format!(
@@ -36,9 +25,7 @@ fn targets_tell_how_their_scrapes_went_and_counts_are_there_to_be_scraped() {
     let (receiver, works) = (Receiver::start(), exporter(|_| "v 1\n".into()));
     let broken = exporter(|_| "v 1\nv 2 3 4\n".into());
     let agent = Agent::start(folder.path(), &config(&receiver, &works, &broken));
-    agent.wait_for_log("status: http://");
-    let log = agent.log();
-    let address = log.split("status: http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let address = agent.status_address();
 
     let targets = eventually("both scrapes", std::time::Duration::from_secs(20), || {
         let answer: Value = serde_json::from_str(&get(&address, "/api/v1/targets")).unwrap();

@@ -215,6 +215,15 @@ pub struct Agent {
     log: Arc<Mutex<String>>,
 }
 
+/// The body of the answer to a GET, whatever its status.
+pub fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
 /// Runs `narthex` with these words to its end.
 pub fn narthex(words: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_narthex")).args(words).output().unwrap()
@@ -248,6 +257,13 @@ impl Agent {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Where its status page is, if it has one.
+    pub fn status_address(&self) -> String {
+        self.wait_for_log("status: http://");
+        let log = self.log();
+        log.split("status: http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address").to_owned()
     }
 
     pub fn wait_for_log(&self, text: &str) {
