@@ -201,20 +201,23 @@ impl Model {
         // Without a cut, an erase that was not synced hides a segment: a cut may still bring it back.
         self.segments.retain(|held| found.segments.contains(&held.seq) || !was_cut);
         found.segments.iter().for_each(|seq| _ = self.held(*seq));
-        let mut known: Vec<Frame> = Vec::new();
+        // A segment that a failed append gave up, and counted, can be read again after a restart without a cut; what was to take its
+        // place may still reach the medium until something is synced.
+        let (mut known, mut back): (Vec<Frame>, Vec<Frame>) = Default::default();
         for held in &mut self.segments {
-            held.given_up = !found.segments.contains(&held.seq);
-            if held.given_up {
-                continue;
+            let was_given_up = std::mem::replace(&mut held.given_up, !found.segments.contains(&held.seq));
+            match held.given_up {
+                true => {}
+                false if was_given_up && !was_cut => back.append(&mut held.frames),
+                false => known.append(&mut held.frames),
             }
-            known.append(&mut held.frames);
         }
         let unsynced = std::mem::take(&mut self.unsynced);
         let was_known = |frame: &Frame| known.contains(frame) && !unsynced.contains(frame);
         for (seq, frame) in &found.frames {
             self.held(*seq).frames.push(frame.clone());
             if !was_known(frame) {
-                let is_ghost = found.segments.last() != Some(seq);
+                let is_ghost = found.segments.last() != Some(seq) && !back.contains(frame);
                 self.ghost_samples += if is_ghost { frame.meta.samples() } else { 0 };
                 self.unsynced.push(frame.clone());
             }
