@@ -5,6 +5,8 @@
 mod coder;
 #[path = "format/decoder.rs"]
 mod decoder;
+#[path = "format/packed.rs"]
+mod packed;
 #[path = "support/extras.rs"]
 mod random;
 mod support;

@@ -1,6 +1,7 @@
 //! A reader of rings written from docs/FORMAT.md alone, as plainly as that page: it trusts what it reads, and panics at anything else.
 
 use crate::coder::{Coder, Models, unfold};
+use crate::packed::{pack, unpack};
 use std::collections::HashMap;
 
 pub type Batch = Vec<Sample>;
@@ -560,45 +561,4 @@ fn nearest(unit: usize, bits: u64) -> i64 {
         _ => return bits as i64,
     };
     (scaled + 0.5f64.copysign(scaled)) as i64
-}
-
-fn unpack(packed: &[u8]) -> Vec<(String, String)> {
-    let mut at = 0;
-    let mut text = || {
-        let (mut len, mut shift) = (0, 0);
-        loop {
-            let byte = packed[at];
-            at += 1;
-            len |= usize::from(byte & 127) << shift;
-            shift += 7;
-            if byte < 128 {
-                break;
-            }
-        }
-        at += len;
-        (String::from_utf8(packed[at - len..at].to_vec()).unwrap(), at < packed.len())
-    };
-    let mut labels = Vec::new();
-    let mut more = !packed.is_empty();
-    while more {
-        let name = text().0;
-        let (value, goes_on) = text();
-        labels.push((name, value));
-        more = goes_on;
-    }
-    labels
-}
-
-fn pack(labels: &[(String, String)]) -> Vec<u8> {
-    let mut packed = Vec::new();
-    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
-        let mut len = text.len();
-        while len > 127 {
-            packed.push(len as u8 | 128);
-            len >>= 7;
-        }
-        packed.push(len as u8);
-        packed.extend_from_slice(text.as_bytes());
-    }
-    packed
 }
