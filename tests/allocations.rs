@@ -153,6 +153,8 @@ fn allocations_of_a_relabelled_page(series: usize, rules: impl IntoIterator<Item
         labels: LabelsBuilder::from_iter([("job", "j"), ("instance", "h:1")]).build().unwrap(),
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
+        socket: None,
+        durations_as_written: None,
     };
     let rules = SampleRules { rules: rules.into_iter().collect(), ..SampleRules::default() };
     let options = ScrapeOptions { rules: Rc::new(rules), ..ScrapeOptions::default() };
@@ -226,6 +228,8 @@ fn allocations_of_a_page(series: usize, format: Format) -> usize {
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
+        socket: None,
+        durations_as_written: None,
     };
     let cycle = Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::default(), Rc::default()).unwrap();
     let mut cycle = cycle.with_metadata(Rc::new(MetadataTable::new([])));

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use support::targets::*;
+use support::tls::Authority;
 use support::*;
 
 #[test]
@@ -174,31 +175,69 @@ fn unix_sockets_are_targets() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
     let socket = folder.path().join("x.sock");
     let listener = UnixListener::bind(&socket).unwrap();
-    let heads = Arc::new(Mutex::new(String::new()));
+    let heads = Arc::new(Mutex::new(Vec::new()));
     let kept = heads.clone();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut head = [0; 2048];
             let received = stream.read(&mut head).unwrap();
-            *kept.lock().unwrap() = String::from_utf8_lossy(&head[..received]).to_ascii_lowercase();
+            kept.lock().unwrap().push(String::from_utf8_lossy(&head[..received]).to_ascii_lowercase());
             stream.write_all(&page("v 5\n")).unwrap();
         }
     });
     let address = format!("unix://{}", socket.display());
-    let labelled = format!(r#"[{{"targets":["h:1"],"labels":{{"__unix_socket__":"{}"}}}}]"#, socket.display());
+    let labelled =
+        format!(r#"[{{"targets":["vhost.example:8080"],"labels":{{"__unix_socket__":"{}"}}}}]"#, socket.display());
     fs::write(folder.path().join("t.json"), labelled).unwrap();
     let job = format!(
         "metrics_path = '/own'\nstatic_configs = [{{ targets = ['{address}'] }}]\nfile_sd_configs = [{{ files = ['t.json'] }}]"
     );
     let agent = Agent::start(folder.path(), &config(&receiver, &job));
     wait_for(&receiver, &format!("up{{instance={address:?}"), "up", is_up);
-    wait_for(&receiver, "up{instance=\"h:1\"", "up, by Prometheus's own label", is_up);
-    assert!(
-        heads.lock().unwrap().starts_with("get /own http/1.1\r\nhost: localhost\r\n"),
-        "{:?}",
-        heads.lock().unwrap()
-    );
+    wait_for(&receiver, "up{instance=\"vhost.example:8080\"", "up, by Prometheus's own label", is_up);
+    for host in ["localhost", "vhost.example:8080"] {
+        let head = format!("get /own http/1.1\r\nhost: {host}\r\n");
+        assert!(heads.lock().unwrap().iter().any(|seen| seen.starts_with(&head)), "{host}: {heads:?}");
+    }
     fs::remove_file(&socket).unwrap();
     agent.wait_for_log(&format!("scrape of http://localhost/own on {}", socket.display()));
+    assert!(agent.stop().0.success());
+}
+
+/// The server's certificate was held to `localhost`, so that a proxy on a socket with a certificate of its own was refused.
+#[test]
+fn a_server_on_a_socket_is_known_by_the_address_beside_it() {
+    let (folder, receiver, authority) = (tempfile::tempdir().unwrap(), Receiver::start(), Authority::new());
+    let socket = folder.path().join("x.sock");
+    fs::write(folder.path().join("ca.pem"), &authority.pem).unwrap();
+    let tls = authority.server("vhost.example", |_| {});
+    let listener = UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(tls.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, connection);
+            // A client that doesn't trust the certificate hangs up.
+            if stream.read(&mut [0; 2048]).is_ok() {
+                stream.write_all(&page("v 5\n")).unwrap();
+                stream.conn.send_close_notify();
+                drop(stream.flush());
+            }
+        }
+    });
+    let job = format!(
+        "scheme = 'https'\ntls_config = {{ ca_file = 'ca.pem' }}\nrelabel_configs = [\n\
+         {{ target_label = '__unix_socket__', replacement = '{}' }},\n\
+         {{ target_label = '__scrape_interval__', replacement = '200ms' }},\n\
+         {{ target_label = '__scrape_timeout__', replacement = '0s200ms' }},\n]\n\
+         static_configs = [{{ targets = ['vhost.example:8443'] }}]",
+        socket.display()
+    );
+    let text = config(&receiver, &job) + "[status]\nlisten = '127.0.0.1:0'\n";
+    let agent = Agent::start(folder.path(), &text);
+    wait_for(&receiver, "up{instance=\"vhost.example:8443\"", "up over TLS", is_up);
+    let targets: serde_json::Value = serde_json::from_str(&get(&agent.status_address(), "/api/v1/targets")).unwrap();
+    let target = &targets["data"]["activeTargets"][0];
+    assert_eq!(target["scrapeUrl"], "https://vhost.example:8443/metrics");
+    assert_eq!(target["scrapeTimeout"], "0s200ms", "as the label has it");
     assert!(agent.stop().0.success());
 }

@@ -155,6 +155,8 @@ fn new_cycle() -> Cycle {
         labels: labels.unwrap(),
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
+        socket: None,
+        durations_as_written: None,
     };
     Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::default(), Rc::default()).unwrap()
 }

@@ -189,22 +189,30 @@ impl MetadataTable {
         inner.families.iter().filter(|family| listed.contains(&Rc::as_ptr(family))).cloned().collect()
     }
 
-    /// What is known of a series' family. Where targets differ, what the target of the series' own job and instance says.
+    /// Returns the family of a series. `None` if no page describes it, or if several targets describe it differently and the
+    /// target with the series' own `job` and `instance` is not among them.
+    ///
+    /// Each family of the series' own target comes before any family of another target, as in Prometheus, which knows no others.
     pub fn find(&self, series: &Series) -> Option<Rc<MetricFamily>> {
         let name = series.get("__name__")?;
         if let Some(reported) = named(&self.reported, name).first() {
             return Some(reported.clone());
         }
         let inner = self.inner.borrow();
-        let stripped = SUFFIXES.iter().filter_map(|suffix| name.strip_suffix(suffix));
-        std::iter::once(name).chain(stripped).find_map(|family_name| match named(&inner.families, family_name) {
-            [] => None,
-            [one] => Some(one).filter(|family| family.has(name)).cloned(),
-            _ => {
-                let target = inner.target_of(series)?;
-                named(&target.families, family_name).first().filter(|family| family.has(name)).cloned()
-            }
-        })
+        let fits = |family: &&Rc<MetricFamily>| family.has(name);
+        let mut described = described(&inner.families, name);
+        let (first, second) = (described.next()?, described.next());
+        if second.is_none() {
+            return Some(first).filter(fits).cloned();
+        }
+        let own = inner.target_of(series).map_or(&[][..], |target| &target.families);
+        match self::described(own, name).next() {
+            Some(_) => self::described(own, name).find(fits).cloned(),
+            None => self::described(&inner.families, name)
+                .filter(fits)
+                .find(|family| named(&inner.families, family.name()).len() == 1)
+                .cloned(),
+        }
     }
 
     /// Memory that the families of targets take.
@@ -241,6 +249,12 @@ impl Inner {
         let families = self.families.iter().map(|family| size_of::<Rc<MetricFamily>>() + family.held_bytes());
         families.chain(self.targets.values().map(of_target)).sum()
     }
+}
+
+/// Families that a series of this name may belong to, among families in order: those of its exact name first.
+fn described<'f>(families: &'f [Rc<MetricFamily>], series_name: &str) -> impl Iterator<Item = &'f Rc<MetricFamily>> {
+    let stripped = SUFFIXES.iter().filter_map(|suffix| series_name.strip_suffix(suffix));
+    std::iter::once(series_name).chain(stripped).flat_map(|name| named(families, name))
 }
 
 /// Those of this name among families in order.
@@ -356,6 +370,26 @@ mod tests {
         assert_eq!(found("a", "2"), None, "it could be either");
         assert_eq!(found("b", "2").as_deref(), Some("b"), "there is but one");
         assert_eq!(table.families().len(), 3);
+    }
+
+    /// One target's page in OpenMetrics has `process_cpu_seconds` and a histogram `q`, another's in text has
+    /// `process_cpu_seconds_total` and a gauge `q_count`: series of the first got help and type of the second.
+    #[test]
+    fn every_family_of_the_own_target_comes_before_an_exact_name_of_another() {
+        use MetricType::*;
+        let table = MetadataTable::new([]);
+        table.publish(0, "j", "0", [family("process_cpu_seconds", Counter, "open"), family("q", Histogram, "open")]);
+        let text = [family("process_cpu_seconds_total", Counter, "text"), family("q_count", Gauge, "text")];
+        table.publish(1, "j", "1", text);
+        let found = |name, instance| {
+            let family = table.find(&series(name, "j", instance))?;
+            Some((family.help().to_string(), family.metric_type))
+        };
+        assert_eq!(found("process_cpu_seconds_total", "0"), Some(("open".into(), Counter)));
+        assert_eq!(found("process_cpu_seconds_total", "1"), Some(("text".into(), Counter)));
+        assert_eq!(found("q_count", "0"), Some(("open".into(), Histogram)));
+        assert_eq!(found("q_count", "1"), Some(("text".into(), Gauge)));
+        assert_eq!(found("q_count", "2"), Some(("text".into(), Gauge)), "a series of no target: the exact name");
     }
 
     #[test]

@@ -39,4 +39,4 @@ pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, Scra
 pub use secret::Secret;
 pub use series::{Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
-pub use target::{Params, SOCKET_PREFIX, Scheme, Target};
+pub use target::{Params, SOCKET_HOST, SOCKET_PREFIX, Scheme, Target};

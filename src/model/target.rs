@@ -1,9 +1,9 @@
 //! What discovery hands to scrape.
 
+use super::duration::format_duration;
 use super::labels::Labels;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +37,10 @@ pub type Params = BTreeMap<String, Vec<String>>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     pub scheme: Scheme,
-    /// `host`, `host:port`, or `unix://` and the absolute path of a socket.
+    /// `host` or `host:port`: what the URL, the `Host` header and the TLS server name say.
     pub address: String,
+    /// Absolute path of the Unix socket to connect to in place of the address; `None` if the target is reached by its address.
+    pub socket: Option<Box<str>>,
     /// As it is meant, before anything in it is percent-encoded. Mostly starts with `/`.
     pub metrics_path: String,
     pub params: Params,
@@ -46,21 +48,39 @@ pub struct Target {
     pub labels: Labels,
     pub interval: Duration,
     pub timeout: Duration,
+    /// Interval and timeout as the labels `__scrape_interval__` and `__scrape_timeout__` have them; `None` if that is how
+    /// [`format_duration`] prints them.
+    pub durations_as_written: Option<Box<(String, String)>>,
 }
 
-/// What an address begins with that is the path of a socket.
+/// Prefix of an address that is the path of a Unix socket.
 pub const SOCKET_PREFIX: &str = "unix://";
 
+/// Host of a target that has a socket and no other address, as in Prometheus.
+pub const SOCKET_HOST: &str = "localhost";
+
 impl Target {
-    /// The Unix socket that it listens on, if it is one.
-    pub fn socket(&self) -> Option<&Path> {
-        self.address.strip_prefix(SOCKET_PREFIX).map(Path::new)
+    /// URL of the page to request, with path and query escaped as Go escapes them: a server sees the request that Prometheus sends.
+    pub fn url(&self) -> String {
+        self.url_of_host(&self.address)
     }
 
-    /// What is asked for. As Go writes it, so that a server sees the same request as from Prometheus.
-    pub fn url(&self) -> String {
-        // Who listens on a socket needs some name for itself: Prometheus's.
-        let host = if self.socket().is_some() { "localhost" } else { &self.address };
+    /// The same URL with the host escaped as Go's `URL.String` does, for Prometheus's API.
+    pub fn escaped_url(&self) -> String {
+        let mut host = String::with_capacity(self.address.len());
+        percent_encode(&mut host, &self.address, b"-_.~!$&'()*+,;=:[]<>\"");
+        self.url_of_host(&host)
+    }
+
+    /// Interval and timeout as Prometheus's API shows them: as the target's labels have them.
+    pub fn shown_durations(&self) -> (String, String) {
+        match &self.durations_as_written {
+            Some(texts) => (**texts).clone(),
+            None => (format_duration(self.interval), format_duration(self.timeout)),
+        }
+    }
+
+    fn url_of_host(&self, host: &str) -> String {
         let mut url = format!("{}://{host}", self.scheme.name());
         if !self.metrics_path.is_empty() && !self.metrics_path.starts_with('/') {
             url.push('/');
@@ -82,8 +102,8 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url())?;
-        match self.socket() {
-            Some(path) => write!(f, " on {}", path.display()),
+        match &self.socket {
+            Some(path) => write!(f, " on {path}"),
             None => Ok(()),
         }
     }
@@ -121,11 +141,13 @@ mod tests {
             let target = Target {
                 scheme: Scheme::Https,
                 address: "[::1]:9115".into(),
+                socket: None,
                 metrics_path: path.into(),
                 params: params.collect(),
                 labels: Labels::default(),
                 interval: Duration::from_secs(15),
                 timeout: Duration::from_secs(10),
+                durations_as_written: None,
             };
             target.url()
         };
@@ -136,5 +158,30 @@ mod tests {
             url("/", &[("target", &["http://x/?a=b&c", ""]), ("mod ule", &["1+1 = 2~"])]),
             "https://[::1]:9115/?mod+ule=1%2B1+%3D+2~&target=http%3A%2F%2Fx%2F%3Fa%3Db%26c&target="
         );
+    }
+
+    /// Prometheus's API shows URLs as Go prints them, and durations as the labels have them.
+    #[test]
+    fn the_api_shows_urls_and_durations_as_prometheus_does() {
+        let mut target = Target {
+            scheme: Scheme::Http,
+            address: "[fe80::1%eth0]:9100".into(),
+            socket: None,
+            metrics_path: "/m".into(),
+            params: Params::new(),
+            labels: Labels::default(),
+            interval: Duration::from_secs(90),
+            timeout: Duration::from_secs(60),
+            durations_as_written: None,
+        };
+        assert_eq!(target.escaped_url(), "http://[fe80::1%25eth0]:9100/m");
+        assert_eq!(target.shown_durations(), ("1m30s".into(), "1m".into()));
+        target.durations_as_written = Some(Box::new(("90s".into(), "60s".into())));
+        assert_eq!(target.shown_durations(), ("90s".into(), "60s".into()));
+        for (address, host) in [("bücher.example:80", "b%C3%BCcher.example:80"), ("a b", "a%20b"), ("a\"<b>", "a\"<b>")]
+        {
+            target.address = address.into();
+            assert_eq!(target.escaped_url(), format!("http://{host}/m"));
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 use super::{Rules, Verdict};
 use crate::model::{
-    LabelsBuilder, LabelsError, Params, SOCKET_PREFIX, Scheme, Target, format_duration, parse_duration,
+    LabelsBuilder, LabelsError, Params, SOCKET_HOST, SOCKET_PREFIX, Scheme, Target, format_duration, parse_duration,
 };
 use std::fmt;
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub enum Populated {
 pub enum PopulateError {
     NoAddress,
     AddressInvalid(String),
+    /// `__unix_socket__`
+    SocketNotAbsolute(String),
     SchemeUnknown(String),
     /// `__scrape_interval__` or `__scrape_timeout__` is not a duration, or zero.
     DurationInvalid {
@@ -81,6 +83,9 @@ impl fmt::Display for PopulateError {
                     f,
                     "{address:?} is not a valid hostname; write host or host:port, and the path in {METRICS_PATH}"
                 )
+            }
+            PopulateError::SocketNotAbsolute(path) => {
+                write!(f, "{path:?} in {UNIX_SOCKET} is not an absolute path; write one such as \"/run/exporter.sock\"")
             }
             PopulateError::SchemeUnknown(scheme) => {
                 write!(f, "{scheme:?} in {SCHEME} is not a scheme; write \"http\" or \"https\"")
@@ -118,7 +123,10 @@ pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) ->
     }
     let text = |name| labels.get(name).unwrap_or_default().to_owned();
     let address = check_address(text(ADDRESS))?;
-    let (interval, timeout) = timing(text(SCRAPE_INTERVAL), text(SCRAPE_TIMEOUT))?;
+    let written = (text(SCRAPE_INTERVAL), text(SCRAPE_TIMEOUT));
+    let (interval, timeout) = timing(&written.0, &written.1)?;
+    let is_usual = (format_duration(interval), format_duration(timeout)) == written;
+    let durations_as_written = (!is_usual).then(|| Box::new(written));
     for (label, setting) in histogram_switches(defaults) {
         let value = text(label);
         if !value.is_empty() && parse_bool(&value) != Some(setting) {
@@ -134,11 +142,22 @@ pub fn populate(mut discovered: LabelsBuilder, defaults: &TargetDefaults<'_>) ->
         labels.set("instance", &address);
     }
     let labels = labels.build()?;
-    let address = match socket {
-        socket if socket.is_empty() => address,
-        socket => check_address(format!("{SOCKET_PREFIX}{socket}"))?,
+    let (address, socket) = match address.strip_prefix(SOCKET_PREFIX) {
+        Some(path) => (SOCKET_HOST.into(), if socket.is_empty() { path.into() } else { socket }),
+        None => (address, socket),
     };
-    Ok(Populated::Target(Target { scheme, address, metrics_path, params, labels, interval, timeout }))
+    let socket = if socket.is_empty() { None } else { Some(check_socket(socket)?) };
+    Ok(Populated::Target(Target {
+        scheme,
+        address,
+        socket,
+        metrics_path,
+        params,
+        labels,
+        interval,
+        timeout,
+        durations_as_written,
+    }))
 }
 
 /// Adds what the job gives where a target does not bring its own: what rules see first.
@@ -172,14 +191,22 @@ fn check_address(address: String) -> Result<String, PopulateError> {
     }
 }
 
-fn timing(interval: String, timeout: String) -> Result<(Duration, Duration), PopulateError> {
+/// The path of a socket is absolute: where a relative one leads depends on the folder that the agent was started in.
+fn check_socket(path: String) -> Result<Box<str>, PopulateError> {
+    if path.starts_with('/') { Ok(path.into()) } else { Err(PopulateError::SocketNotAbsolute(path)) }
+}
+
+fn timing(interval: &str, timeout: &str) -> Result<(Duration, Duration), PopulateError> {
     let parse = |label, text: &str| match parse_duration(text) {
         // Prometheus counts nanoseconds in 63 bits.
         Ok(duration) if !duration.is_zero() && duration.as_nanos() <= i64::MAX as u128 => Ok(duration),
         _ => Err(PopulateError::DurationInvalid { label, value: text.into() }),
     };
-    let times = (parse(SCRAPE_INTERVAL, &interval)?, parse(SCRAPE_TIMEOUT, &timeout)?);
-    if times.1 > times.0 { Err(PopulateError::TimeoutTooLong { timeout, interval }) } else { Ok(times) }
+    let times = (parse(SCRAPE_INTERVAL, interval)?, parse(SCRAPE_TIMEOUT, timeout)?);
+    match times.1 > times.0 {
+        true => Err(PopulateError::TimeoutTooLong { timeout: timeout.into(), interval: interval.into() }),
+        false => Ok(times),
+    }
 }
 
 fn histogram_switches(defaults: &TargetDefaults<'_>) -> [(&'static str, bool); 3] {
@@ -283,6 +310,36 @@ mod tests {
         assert_eq!((target.interval.as_secs(), target.timeout.as_secs()), (90, 70));
     }
 
+    /// `Host` header and TLS server name were `localhost` whatever the address said, so that a virtual host was not found.
+    #[test]
+    fn a_socket_is_connected_to_and_the_address_is_asked_for() {
+        let of = |discovered: &[(&str, &str)]| {
+            let target = target(discovered, vec![]);
+            let instance = target.labels.get("instance").unwrap_or_default().to_owned();
+            (target.url(), target.socket.unwrap_or_default().into_string(), instance)
+        };
+        let texts = |url: &str, socket: &str, instance: &str| (url.into(), socket.into(), instance.into());
+        let params = "?module=http&module=second";
+        assert_eq!(
+            of(&[("__address__", "vhost.example:8080"), ("__unix_socket__", "/run/x.sock")]),
+            texts(&format!("http://vhost.example:8080/probe{params}"), "/run/x.sock", "vhost.example:8080")
+        );
+        assert_eq!(
+            of(&[("__address__", "unix:///run/x.sock")]),
+            texts(&format!("http://localhost/probe{params}"), "/run/x.sock", "unix:///run/x.sock")
+        );
+    }
+
+    #[test]
+    fn durations_are_kept_as_the_labels_have_them() {
+        let written = |interval: &str| {
+            let target = target(&[("__address__", "h"), ("__scrape_interval__", interval)], vec![]);
+            target.durations_as_written.map(|texts| *texts)
+        };
+        assert_eq!(written("1m30s"), None);
+        assert_eq!(written("90s"), Some(("90s".into(), "10s".into())));
+    }
+
     #[test]
     fn dropped_targets_are_told_from_broken_ones() {
         let drop = RuleOptions {
@@ -295,6 +352,10 @@ mod tests {
         for (discovered, error) in [
             (&[][..], "no address"),
             (&[("__address__", "h:1/x")], "\"h:1/x\" is not a valid hostname"),
+            (
+                &[("__address__", "h"), ("__unix_socket__", "x.sock")],
+                "\"x.sock\" in __unix_socket__ is not an absolute path",
+            ),
             (&[("__address__", "h"), ("__scheme__", "ftp")], "\"ftp\" in __scheme__"),
             (&[("__address__", "h"), ("__scrape_interval__", "0")], "\"0\" in __scrape_interval__"),
             (&[("__address__", "h"), ("__scrape_timeout__", "1x")], "\"1x\" in __scrape_timeout__"),
@@ -309,7 +370,6 @@ mod tests {
             let found = outcome(discovered, vec![]).unwrap_err().to_string();
             assert!(found.starts_with(error), "{found}");
         }
-        assert!(outcome(&[("__address__", "unix:///run/x.sock")], vec![]).is_ok());
         assert!(outcome(&[("__address__", "h"), ("__always_scrape_classic_histograms__", "T")], vec![]).is_ok());
     }
 }

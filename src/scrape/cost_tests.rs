@@ -32,6 +32,8 @@ fn cycle() -> Cycle {
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
+        socket: None,
+        durations_as_written: None,
     };
     Cycle::new(0, Rc::new(target), ScrapeOptions::default(), Rc::new(SeriesTable::new()), Rc::default()).unwrap()
 }

@@ -40,6 +40,8 @@ impl Scrapes {
             labels,
             interval: Duration::from_millis(INTERVAL_MS as u64),
             timeout: Duration::from_secs(10),
+            socket: None,
+            durations_as_written: None,
         };
         let counters = Rc::new(Counters::default());
         let options = ScrapeOptions { page: Rc::new(page), rules: Rc::new(rules) };

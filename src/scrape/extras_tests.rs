@@ -16,6 +16,8 @@ fn cycle(native_histograms: NativeHistogramOptions) -> Cycle {
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
+        socket: None,
+        durations_as_written: None,
     };
     let page = Rc::new(PageOptions { native_histograms, ..PageOptions::default() });
     let options = ScrapeOptions { page, rules: Rc::default() };

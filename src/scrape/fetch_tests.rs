@@ -435,6 +435,8 @@ fn a_scraper_joins_it_all() {
         labels,
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(5),
+        socket: None,
+        durations_as_written: None,
     };
     let counters = Rc::new(Counters::default());
     let scraper = |target: Target| {

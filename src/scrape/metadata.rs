@@ -175,6 +175,8 @@ mod tests {
             labels: LabelsBuilder::from_iter([("job", "j"), ("instance", "i")]).build().unwrap(),
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(10),
+            socket: None,
+            durations_as_written: None,
         };
         let cycle =
             Cycle::new(number, Rc::new(target), ScrapeOptions::default(), Rc::new(SeriesTable::new()), Rc::default());

@@ -90,6 +90,7 @@ use crate::http_client::HttpClient;
 use crate::model::{LabelsError, MetadataTable, PageOptions, ScrapeBatch, SeriesTable, Target};
 use crate::relabel::SampleRules;
 use std::fmt;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -166,8 +167,8 @@ impl Scraper {
         let page = options.page.clone();
         let limits = FetchLimits { body_size_bytes_limit: page.body_size_bytes_limit, ..FetchLimits::default() };
         let fetcher = Fetcher::new(target.url(), target.timeout, page, limits, client);
-        let fetcher = match target.socket() {
-            Some(path) => fetcher.over_socket(path),
+        let fetcher = match &target.socket {
+            Some(path) => fetcher.over_socket(Path::new(&**path)),
             None => fetcher,
         };
         Ok(Scraper { cycle: Cycle::new(number, target, options, table, counters)?, fetcher })

@@ -172,6 +172,11 @@ impl<'p> HistogramData<'p> {
         self.spans.iter().any(|spans| !spans.is_empty()) || self.zero_threshold > 0.0 || self.zero_count > 0
     }
 
+    /// Whether the native form counts in floats, as Prometheus 3.16 decides: also where each of the counts is zero.
+    fn has_float_counts(&self) -> bool {
+        self.count_float > 0.0 || self.zero_count_float > 0.0 || self.counts.iter().any(|side| !side.is_empty())
+    }
+
     /// `_count` of the classic form.
     pub fn observations(&self) -> f64 {
         if self.count_float == 0.0 { self.count as f64 } else { self.count_float }
@@ -179,7 +184,7 @@ impl<'p> HistogramData<'p> {
 
     /// The native form, without empty buckets.
     pub fn native(&self, is_gauge: bool) -> Result<Histogram, HistogramError> {
-        let is_float = self.count_float > 0.0 || self.zero_count_float > 0.0;
+        let is_float = self.has_float_counts();
         for side in 0..2 {
             let described: u64 = self.spans[side].iter().map(|span| u64::from(span.length)).sum();
             let buckets = if is_float { self.counts[side].len() } else { self.deltas[side].len() };

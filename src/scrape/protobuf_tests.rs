@@ -120,6 +120,26 @@ fn a_histogram_is_native_if_it_says_so_and_has_exemplars_of_its_own() {
     );
 }
 
+/// A page with a histogram of floats that has counted nothing yet was refused whole: its counts are zero, and it was read as one
+/// of integers, which has no deltas for the buckets that its span describes.
+#[test]
+fn a_histogram_of_floats_is_one_though_all_its_counts_are_zero() {
+    let empty = |positive_count, negative_count, positive_span, negative_span| {
+        let spans = |length| vec![Span { offset: 0, length }];
+        let histogram = Histogram {
+            positive_count,
+            negative_count,
+            positive_span: spans(positive_span),
+            negative_span: spans(negative_span),
+            ..Histogram::default()
+        };
+        lines(&page(&[family("h", HISTOGRAM, self::histogram(histogram))]), NATIVE)
+    };
+    assert_eq!(empty(vec![0.0; 5], vec![], 5, 0).unwrap(), ["h [] Unknown"]);
+    assert_eq!(empty(vec![], vec![0.0; 2], 0, 2).unwrap(), ["h [] Unknown"]);
+    assert_eq!(empty(vec![], vec![], 5, 0), Err(ProtobufError::histogram("h", HistogramError::Spans)));
+}
+
 #[test]
 fn an_expected_series_is_known_by_its_bytes() {
     let page = page(&[family("h", HISTOGRAM, histogram(both_forms())), family("c", COUNTER, vec![Metric::default()])]);

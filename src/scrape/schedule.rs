@@ -102,6 +102,8 @@ mod tests {
             labels: Labels::default(),
             interval: 15 * SECOND,
             timeout: 10 * SECOND,
+            socket: None,
+            durations_as_written: None,
         }
     }
 

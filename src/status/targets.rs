@@ -3,7 +3,7 @@
 //! `state` (`active`, `dropped` or `any`) and `scrapePool` choose, as there. `globalUrl` repeats `scrapeUrl`: a device is told
 //! no other name of itself.
 
-use crate::model::{Target, format_duration};
+use crate::model::Target;
 use serde::Serialize;
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
@@ -111,6 +111,7 @@ impl ActiveTarget {
     fn show<'p>(&'p self, pool: &'p PoolTargets) -> Active<'p> {
         let ActiveTarget { target, discovered, last } = self;
         let last = last.borrow();
+        let (scrape_interval, scrape_timeout) = target.shown_durations();
         let (last_scrape, health) = match &*last {
             None => ("0001-01-01T00:00:00Z".into(), "unknown"),
             Some(LastScrape { at, error, .. }) => {
@@ -122,14 +123,14 @@ impl ActiveTarget {
             discovered_labels: pairs(discovered),
             labels: target.labels.iter().collect(),
             scrape_pool: &pool.job_name,
-            scrape_url: target.url(),
-            global_url: target.url(),
+            scrape_url: target.escaped_url(),
+            global_url: target.escaped_url(),
             last_error: last.as_ref().and_then(|last| last.error.clone()).unwrap_or_default(),
             last_scrape,
             last_scrape_duration: last.as_ref().map_or(0.0, |last| last.duration.as_secs_f64()),
             health,
-            scrape_interval: format_duration(target.interval),
-            scrape_timeout: format_duration(target.timeout),
+            scrape_interval,
+            scrape_timeout,
         }
     }
 }
@@ -180,6 +181,8 @@ mod tests {
                 .unwrap(),
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(10),
+            socket: None,
+            durations_as_written: None,
         };
         let labels = discovered(&[("__address__", "127.0.0.1:9100"), ("__meta_x", "say \"x\"")]);
         let active = ActiveTarget { target: Rc::new(target), discovered: labels, last: Rc::new(RefCell::new(last)) };

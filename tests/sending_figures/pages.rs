@@ -54,6 +54,8 @@ fn cycle(number: u32, table: &Rc<SeriesTable>) -> Cycle {
         labels,
         interval: INTERVAL,
         timeout: Duration::from_secs(10),
+        socket: None,
+        durations_as_written: None,
     };
     Cycle::new(number, Rc::new(target), ScrapeOptions::default(), table.clone(), Rc::default()).unwrap()
 }
