@@ -14,9 +14,9 @@ pub fn run(path: &Path) -> ExitCode {
         Ok(config) => config,
         Err(error) => return super::refuse(&error),
     };
-    let mut signals = match Signals::new([Signal::Term, Signal::Int]) {
+    let signals = match Signals::new([Signal::Term, Signal::Int, Signal::Hup]) {
         Ok(signals) => signals,
-        Err(error) => return super::refuse(&format!("signals can't be listened for: {error}")),
+        Err(error) => return super::refuse(&format!("cannot install signal handlers: {error}")),
     };
     let agent = match Agent::open(&config) {
         Ok(agent) => agent,
@@ -24,14 +24,21 @@ pub fn run(path: &Path) -> ExitCode {
     };
     log::info!("narthex {} is running", env!("CARGO_PKG_VERSION"));
     let executor = LocalExecutor::new();
-    let stop = async move {
-        signals.next().await;
-    };
-    match smol::block_on(executor.run(agent.run(&executor, stop))) {
+    match smol::block_on(executor.run(agent.run(&executor, stop_requested(signals)))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("samples that were in memory only are lost: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT. SIGHUP comes from a terminal that closes, or from an operator who expects Prometheus's reload:
+/// neither wants the agent to end, and its default action would lose the samples in memory.
+async fn stop_requested(mut signals: Signals) {
+    while let Some(Ok(Signal::Hup)) = signals.next().await {
+        log::warn!(
+            "SIGHUP is ignored: the configuration is read at the start only; restart the agent to apply a change"
+        );
     }
 }

@@ -278,11 +278,16 @@ impl Agent {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal; `name` is one of `kill`'s options.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM; how it ended and how long that took.
     pub fn stop(mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         (self.child.wait().unwrap(), begun.elapsed())
     }
 
