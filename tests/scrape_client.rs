@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::*;
 
 /// The values of a header in a request's head.
@@ -222,4 +222,42 @@ fn a_configuration_of_prometheus_is_imported_and_checked() {
     assert!(lines[1].starts_with("not carried over: FILE:2: rule_files: "), "{told}");
     assert!(narthex(&["check", toml.to_str().unwrap()]).status.success());
     assert_eq!(import("- nothing").0, 1);
+}
+
+/// A page that arrives at once and takes long to read was reported as quick: reading was left out of `scrape_duration_seconds`,
+/// which Prometheus takes after the page was parsed and relabelled. Whoever looks for the cause of late scrapes looks there.
+#[test]
+fn the_duration_of_a_scrape_includes_reading_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..30_000).map(|n| format!("m{{n=\"{n}\",text=\"{}\"}} 1\n", "ab".repeat(20))).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let begun = Instant::now();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") && connection.read(&mut byte).unwrap() > 0 {
+            head.push(byte[0]);
+        }
+        connection.write_all(&page(&lines)).unwrap();
+        (begun.elapsed(), Instant::now())
+    });
+    let config = format!(
+        "[[scrape_configs]]\njob_name = 'j'\nstatic_configs = [{{ targets = ['{address}'] }}]\n\
+         scrape_interval = '30s'\nscrape_timeout = '30s'\n\
+         metric_relabel_configs = [{{ source_labels = ['text'], regex = '(a.)+', action = 'drop' }}]\n"
+    );
+    let file = folder.path().join("n.toml");
+    fs::write(&file, config).unwrap();
+    let output = narthex(&["scrape", "--config", file.to_str().unwrap()]);
+    let ended = Instant::now();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let line = shown.lines().find(|line| line.starts_with("scrape_duration_seconds")).expect(&shown);
+    let reported: f64 = line.split_whitespace().nth(1).unwrap().parse().expect(line);
+    let (transfer, sent) = serving.join().unwrap();
+    let (transfer, reading) = (transfer.as_secs_f64(), (ended - sent).as_secs_f64());
+    assert!(
+        reported > transfer + reading / 4.0,
+        "{reported} s reported; {transfer} s of transfer, {reading} s until the end"
+    );
 }

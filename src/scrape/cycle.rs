@@ -23,7 +23,7 @@ use super::metadata::{Collector, MetadataHash};
 use super::page_error::PageError;
 use super::parser::Parser;
 use super::protobuf::HistogramForms;
-use super::report::{Report, report_names};
+use super::report::{DURATION_PLACE, Report, report_names};
 use super::sample_labels::{SampleLabelsError, report_labels, sample_labels};
 use super::times::Times;
 use crate::counters::Counters;
@@ -44,6 +44,15 @@ pub struct CycleResult {
     pub more: Vec<ScrapeBatch>,
     /// Why the page was not taken.
     pub error: Option<PageError>,
+}
+
+impl CycleResult {
+    /// Reports this as the scrape's duration: known only once the page was read, which Prometheus counts too.
+    pub fn with_duration(mut self, duration: Duration) -> CycleResult {
+        // The report comes first in each batch.
+        self.batch.values[DURATION_PLACE] = duration.as_secs_f64();
+        self
+    }
 }
 
 pub struct Cycle {
@@ -103,7 +112,7 @@ impl Cycle {
         Cycle { metadata: Some(collector), ..self }
     }
 
-    /// Ends a scrape that began at `timestamp_ms` and took so long. `page` is `None` if none arrived.
+    /// Ends a scrape that began at `timestamp_ms` and whose page took so long to arrive. `page` is `None` if none arrived.
     pub fn complete(&mut self, page: Option<(&[u8], Format)>, timestamp_ms: i64, duration: Duration) -> CycleResult {
         let Some((page, format)) = page else { return self.complete_without_page(0, None, timestamp_ms, duration) };
         let report = Report { up: true, duration, counts: SampleCounts::default(), body_size_bytes: page.len() as i64 };

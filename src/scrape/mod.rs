@@ -184,22 +184,24 @@ impl Scraper {
     pub async fn scrape(&mut self, clock: &dyn Clock, timestamp_ms: i64) -> ScrapeResult {
         let started = clock.monotonic();
         let fetched = self.fetcher.fetch().await;
-        let duration = clock.monotonic().saturating_sub(started);
+        let took = || clock.monotonic().saturating_sub(started);
+        let arrived_after = took();
         let (result, fetch_error) = match fetched {
             Ok(Fetched { page, format: Ok(format) }) => {
-                (self.cycle.complete(Some((page, format)), timestamp_ms, duration), None)
+                (self.cycle.complete(Some((page, format)), timestamp_ms, arrived_after), None)
             }
             Ok(Fetched { page, format: Err(error) }) => {
                 let (bytes, error) = (page.len() as i64, Some(PageError::ContentType(error)));
-                (self.cycle.complete_without_page(bytes, error, timestamp_ms, duration), None)
+                (self.cycle.complete_without_page(bytes, error, timestamp_ms, arrived_after), None)
             }
             Err(error) => {
                 let bytes = if error.is_size_limit() { -1 } else { 0 };
-                let result = self.cycle.complete_without_page(bytes, None, timestamp_ms, duration);
+                let result = self.cycle.complete_without_page(bytes, None, timestamp_ms, arrived_after);
                 (result, Some(ScrapeError::Fetch(error)))
             }
         };
-        let CycleResult { batch, more, error } = result;
+        let duration = took();
+        let CycleResult { batch, more, error } = result.with_duration(duration);
         ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
     }
 

@@ -16,6 +16,10 @@ const REPORT_NAMES: [&str; 8] = [
     "scrape_body_size_bytes",
 ];
 
+/// Where `scrape_duration_seconds` is among them.
+pub const DURATION_PLACE: usize = 1;
+const _: () = assert!(matches!(REPORT_NAMES[DURATION_PLACE].as_bytes(), b"scrape_duration_seconds"));
+
 /// The last of them, which are reported only if they are asked for.
 const EXTRA_REPORTS: usize = 3;
 
