@@ -98,7 +98,7 @@ pub(super) async fn scrape_until(
     if is_removed {
         leave(&shared, job, schedule, &stopping).await;
     } else {
-        shared.take(job.scraper.end_of_run(clock.wall_ms()));
+        shared.take(job.scraper.end_of_run(schedule.end_ms(clock.wall_ms())));
     }
 }
 
@@ -106,8 +106,8 @@ async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> I
     let clock = &shared.clock;
     let mut trouble = Trouble::default();
     loop {
-        shared.sleep_until(schedule.due(clock.monotonic())).await;
-        let timestamp_ms = schedule.start(clock.wall_ms());
+        shared.sleep_until(schedule.due()).await;
+        let timestamp_ms = schedule.start(clock.wall_ms(), clock.monotonic());
         let result = job.scrape(clock, timestamp_ms).await;
         note_scrape(&job.health, timestamp_ms, &result);
         let target = &job.target;
@@ -126,14 +126,14 @@ async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> I
 }
 
 /// The target is listed no more: see [`super::endings`].
-async fn leave(shared: &Shared, mut job: Job, mut schedule: Schedule, stopping: &Receiver<Infallible>) {
+async fn leave(shared: &Shared, mut job: Job, schedule: Schedule, stopping: &Receiver<Infallible>) {
     if !job.scraper.has_scraped() {
         return;
     }
     let (clock, interval) = (&shared.clock, job.target.interval);
-    let next = schedule.due(clock.monotonic());
+    let next = schedule.due();
     _ = unless_stopped(stopping, shared.sleep_until(next)).await;
-    let Some(markers) = job.scraper.end_of_run(clock.wall_ms()) else { return };
+    let Some(markers) = job.scraper.end_of_run(schedule.end_ms(clock.wall_ms())) else { return };
     let ending = shared.endings.begin(markers);
     drop(job);
     _ = unless_stopped(stopping, shared.sleep_until(next + interval + interval / 10)).await;

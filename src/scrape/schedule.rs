@@ -21,6 +21,8 @@ pub struct Schedule {
     next: Duration,
     /// The time that the last scrape should have had, by the wall clock. `None` before the first scrape.
     aligned_ms: Option<i64>,
+    /// The time that the samples of the last scrape got. `None` before the first scrape.
+    last_ms: Option<i64>,
 }
 
 impl Schedule {
@@ -30,30 +32,56 @@ impl Schedule {
         // An interval of zero can't be kept; the configuration refuses it.
         let interval = target.interval.max(Duration::from_millis(1));
         let next = monotonic + first_wait(interval, target_hash(target) ^ seed, wall_ms);
-        Schedule { interval, next, aligned_ms: None }
+        Schedule { interval, next, aligned_ms: None, last_ms: None }
     }
 
-    /// When the next scrape is due, by the monotonic clock. If scrapes were missed, one is due at once and the rest are
-    /// left out, as with a Go ticker.
-    pub fn due(&mut self, monotonic: Duration) -> Duration {
-        let behind_ns = monotonic.saturating_sub(self.next).as_nanos();
-        let missed = behind_ns / self.interval.as_nanos();
-        self.next += Duration::from_nanos(saturating_u64(missed * self.interval.as_nanos()));
+    /// When the next scrape is due, by the monotonic clock. A time in the past: at once.
+    pub fn due(&self) -> Duration {
         self.next
     }
 
-    /// A scrape starts at `wall_ms`. The answer is the time of its samples.
-    pub fn start(&mut self, wall_ms: i64) -> i64 {
-        self.next += self.interval;
-        let interval_ms = (self.interval.as_millis() as i64).max(1);
+    /// Begins a scrape, now by both clocks, and returns the time of its samples.
+    ///
+    /// The next scrape is due at the first multiple of the interval after now, however late this one is: one scrape in each
+    /// interval, and none for the intervals that were missed, as with a Go ticker.
+    pub fn start(&mut self, wall_ms: i64, monotonic: Duration) -> i64 {
+        let passed = monotonic.saturating_sub(self.next).as_nanos() / self.interval.as_nanos() + 1;
+        self.next += Duration::from_nanos(saturating_u64(passed * self.interval.as_nanos()));
+        let aligned_ms = self.align(wall_ms);
+        let timestamp_ms = self.unrepeated(aligned_ms);
+        self.last_ms = Some(timestamp_ms);
+        timestamp_ms
+    }
+
+    /// The time of the staleness markers that end the target's series: after the last scrape.
+    pub fn end_ms(&self, wall_ms: i64) -> i64 {
+        self.unrepeated(wall_ms)
+    }
+
+    fn align(&mut self, wall_ms: i64) -> i64 {
+        let interval_ms = self.interval_ms();
         let tolerance_ms = (self.interval / 100).min(ALIGNMENT_TOLERANCE_MAX).as_millis() as i64;
         let aligned_ms = match self.aligned_ms {
             Some(aligned_ms) if wall_ms >= aligned_ms => wall_ms - (wall_ms - aligned_ms) % interval_ms,
-            // The first scrape, or the wall clock was set back and the old grid lies in the future.
+            // The wall clock was set back and the old grid lies in the future. The new grid shares no time with it.
+            Some(aligned_ms) if (aligned_ms - wall_ms) % interval_ms == 0 => wall_ms + 1,
             _ => wall_ms,
         };
         self.aligned_ms = Some(aligned_ms);
         if wall_ms - aligned_ms <= tolerance_ms { aligned_ms } else { wall_ms }
+    }
+
+    /// This time, or the first one after the last scrape if the wall clock was set back by less than an interval. A clock
+    /// that was set back further is followed.
+    fn unrepeated(&self, timestamp_ms: i64) -> i64 {
+        match self.last_ms {
+            Some(last_ms) if timestamp_ms <= last_ms && last_ms - timestamp_ms <= self.interval_ms() => last_ms + 1,
+            _ => timestamp_ms,
+        }
+    }
+
+    fn interval_ms(&self) -> i64 {
+        (self.interval.as_millis() as i64).max(1)
     }
 }
 
@@ -107,10 +135,16 @@ mod tests {
         }
     }
 
+    /// A scrape at this time by the wall clock.
+    fn start(schedule: &mut Schedule, wall_ms: i64) -> i64 {
+        let due = schedule.due();
+        schedule.start(wall_ms, due)
+    }
+
     #[test]
     fn a_target_keeps_its_offset_over_restarts_whatever_the_time() {
         let phase = |target: &Target, seed, wall_ms: i64| {
-            let wait = Schedule::new(target, seed, wall_ms, SECOND).due(SECOND) - SECOND;
+            let wait = Schedule::new(target, seed, wall_ms, SECOND).due() - SECOND;
             assert!(wait < target.interval);
             (wall_ms as u128 * 1_000_000 + wait.as_nanos()) % target.interval.as_nanos()
         };
@@ -133,17 +167,36 @@ mod tests {
         }
     }
 
+    /// What was due before a stall and what came due during it were two scrapes, one right after the other, and the second
+    /// could get the first one's time.
     #[test]
-    fn scrapes_keep_their_pace_and_missed_ones_are_left_out() {
+    fn a_stall_leaves_one_scrape_in_each_interval() {
         let mut schedule = Schedule::new(&target("a:1"), 0, 0, Duration::ZERO);
-        let first = schedule.due(Duration::ZERO);
-        schedule.start(0);
-        assert_eq!(schedule.due(first + SECOND), first + 15 * SECOND);
-        schedule.start(0);
-        let late = first + 50 * SECOND;
-        assert_eq!(schedule.due(late), first + 45 * SECOND, "two were missed; one is made up for");
-        schedule.start(0);
-        assert_eq!(schedule.due(late), first + 60 * SECOND, "and the pace is kept");
+        let first = schedule.due();
+        schedule.start(0, first + SECOND);
+        assert_eq!(schedule.due(), first + 15 * SECOND, "a scrape that is late keeps the pace");
+        for (started_after_s, next_after_s) in [(50, 60), (60, 75), (89, 90), (90, 105), (1000, 1005)] {
+            schedule.start(0, first + started_after_s * SECOND);
+            assert_eq!(schedule.due(), first + next_after_s * SECOND, "after a scrape at {started_after_s} s");
+        }
+    }
+
+    /// Samples of one series never have one time twice, whatever the wall clock does within an interval.
+    #[test]
+    fn no_time_is_given_twice() {
+        let mut schedule = Schedule::new(&target("a:1"), 0, 0, Duration::ZERO);
+        let (mut last_ms, mut random) = (i64::MIN, fastrand::Rng::with_seed(1));
+        for scrape in 0..10_000 {
+            let jitter_ms = random.i64(-7_000..7_000);
+            let timestamp_ms = start(&mut schedule, 1_000_000 + 15_000 * (scrape / 2) + jitter_ms);
+            assert!(timestamp_ms > last_ms, "{timestamp_ms} after {last_ms} in scrape {scrape}");
+            last_ms = timestamp_ms;
+        }
+        assert_eq!(schedule.end_ms(last_ms), last_ms + 1, "nor is a staleness marker's");
+        let mut schedule = Schedule::new(&target("a:1"), 0, 0, Duration::ZERO);
+        for (wall_ms, timestamp_ms) in [(100_000, 100_000), (115_000, 115_000), (55_000, 55_001), (70_001, 70_001)] {
+            assert_eq!(start(&mut schedule, wall_ms), timestamp_ms, "a clock that is set back by minutes");
+        }
     }
 
     #[test]
@@ -156,25 +209,25 @@ mod tests {
             (1_045_003, 1_045_003),
             (1_090_001, 1_090_000),
         ] {
-            assert_eq!(schedule.start(wall_ms), timestamp_ms, "at {wall_ms}");
+            assert_eq!(start(&mut schedule, wall_ms), timestamp_ms, "at {wall_ms}");
         }
     }
 
     #[test]
     fn a_wall_clock_that_jumps_starts_a_new_grid() {
         let mut schedule = Schedule::new(&target("a:1"), 0, 0, Duration::ZERO);
-        assert_eq!(schedule.start(100_000), 100_000);
-        assert_eq!(schedule.start(1_700_000_000_123), 1_700_000_000_123, "forth");
-        assert_eq!(schedule.start(50_001), 50_001, "and back");
-        assert_eq!(schedule.start(65_002), 65_001);
+        assert_eq!(start(&mut schedule, 100_000), 100_000);
+        assert_eq!(start(&mut schedule, 1_700_000_000_123), 1_700_000_000_123, "forth");
+        assert_eq!(start(&mut schedule, 50_001), 50_001, "and back");
+        assert_eq!(start(&mut schedule, 65_002), 65_001);
     }
 
     #[test]
     fn the_tolerance_is_one_percent_of_a_short_interval() {
         let short = Target { interval: Duration::from_millis(100), ..target("a:1") };
         let mut schedule = Schedule::new(&short, 0, 0, Duration::ZERO);
-        assert_eq!(schedule.start(1000), 1000);
-        assert_eq!(schedule.start(1101), 1100);
-        assert_eq!(schedule.start(1202), 1202);
+        assert_eq!(start(&mut schedule, 1000), 1000);
+        assert_eq!(start(&mut schedule, 1101), 1100);
+        assert_eq!(start(&mut schedule, 1202), 1202);
     }
 }

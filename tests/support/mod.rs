@@ -255,6 +255,10 @@ impl Agent {
         Agent { child, folder: folder.into(), log }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
