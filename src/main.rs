@@ -6,10 +6,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = match cli::parse_arguments(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => return cli::refuse(&error),
+        Err(error) => return cli::misuse(&error),
     };
     if let Err(error) = cli::logging::start(arguments.log_level.as_deref()) {
-        return cli::refuse(&error);
+        return cli::misuse(&error);
     }
     match arguments.command {
         Command::Run { config } => cli::run::run(&config),

@@ -5,17 +5,21 @@ pub mod demo;
 mod extras_output;
 pub mod import;
 pub mod logging;
+mod output;
 pub mod ring;
 pub mod run;
 pub mod scrape;
 pub mod scrape_output;
+mod version;
 
 use lexopt::prelude::*;
+pub use output::{misuse, refuse, report};
 use ring::{RingAction, RingCommand};
 use scrape_output::ScrapeFormat;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+pub use version::version;
 
 /// What one call of the binary asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,10 +59,12 @@ Commands:
   ring format FILE        make an empty ring; what holds anything of worth is refused without --force
          --size SIZE [--segment-size SIZE] [--force]
   help                    this text
-  version                 the version
+  version                 version, commit, target and features of this binary
 
 Options:
   --log-level LEVEL       error, warn, info, debug, trace or off; also from NARTHEX_LOG; info if neither is given
+
+Exit codes: 0 for success, 1 if the command failed, 2 if the command line is wrong.
 ";
 
 /// Words after the name of the program, parsed. The error is a line for the user.
@@ -108,6 +114,8 @@ struct Words {
     ring: RingWords,
 }
 
+const RING_ACTIONS: [&str; 4] = ["info", "verify", "dump", "format"];
+
 /// What only `narthex ring` takes.
 #[derive(Default, PartialEq)]
 struct RingWords {
@@ -122,22 +130,24 @@ impl Words {
     fn into_ring_command(self) -> Result<RingCommand, String> {
         let RingWords { action, file, size, segment_size, is_forced } = self.ring;
         let action = action.ok_or("write narthex ring info, verify, dump or format, and the ring's file")?;
+        if !RING_ACTIONS.contains(&action.as_str()) {
+            return Err(format!("there is no narthex ring {action:?}; write one of {}", RING_ACTIONS.join(", ")));
+        }
         let file = file.ok_or_else(|| format!("narthex ring {action} needs a file: narthex ring {action} FILE"))?;
         if action != "format" && (size.is_some() || segment_size.is_some() || is_forced) {
             return Err("--size, --segment-size and --force belong to narthex ring format".into());
         }
         if action != "info" && self.config.is_some() {
-            return Err("of narthex ring only info takes a configuration".into());
+            return Err("only narthex ring info accepts --config".into());
         }
         let action = match action.as_str() {
             "info" => RingAction::Info { config: self.config },
             "verify" => RingAction::Verify,
             "dump" => RingAction::Dump,
-            "format" => {
+            _ => {
                 let size = size.ok_or("narthex ring format needs a size: narthex ring format FILE --size 64MiB")?;
                 RingAction::Format { size, segment_size, is_forced }
             }
-            unknown => return Err(format!("there is no narthex ring {unknown:?}; narthex help lists what there is")),
         };
         Ok(RingCommand { file, action })
     }
@@ -177,30 +187,9 @@ fn parse_format(name: &str) -> Result<ScrapeFormat, String> {
     ScrapeFormat::parse(name).ok_or_else(|| "write text or json".into())
 }
 
-/// Prints an error that stopped a command before it began.
-pub fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("narthex: {error}");
-    ExitCode::FAILURE
-}
-
-/// The exit code of a command that is done, and its error to stderr.
-pub fn report<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&error),
-    }
-}
-
 /// `narthex help`.
 pub fn help() -> ExitCode {
-    print!("{HELP}");
-    ExitCode::SUCCESS
-}
-
-/// `narthex version`.
-pub fn version() -> ExitCode {
-    println!("narthex {}", env!("CARGO_PKG_VERSION"));
-    ExitCode::SUCCESS
+    output::print(HELP)
 }
 
 #[cfg(test)]
@@ -257,10 +246,11 @@ mod tests {
             ("import", "narthex import needs a file: narthex import prometheus.yml"),
             ("ring", "write narthex ring info, verify, dump or format, and the ring's file"),
             ("ring info", "narthex ring info needs a file: narthex ring info FILE"),
-            ("ring spin r", "there is no narthex ring \"spin\"; narthex help lists what there is"),
+            ("ring spin r", "there is no narthex ring \"spin\"; write one of info, verify, dump, format"),
+            ("ring frob", "there is no narthex ring \"frob\"; write one of info, verify, dump, format"),
             ("ring format r", "narthex ring format needs a size: narthex ring format FILE --size 64MiB"),
             ("ring dump r --force", "--size, --segment-size and --force belong to narthex ring format"),
-            ("ring dump r --config n.toml", "of narthex ring only info takes a configuration"),
+            ("ring dump r --config n.toml", "only narthex ring info accepts --config"),
             ("ring dump r r", "unexpected argument \"r\""),
             ("run --config n.toml --size 1MiB", "--size, --segment-size and --force belong to narthex ring format"),
             ("check n.toml --format json", "--format belongs to narthex scrape"),

@@ -11,6 +11,7 @@ mod times;
 mod verify;
 mod walk;
 
+use super::output::output_failed;
 use crate::ring::View;
 use error::ToolError;
 use std::io::Write;
@@ -52,12 +53,7 @@ pub fn ring(command: &RingCommand) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads a dump no further, as `head` does, has what they wanted.
-        Err(ToolError::Output(error))
-            if error.kind() == std::io::ErrorKind::BrokenPipe && command.action == RingAction::Dump =>
-        {
-            ExitCode::SUCCESS
-        }
+        Err(ToolError::Output(error)) => output_failed(&error),
         Err(error) => super::refuse(&error),
     }
 }

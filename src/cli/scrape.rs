@@ -1,5 +1,6 @@
 //! `narthex scrape`: every target once, and what would be stored of it.
 
+use super::output::output_failed;
 use super::scrape_output::{ScrapeFormat, render};
 use crate::agent::scrape_once;
 use crate::config;
@@ -24,7 +25,7 @@ pub fn scrape(path: &Path, format: ScrapeFormat) -> ExitCode {
     for (target, result) in results {
         for batch in std::iter::once(&result.batch).chain(&result.more) {
             if let Err(error) = stdout.write_all(render(batch, format).as_bytes()) {
-                return super::refuse(&format!("samples could not be written: {error}"));
+                return output_failed(&error);
             }
         }
         if let Some(error) = result.error {

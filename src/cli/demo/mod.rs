@@ -7,14 +7,18 @@ pub mod exporter;
 pub mod receiver;
 pub mod screen;
 
+use super::output::output_failed;
 use crate::agent::{Agent, AgentError, Monitor};
 use crate::config::{self, ConfigError};
 use crate::http_server::{Limits, Request, Server};
 use crate::model::format_duration;
 use crate::ring::RingError;
+use async_signal::{Signal, Signals};
 use receiver::Ledger;
 use screen::{Screen, Totals, View};
 use smol::channel::bounded;
+use smol::future::or;
+use smol::stream::StreamExt;
 use smol::{LocalExecutor, Task, Timer};
 use std::cell::RefCell;
 use std::fmt;
@@ -27,6 +31,11 @@ use std::time::{Duration, Instant};
 
 /// The only endpoint of the demo's agent.
 const ENDPOINT: usize = 0;
+
+/// Exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+const DRAWING: &str = "drawing";
 
 const DRAW_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -89,10 +98,22 @@ pub fn demo(is_fast: bool) -> ExitCode {
     // Lines of the log would tear the picture; failing requests are what it shows.
     log::set_max_level(log::LevelFilter::Error);
     let executor = Rc::new(LocalExecutor::new());
-    match smol::block_on(executor.run(play(executor.clone(), &Script::new(is_fast)))) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => super::refuse(&error),
+    let mut signals = match Signals::new([Signal::Term, Signal::Int, Signal::Hup]) {
+        Ok(signals) => signals,
+        Err(error) => return super::refuse(&format!("cannot install signal handlers: {error}")),
+    };
+    let script = Script::new(is_fast);
+    // Whichever ends first: a demo that is interrupted still removes its folder.
+    let played = or(async { Some(play(executor.clone(), &script).await) }, async {
+        signals.next().await;
+        None
+    });
+    match smol::block_on(executor.run(played)) {
+        Some(Ok(true)) => ExitCode::SUCCESS,
+        Some(Ok(false)) => ExitCode::FAILURE,
+        Some(Err(DemoError::Io { doing: DRAWING, cause })) => output_failed(&cause),
+        Some(Err(error)) => super::refuse(&error),
+        None => ExitCode::from(INTERRUPTED),
     }
 }
 
@@ -185,7 +206,7 @@ impl Show<'_> {
             while begun.elapsed() < phase.lasts {
                 let left = phase.lasts.saturating_sub(begun.elapsed());
                 let view = self.view(number, left);
-                self.screen.draw(&view).map_err(failed("drawing"))?;
+                self.screen.draw(&view).map_err(failed(DRAWING))?;
                 Timer::after(DRAW_INTERVAL.min(left)).await;
             }
             if !phase.uplink_up {
@@ -252,7 +273,7 @@ impl Show<'_> {
             bytes_sent: received.wire_bytes,
             resident_bytes_max: self.resident_bytes_max,
         };
-        self.screen.finish(&totals).map_err(failed("drawing"))?;
+        self.screen.finish(&totals).map_err(failed(DRAWING))?;
         Ok(totals.is_flawless())
     }
 }

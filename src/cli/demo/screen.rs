@@ -18,8 +18,22 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use style::{Glyphs, Line, Paint, bar, bytes, count, ratio, rule};
 
-/// Columns drawn, at most; a narrower terminal cuts lines off, which harms nothing.
-pub const WIDTH: usize = 80;
+/// Columns and rows that a terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub columns: usize,
+    pub rows: usize,
+}
+
+/// Columns drawn at most.
+const COLUMNS_MAX: usize = 80;
+
+/// The smallest terminal in which the picture is drawn; a smaller one gets plain lines, as a pipe does.
+const SMALLEST: Size = Size { columns: 60, rows: 11 };
+
+/// Rows of the whole picture, and of the row below it on which the cursor stands.
+const ROWS_OF_ALL: usize = 20;
+const ROWS_WITHOUT_CURVES: usize = 15;
 
 /// Everything there is to see at one moment. Counts are since the demo began.
 #[derive(Clone, Debug)]
@@ -43,7 +57,7 @@ pub struct View {
     pub ring_used_bytes: u64,
     pub ring_size_bytes: u64,
     pub samples_delivered: u64,
-    /// Given up, and counted.
+    /// Dropped and counted.
     pub samples_dropped: u64,
     /// Samples ever written to the ring.
     pub samples_committed: u64,
@@ -58,25 +72,32 @@ impl View {
     }
 }
 
-/// The picture of one moment, none of its lines wider than `width`.
-pub fn render(view: &View, history: &History, width: usize, style: Style) -> Vec<String> {
-    let mut lines = vec![title(view, width), Line::new()];
+/// Returns the picture of one moment: lines that are no wider than the terminal. A low terminal gets no curves, a lower one no costs.
+pub fn render(view: &View, history: &History, size: Size, style: Style) -> Vec<String> {
+    let width = size.columns.min(COLUMNS_MAX);
+    let mut lines = Vec::from(title(view, width));
+    lines.push(Line::new());
     lines.extend(pipeline(view, width, style));
     lines.push(Line::new());
-    lines.extend(figures(view, history, style));
-    lines.push(Line::new());
-    lines.extend(costs(view));
-    lines.push(Line::new());
-    lines.extend(curves(history, width, style));
+    lines.extend(figures(view, history, width, style));
+    if size.rows >= ROWS_WITHOUT_CURVES {
+        lines.push(Line::new());
+        lines.extend(costs(view));
+    }
+    if size.rows >= ROWS_OF_ALL {
+        lines.push(Line::new());
+        lines.extend(curves(history, width, style));
+    }
     lines.into_iter().map(|line| line.show(width, style)).collect()
 }
 
-fn title(view: &View, width: usize) -> Line {
+fn title(view: &View, width: usize) -> [Line; 2] {
     let left = format!("{} s left", view.phase_left.as_secs());
-    Line::new()
+    let name = Line::new()
         .put(Paint::Strong, " narthex demo")
-        .put(Paint::Plain, format!("   {}/{}  {}", view.phase_number, view.phases, view.phase))
-        .right(width.saturating_sub(1), Paint::Strong, left)
+        .put(Paint::Plain, format!("   step {} of {}", view.phase_number, view.phases))
+        .right(width.saturating_sub(1), Paint::Strong, left);
+    [name, Line::new().put(Paint::Plain, format!(" {}", view.phase))]
 }
 
 /// ```text
@@ -117,7 +138,8 @@ fn arrow(columns: usize, whole: bool, style: Style) -> String {
     format!("{} {cross} {}", rule(line, before), rule(gap, columns.saturating_sub(before + 3)))
 }
 
-fn figures(view: &View, history: &History, style: Style) -> [Line; 4] {
+fn figures(view: &View, history: &History, width: usize, style: Style) -> [Line; 4] {
+    let bar_columns = width.saturating_sub(48).clamp(4, 24);
     let row = |name: &str, samples: u64| {
         Line::new().put(Paint::Plain, format!("  {name:<12}")).put(Paint::Strong, format!("{:>11}", count(samples)))
     };
@@ -132,7 +154,7 @@ fn figures(view: &View, history: &History, style: Style) -> [Line; 4] {
         row("in memory", view.samples_in_stage),
         row("on flash", view.samples_in_ring)
             .put(Paint::Plain, "   ")
-            .put(Paint::Warm, bar(full, 24, style))
+            .put(Paint::Warm, bar(full, bar_columns, style))
             .put(Paint::Dim, format!(" {:.0} % of {}", full * 100.0, bytes(view.ring_size_bytes))),
         rate(row("delivered", view.samples_delivered), history.delivered_per_second()),
     ]
@@ -149,16 +171,16 @@ fn costs(view: &View) -> [Line; 3] {
         0 => String::new(),
         _ => format!("{:.2} B a sample {what}", ratio(bytes as f64, samples as f64)),
     };
-    let flash = per_sample(view.flash_bytes_written, view.samples_committed, "that had to wait there");
-    let flash = if view.flash_bytes_written == 0 { "nothing had to wait there".into() } else { flash };
+    let flash = per_sample(view.flash_bytes_written, view.samples_committed, "written there");
+    let flash = if view.flash_bytes_written == 0 { "nothing had to be written".into() } else { flash };
     let dropped = count(view.samples_dropped);
     [
         row("to flash", bytes(view.flash_bytes_written), flash),
         row("over uplink", bytes(view.bytes_sent), per_sample(view.bytes_sent, view.samples_delivered, "delivered")),
         Line::new()
-            .put(Paint::Plain, "  given up    ")
+            .put(Paint::Plain, "  dropped     ")
             .put(if view.samples_dropped == 0 { Paint::Good } else { Paint::Bad }, format!("{dropped:>11}"))
-            .put(Paint::Dim, if view.samples_dropped == 0 { "" } else { "   the ring was full; each one is counted" }),
+            .put(Paint::Dim, if view.samples_dropped == 0 { "" } else { "   the ring was full; all counted" }),
     ]
 }
 
@@ -191,7 +213,7 @@ fn curves(history: &History, width: usize, style: Style) -> [Line; 4] {
 /// One moment in one line, for logs and pipes: `key=value`, as Prometheus logs.
 pub fn plain(view: &View) -> String {
     format!(
-        "t={}s phase={:?} uplink={} scraped={} in_memory={} on_flash={} delivered={} given_up={} flash_bytes={} \
+        "t={}s phase={:?} uplink={} scraped={} in_memory={} on_flash={} delivered={} dropped={} flash_bytes={} \
          sent_bytes={}",
         view.elapsed.as_secs(),
         view.phase,
@@ -209,8 +231,8 @@ pub fn plain(view: &View) -> String {
 /// Where the picture is drawn. To be given a view several times a second.
 pub struct Screen<W> {
     out: W,
-    /// Draws in place; else writes plain lines.
-    in_place: bool,
+    /// Measures the terminal that is drawn on; `None` if standard output is no such terminal, which gets plain lines.
+    measure: fn() -> Option<Size>,
     style: Style,
     history: History,
     lines_drawn: usize,
@@ -222,20 +244,23 @@ impl Screen<io::Stdout> {
     pub fn on_stdout() -> Self {
         let variable = |name: &str| std::env::var(name).ok();
         let drawable = io::stdout().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb");
-        Screen::new(io::stdout(), drawable, Style::of(drawable, variable))
+        let measure = if drawable { terminal_size } else { || None };
+        Screen::new(io::stdout(), measure, Style::of(drawable, variable))
     }
 }
 
 impl<W: Write> Screen<W> {
-    pub fn new(out: W, in_place: bool, style: Style) -> Self {
-        Screen { out, in_place, style, history: History::default(), lines_drawn: 0, shown: None }
+    pub fn new(out: W, measure: fn() -> Option<Size>, style: Style) -> Self {
+        Screen { out, measure, style, history: History::default(), lines_drawn: 0, shown: None }
     }
 
     pub fn draw(&mut self, view: &View) -> io::Result<()> {
         self.history.note(view);
-        if self.in_place {
-            return self.draw_in_place(view);
+        if let Some(size) = (self.measure)().filter(|size| size.fits()) {
+            return self.draw_in_place(view, size);
         }
+        // The lines that follow stand below the last picture.
+        self.lines_drawn = 0;
         // Once a second, and when another phase begins.
         let moment = (view.elapsed.as_secs(), view.phase_number);
         if self.shown.replace(moment) != Some(moment) {
@@ -247,30 +272,47 @@ impl<W: Write> Screen<W> {
 
     /// Writes the account under the picture.
     pub fn finish(&mut self, totals: &Totals) -> io::Result<()> {
-        for line in account(totals, WIDTH, self.style) {
+        let columns = (self.measure)().map_or(COLUMNS_MAX, |size| size.columns.min(COLUMNS_MAX));
+        for line in account(totals, columns, self.style) {
             writeln!(self.out, "{line}")?;
         }
         self.out.flush()
     }
 
     /// In one write, so that no half of a picture is seen; without wrapping, so that a narrow terminal shows as many lines.
-    fn draw_in_place(&mut self, view: &View) -> io::Result<()> {
+    fn draw_in_place(&mut self, view: &View, size: Size) -> io::Result<()> {
         const WRAP_OFF: &str = "\x1b[?7l";
         const WRAP_ON: &str = "\x1b[?7h";
         const CLEAR_REST: &str = "\x1b[K";
-        let lines = render(view, &self.history, WIDTH, self.style);
+        const CLEAR_BELOW: &str = "\x1b[J";
+        let lines = render(view, &self.history, size, self.style);
         let mut frame = String::from(WRAP_OFF);
         if self.lines_drawn > 0 {
-            frame.push_str(&format!("\x1b[{}A\r", self.lines_drawn));
+            // No further up than the terminal's first row: it may have been made lower since.
+            frame.push_str(&format!("\x1b[{}A\r", self.lines_drawn.min(size.rows.saturating_sub(1))));
         }
         for line in &lines {
             frame.push_str(line);
             frame.push_str(CLEAR_REST);
             frame.push_str("\r\n");
         }
+        frame.push_str(CLEAR_BELOW);
         frame.push_str(WRAP_ON);
         self.lines_drawn = lines.len();
         self.out.write_all(frame.as_bytes())?;
         self.out.flush()
     }
+}
+
+impl Size {
+    fn fits(&self) -> bool {
+        self.columns >= SMALLEST.columns && self.rows >= SMALLEST.rows
+    }
+}
+
+/// A terminal that doesn't know its size, as many serial consoles don't, is taken for one of 80 columns and 24 rows.
+fn terminal_size() -> Option<Size> {
+    const USUAL: Size = Size { columns: 80, rows: 24 };
+    let told = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|told| told.ws_col > 0 && told.ws_row > 0);
+    Some(told.map_or(USUAL, |told| Size { columns: told.ws_col.into(), rows: told.ws_row.into() }))
 }

@@ -16,7 +16,7 @@ pub struct Totals {
     pub samples_delivered: u64,
     /// Still in memory or on flash.
     pub samples_held: u64,
-    /// Given up and counted.
+    /// Dropped and counted.
     pub samples_dropped: u64,
     pub samples_repeated: u64,
     pub samples_conflicting: u64,
@@ -32,7 +32,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Samples that are neither at the receiver, nor held, nor counted as given up. Anything but 0 is a defect of Narthex;
+    /// Samples that are neither at the receiver, nor held, nor counted as dropped. Anything but 0 is a defect of Narthex;
     /// below 0, the receiver has samples that nobody scraped.
     pub fn samples_unaccounted(&self) -> i128 {
         let known = [self.samples_delivered, self.samples_held, self.samples_dropped];
@@ -56,6 +56,7 @@ pub fn account(totals: &Totals, width: usize, style: Style) -> Vec<String> {
     lines.extend(costs(totals));
     lines.push(Line::new());
     lines.extend(verdict(totals));
+    lines.extend(next_steps());
     lines.into_iter().map(|line| line.show(width, style)).collect()
 }
 
@@ -68,9 +69,9 @@ fn headline(totals: &Totals) -> Line {
 
 fn row(name: &str, paint: Paint, value: String, note: impl Into<String>) -> Line {
     Line::new()
-        .put(Paint::Plain, format!("  {name:<24}"))
-        .put(paint, format!("{value:>12}"))
-        .put(Paint::Dim, format!("   {}", note.into()))
+        .put(Paint::Plain, format!("  {name:<23}"))
+        .put(paint, format!("{value:>9}"))
+        .put(Paint::Dim, format!("  {}", note.into()))
 }
 
 fn samples(totals: &Totals) -> Vec<Line> {
@@ -78,13 +79,13 @@ fn samples(totals: &Totals) -> Vec<Line> {
     let lost_paint = if unaccounted == 0 { Paint::Plain } else { Paint::Bad };
     let mut lines = vec![
         row("samples scraped", Paint::Strong, count(totals.samples_scraped), ""),
-        row("delivered", Paint::Strong, count(totals.samples_delivered), "distinct, found at the receiver"),
-        row("lost without a trace", lost_paint, unaccounted.to_string(), ""),
+        row("delivered", Paint::Strong, count(totals.samples_delivered), "found at the receiver"),
+        row("lost uncounted", lost_paint, unaccounted.to_string(), ""),
     ];
     for (name, paint, number, note) in [
         ("still held", Paint::Warm, totals.samples_held, "in memory or on flash"),
-        ("given up", Paint::Bad, totals.samples_dropped, "counted, each with its cause"),
-        ("delivered again", Paint::Plain, totals.samples_repeated, "the uplink broke before the answer"),
+        ("dropped", Paint::Bad, totals.samples_dropped, "counted by cause"),
+        ("delivered again", Paint::Plain, totals.samples_repeated, "answer lost on the way"),
         ("with another value", Paint::Bad, totals.samples_conflicting, ""),
         ("out of order", Paint::Bad, totals.samples_out_of_order, ""),
         ("requests refused", Paint::Bad, totals.requests_refused, ""),
@@ -105,15 +106,14 @@ fn costs(totals: &Totals) -> Vec<Line> {
         _ => format!("{:.2} B a sample", ratio(bytes as f64, samples as f64)),
     };
     let flash = per_sample(totals.flash_bytes_written, totals.samples_committed);
-    let flash = if flash.is_empty() { flash } else { format!("{flash}, {} of them", count(totals.samples_committed)) };
     let sent = per_sample(totals.bytes_sent, totals.samples_delivered);
-    let requests = format!("{sent}{}{} requests", if sent.is_empty() { "" } else { ", " }, count(totals.requests));
     let mut lines = vec![
         row("written to flash", Paint::Plain, bytes(totals.flash_bytes_written), flash),
-        row("sent over the uplink", Paint::Plain, bytes(totals.bytes_sent), requests),
+        row("sent over the uplink", Paint::Plain, bytes(totals.bytes_sent), sent),
+        row("requests", Paint::Plain, count(totals.requests), ""),
     ];
     if let Some(resident) = totals.resident_bytes_max {
-        let note = "at most; exporter and receiver included";
+        let note = "peak of all three";
         lines.push(row("memory", Paint::Plain, bytes(resident), note));
     }
     lines
@@ -129,17 +129,27 @@ fn verdict(totals: &Totals) -> Vec<Line> {
     let (dropped, held) = (count(totals.samples_dropped), count(totals.samples_held));
     let found = [
         (totals.samples_scraped == 0, Paint::Bad, "Nothing was scraped; see the log for why.".into()),
-        (unaccounted > 0, Paint::Bad, format!("{unaccounted} samples are lost without a trace: please report this.")),
-        (
-            unaccounted < 0,
-            Paint::Bad,
-            format!("{} samples arrived that nobody scraped: please report this.", -unaccounted),
-        ),
-        (totals.samples_conflicting > 0, Paint::Bad, "Samples changed on their way: please report this.".into()),
+        (unaccounted > 0, Paint::Bad, format!("{unaccounted} samples are lost uncounted: please report this.")),
+        (unaccounted < 0, Paint::Bad, format!("{} unknown samples arrived: please report this.", -unaccounted)),
+        (totals.samples_conflicting > 0, Paint::Bad, "Samples arrived changed: please report this.".into()),
         (totals.samples_out_of_order > 0, Paint::Bad, "Samples came out of order: please report this.".into()),
         (totals.requests_refused > 0, Paint::Bad, "The receiver refused requests; see the log for why.".into()),
-        (totals.samples_dropped > 0, Paint::Warm, format!("{dropped} samples were given up, and counted.")),
-        (totals.samples_held > 0, Paint::Warm, format!("{held} samples still wait for being sent.")),
+        (totals.samples_dropped > 0, Paint::Warm, format!("{dropped} samples were dropped and counted.")),
+        (totals.samples_held > 0, Paint::Warm, format!("{held} samples are still pending.")),
     ];
     found.into_iter().filter(|(holds, ..)| *holds).map(|(_, paint, text)| line(paint, text)).collect()
+}
+
+/// What to do after the demo.
+fn next_steps() -> Vec<Line> {
+    let step = |command: &str, what: &str| {
+        Line::new().put(Paint::Strong, format!("    {command:<30}")).put(Paint::Dim, what.to_owned())
+    };
+    vec![
+        Line::new(),
+        Line::new().put(Paint::Plain, "  Next, with an exporter and a receiver of your own:"),
+        step("narthex import prometheus.yml", "your file as TOML"),
+        step("narthex check narthex.toml", "lists every mistake"),
+        step("narthex run -c narthex.toml", "runs the agent"),
+    ]
 }
