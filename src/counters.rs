@@ -131,6 +131,8 @@ pub struct Counters {
     pub samples_out_of_order: Counter,
     /// Samples of a page that were refused: the page dated them further ahead of the clock than Prometheus allows.
     pub samples_out_of_bounds: Counter,
+    /// Samples of a page that were refused: they are of new series, and `limits.max_series` allows no more.
+    pub samples_past_max_series: Counter,
     /// Samples written to the ring.
     pub samples_committed: Counter,
     /// Bytes of encoded samples among [`flash_bytes_written`](Self::flash_bytes_written).

@@ -239,6 +239,10 @@ pub const WRITE_BUDGET_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
 /// Erase cycles that flash can be rated for.
 pub const RATED_CYCLES_MAX: usize = 10_000_000;
 
+/// Series in the dictionary of the open segment that no target exposes any more. A frame that would add to more of them opens
+/// the next segment, since memory holds the dictionary. Their labels alone fill about half of a segment of 1 MiB.
+pub const SEGMENT_GONE_SERIES_MAX: usize = 16 * 1024;
+
 /// Records of one frame.
 pub const FRAME_RECORDS_MAX: usize = 4096;
 

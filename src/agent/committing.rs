@@ -18,13 +18,21 @@ pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallib
     let mut trouble = Trouble::default();
     let mut not_before = Duration::ZERO;
     loop {
-        let due = shared.buffer.borrow().commit_due().map(|due| due.max(not_before));
+        let (due, rest_due) = {
+            let buffer = shared.buffer.borrow();
+            (buffer.commit_due().map(|due| due.max(not_before)), buffer.rest_due())
+        };
         let now = shared.clock.monotonic();
         if due.is_some_and(|due| due <= now) {
             not_before = commit(&shared, &mut trouble, now);
             shared.senders.iter().for_each(Notify::wake);
             continue;
         }
+        if rest_due.is_some_and(|due| due <= now) {
+            shared.buffer.borrow_mut().rest();
+            continue;
+        }
+        let due = due.into_iter().chain(rest_due).min();
         let wait = async {
             match due {
                 Some(due) => or(shared.sleep_until(due), shared.committer.wait()).await,

@@ -104,7 +104,7 @@ pub(super) async fn scrape_until(
 
 async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> Infallible {
     let clock = &shared.clock;
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut limit_trouble) = (Trouble::default(), Trouble::default());
     loop {
         shared.sleep_until(schedule.due()).await;
         let timestamp_ms = schedule.start(clock.wall_ms(), clock.monotonic());
@@ -118,7 +118,11 @@ async fn scrape_on(shared: &Shared, job: &mut Job, schedule: &mut Schedule) -> I
                 trouble.failed(clock.monotonic(), error)
             }
         };
-        if let Some(line) = line {
+        let limit_line = match &result.past_max_series {
+            None => limit_trouble.succeeded(clock.monotonic()),
+            Some(past) => limit_trouble.failed(clock.monotonic(), past),
+        };
+        for line in line.into_iter().chain(limit_line) {
             log::warn!("scrape of {target}: {line}");
         }
         shared.take([result.batch].into_iter().chain(result.more));

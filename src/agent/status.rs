@@ -77,7 +77,11 @@ fn figures(shared: &Shared, endpoints: &Rc<[String]>) -> Figures {
 pub(super) fn note_scrape(health: &Health, at_ms: i64, result: &ScrapeResult) {
     let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(at_ms).unwrap_or_default());
     let error = result.error.as_ref().map(ToString::to_string);
-    *health.borrow_mut() = Some(LastScrape { at, duration: result.duration, error });
+    let past_max_series = result.past_max_series.map_or(0, |past| past.samples);
+    let mut health = health.borrow_mut();
+    let before = health.as_ref().map_or(0, |last| last.samples_past_max_series);
+    let samples_past_max_series = before + past_max_series;
+    *health = Some(LastScrape { at, duration: result.duration, error, samples_past_max_series });
 }
 
 /// What relabelling dropped of one scrape configuration, as far as it is shown.

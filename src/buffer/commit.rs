@@ -44,6 +44,9 @@ impl<M: Medium> Buffer<M> {
         let before = self.flash_use();
         let committed = self.commit_affordable(now);
         let after = self.flash_use();
+        if after.samples != before.samples {
+            self.framed_at = now;
+        }
         if let Some(budget) = &mut self.budget {
             budget.charge(now, before, after);
         }
@@ -138,6 +141,7 @@ impl<M: Medium> Buffer<M> {
         let mut batches = std::mem::take(&mut self.gathered);
         self.gather(from, &mut batches);
         let codec = self.take_codec()?.filter(|_| self.has_room_for_acks());
+        let codec = codec.filter(|codec| !self.is_outgrown(codec, &batches));
         let frame = std::mem::take(&mut self.frame);
         let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
         let Some(Encoded { frame, placement, codec }) = encoded else {

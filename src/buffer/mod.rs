@@ -19,6 +19,7 @@ mod followers;
 mod lane;
 mod losses;
 mod resize;
+mod resting;
 mod split;
 mod stage;
 #[cfg(test)]
@@ -134,6 +135,8 @@ pub struct Buffer<M> {
     committed_until: u64,
     /// How many records the next frame is tried with.
     frame_records: usize,
+    /// When the last frame with samples was written.
+    framed_at: Duration,
     /// The last commit failed.
     flash_refuses: bool,
     acks_due: Option<Duration>,
@@ -177,6 +180,7 @@ impl<M: Medium> Buffer<M> {
             splitter: Splitter::default(),
             committed_until: next_record,
             frame_records: FRAME_RECORDS_MAX,
+            framed_at: Duration::ZERO,
             flash_refuses: false,
             acks_due: None,
             is_note_wanted: false,

@@ -73,6 +73,11 @@ impl Stage {
         Some((self.first_record - 1, oldest))
     }
 
+    /// Gives back what an outage has taken.
+    pub fn shrink(&mut self) {
+        self.batches.shrink_to_fit();
+    }
+
     pub fn drop_before(&mut self, record: u64) {
         while self.first_record < record && self.pop_oldest().is_some() {}
     }

@@ -4,6 +4,7 @@ mod budget;
 mod lanes;
 mod measure;
 mod note;
+mod resting;
 
 use super::*;
 use crate::model::{LabelsBuilder, Series};

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Exit code 0 if every target could be scraped. Samples go to stdout, what failed to stderr.
+/// Exit code 0 if every target could be scraped, with all of its series. Samples go to stdout, what failed to stderr.
 pub fn scrape(path: &Path, format: ScrapeFormat) -> ExitCode {
     let config = match config::load(path) {
         Ok(config) => config,
@@ -27,6 +27,9 @@ pub fn scrape(path: &Path, format: ScrapeFormat) -> ExitCode {
             if let Err(error) = stdout.write_all(render(batch, format).as_bytes()) {
                 return output_failed(&error);
             }
+        }
+        if let Some(past) = result.past_max_series {
+            exit_code = super::refuse(&format!("{target}: {past}"));
         }
         if let Some(error) = result.error {
             exit_code = super::refuse(&format!("{target}: {error}"));

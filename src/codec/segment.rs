@@ -113,6 +113,11 @@ impl SegmentCodec {
         SegmentCodec { state, streams_by_target: HashMap::new() }
     }
 
+    /// Series that its frames have named so far.
+    pub fn series_len(&self) -> usize {
+        self.state.dictionary.len() as usize
+    }
+
     /// Appends the payload of one frame with all of `batches` to `out`.
     ///
     /// The caller gives [`FRAME_RECORDS_MAX`] batches at most. Their samples are within [`FRAME_SAMPLES_MAX`] as long as

@@ -37,6 +37,6 @@ pub use name_scheme::NameScheme;
 pub use note::{Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
-pub use series::{Series, SeriesTable};
+pub use series::{LiveSeries, Series, SeriesTable};
 pub use size::{SizeError, format_size, parse_size};
 pub use target::{Params, SOCKET_HOST, SOCKET_PREFIX, Scheme, Target};

@@ -3,7 +3,7 @@
 use super::labels::{Labels, LabelsIter};
 use crate::limits::SERIES_MAX;
 use std::borrow::Borrow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -65,6 +65,8 @@ impl fmt::Debug for Series {
 pub struct SeriesTable {
     inner: RefCell<Inner>,
     series_max: usize,
+    /// Live series of all targets; see [`LiveSeries`].
+    live: Cell<usize>,
 }
 
 impl Default for SeriesTable {
@@ -84,25 +86,18 @@ impl SeriesTable {
         Self::default()
     }
 
-    /// A table that takes no more series than these from pages.
+    /// A table for targets that may have no more than `series_max` live series together.
     pub fn with_series_max(series_max: usize) -> Self {
-        SeriesTable { inner: RefCell::default(), series_max }
+        SeriesTable { inner: RefCell::default(), series_max, live: Cell::new(0) }
     }
 
     pub fn series_max(&self) -> usize {
         self.series_max
     }
 
-    /// `None` if the series is new and there are as many as there may be.
-    pub fn intern_within_limit(&self, labels: &Labels) -> Option<Series> {
-        let has_room = {
-            let mut inner = self.inner.borrow_mut();
-            inner.known.len() < self.series_max || inner.known.contains(labels.packed()) || {
-                inner.sweep();
-                inner.known.len() < self.series_max
-            }
-        };
-        has_room.then(|| self.intern(labels))
+    /// Series that the targets expose now, all targets together.
+    pub fn live(&self) -> usize {
+        self.live.get()
     }
 
     pub fn intern(&self, labels: &Labels) -> Series {
@@ -135,6 +130,37 @@ impl Inner {
     }
 }
 
+/// How many live series one target has: those of its last page. The limit of the [`SeriesTable`] is on the sum of all targets.
+///
+/// Series that are only in batches or in a codec's dictionary are not live: they leave memory by themselves, and must not keep
+/// a target in the dark meanwhile.
+pub struct LiveSeries {
+    table: Rc<SeriesTable>,
+    count: usize,
+}
+
+impl LiveSeries {
+    pub fn new(table: Rc<SeriesTable>) -> Self {
+        LiveSeries { table, count: 0 }
+    }
+
+    /// Whether the limit allows one more, when `added` are not counted yet.
+    pub fn has_room(&self, added: usize) -> bool {
+        self.table.live() + added < self.table.series_max()
+    }
+
+    pub fn set(&mut self, count: usize) {
+        self.table.live.set(self.table.live() - self.count + count);
+        self.count = count;
+    }
+}
+
+impl Drop for LiveSeries {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 #[derive(PartialEq, Eq, Hash)]
 struct ByContent(Rc<[u8]>);
 
@@ -163,15 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_takes_no_new_series_until_others_are_let_go() {
-        let table = SeriesTable::with_series_max(2);
-        let (a, b) = (table.intern_within_limit(&labels("a")), table.intern_within_limit(&labels("b")));
-        assert!(a.is_some() && b.is_some());
-        assert_eq!(table.intern_within_limit(&labels("c")), None);
-        assert_eq!(table.intern_within_limit(&labels("a")), a, "known ones are no matter");
-        drop(b);
-        assert!(table.intern_within_limit(&labels("c")).is_some());
-        assert!(Some(table.intern(&labels("d"))) != a, "what is read back from the ring is not held to it");
+    fn live_series_are_counted_over_all_targets_until_they_go() {
+        let table = Rc::new(SeriesTable::with_series_max(3));
+        let (mut a, mut b) = (LiveSeries::new(table.clone()), LiveSeries::new(table.clone()));
+        a.set(2);
+        assert_eq!((b.has_room(0), b.has_room(1)), (true, false));
+        b.set(1);
+        assert_eq!((a.has_room(0), table.live()), (false, 3));
+        a.set(1);
+        assert!(b.has_room(0));
+        drop(a);
+        assert_eq!(table.live(), 1);
+        table.intern(&labels("of a batch"));
+        assert_eq!(table.live(), 1, "what is read back from the ring is not live");
     }
 
     #[test]

@@ -86,6 +86,29 @@ impl Place {
     }
 }
 
+impl Taken {
+    fn of(position: u32, known: bool) -> Taken {
+        Place::of(position, known).map_or(Taken::Dropped, Taken::At)
+    }
+}
+
+/// What became of a series that was never seen before.
+pub enum Made {
+    Series(Series),
+    /// Relabelling drops it.
+    Dropped,
+    /// `limits.max_series` allows no more. It is not remembered: the next page asks again.
+    Refused,
+}
+
+/// What a walk knows of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    At(Place),
+    Dropped,
+    Refused,
+}
+
 /// What a walk found out, to be handed to [`Cache::replace`] or [`Cache::remember`].
 pub struct ChangedPage {
     lines: Lines,
@@ -108,6 +131,11 @@ impl Cache {
     fn series_at(&self, line: usize) -> Option<Series> {
         let place = Place::of(self.lines.positions[line], true)?;
         Some(self.list[place.position as usize].clone())
+    }
+
+    /// Series that the cache holds, those aside that the scrape itself reports.
+    pub fn held(&self) -> usize {
+        self.list.len() - self.report_len + self.strays.len()
     }
 
     pub fn walk(&self) -> Walk<'_> {
@@ -149,20 +177,20 @@ impl<'c> Walk<'c> {
     }
 
     /// Takes the page's next series. `as_expected` tells that its text is [`Walk::expected`]; `positions_taken` are the
-    /// positions given out so far, report series included; `make` is called for a series that was never seen, and makes
-    /// `None` of one that is dropped.
+    /// positions given out so far, report series included; `make` is called for a series that was never seen, and is told
+    /// how many were made for this page before.
     pub fn take<E>(
         &mut self,
         text: &SeriesText<'_>,
         as_expected: bool,
         positions_taken: usize,
-        make: impl FnOnce() -> Result<Option<Series>, E>,
-    ) -> Result<Option<Place>, E> {
+        make: impl FnOnce(usize) -> Result<Made, E>,
+    ) -> Result<Taken, E> {
         let as_expected = as_expected || self.expected() == Some(text.raw);
         if as_expected && self.changed.is_none() {
             let position = self.cache.lines.positions[self.next_line];
             self.next_line += 1;
-            return Ok(Place::of(position, true));
+            return Ok(Taken::of(position, true));
         }
         let (cache, next_line) = (self.cache, self.next_line);
         let changed = self.changed.get_or_insert_with(|| Changed::after(cache, next_line, positions_taken));
@@ -173,9 +201,13 @@ impl<'c> Walk<'c> {
                 (cache.series_at(line), true)
             }
             (None, Some(stray)) => (Some(stray.clone()), true),
-            (None, None) => (make()?, false),
+            (None, None) => match make(changed.added.len())? {
+                Made::Series(series) => (Some(series), false),
+                Made::Dropped => (None, false),
+                Made::Refused => return Ok(Taken::Refused),
+            },
         };
-        Ok(Place::of(changed.push(text.raw, series, !known), known))
+        Ok(Taken::of(changed.push(text.raw, series, !known), known))
     }
 
     /// Whether the series of this text is kept; `None` if it is not known, as far as that can be told without looking at
@@ -318,14 +350,17 @@ mod tests {
         for name in page {
             let text = SeriesText { raw: name.as_bytes(), format: Format::Text, metric_type: Default::default() };
             as_expected.push(walk.expected() == Some(text.raw));
-            let make = || {
+            let make = |_| {
                 made.push(name.to_string());
                 let labels = LabelsBuilder::from_iter([("__name__", *name)]).build().unwrap();
-                Ok::<_, Infallible>((!name.starts_with('-')).then(|| table.intern(&labels)))
+                let is_dropped = name.starts_with('-');
+                Ok::<_, Infallible>(if is_dropped { Made::Dropped } else { Made::Series(table.intern(&labels)) })
             };
             let place = walk.take(&text, false, taken, make).unwrap();
-            assert_eq!(place.is_none(), name.starts_with('-'));
-            taken = taken.max(place.map_or(0, |place| place.position as usize + 1));
+            assert_eq!(place == Taken::Dropped, name.starts_with('-'));
+            if let Taken::At(place) = place {
+                taken = taken.max(place.position as usize + 1);
+            }
         }
         let changed = walk.finish(taken);
         cache.replace(changed);
@@ -355,11 +390,11 @@ mod tests {
             let (mut walk, mut taken) = (cache.walk(), 0);
             for (name, again) in page {
                 let text = SeriesText { raw: name.as_bytes(), format: Format::Text, metric_type: Default::default() };
-                let make = || {
+                let make = |_| {
                     let labels = LabelsBuilder::from_iter([("__name__", name.trim_end_matches("{}"))]).build().unwrap();
-                    Ok::<_, Infallible>(Some(table.intern(&labels)))
+                    Ok::<_, Infallible>(Made::Series(table.intern(&labels)))
                 };
-                let place = walk.take(&text, false, taken, make).unwrap().unwrap();
+                let Taken::At(place) = walk.take(&text, false, taken, make).unwrap() else { panic!("{name}") };
                 assert_eq!(place.again, *again, "{name} of {page:?}");
                 taken = taken.max(place.position as usize + 1);
             }

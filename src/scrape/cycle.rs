@@ -14,7 +14,7 @@
 //! Refuses to know where a page came from and what becomes of the batch.
 
 use super::ScrapeOptions;
-use super::cache::{Cache, Place, Walk};
+use super::cache::{Cache, Made, Place, Taken, Walk};
 use super::content_type::Format;
 use super::entry::{Entry, Sample};
 use super::extras::{LastExtras, check_histogram, narrowed_histogram};
@@ -29,8 +29,8 @@ use super::times::Times;
 use crate::counters::Counters;
 use crate::limits::SERIES_PER_PAGE_MAX;
 use crate::model::{
-    Extras, Histogram, Labels, LabelsError, MetadataTable, OwnTimestamp, ScrapeBatch, Series, SeriesTable, Target,
-    stale_nan,
+    Extras, Histogram, Labels, LabelsError, LiveSeries, MetadataTable, OwnTimestamp, ScrapeBatch, Series, SeriesTable,
+    Target, stale_nan,
 };
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -44,6 +44,8 @@ pub struct CycleResult {
     pub more: Vec<ScrapeBatch>,
     /// Why the page was not taken.
     pub error: Option<PageError>,
+    /// Samples of new series that the page has and `batch` has not: `limits.max_series` allows no more.
+    pub past_max_series: u64,
 }
 
 impl CycleResult {
@@ -60,6 +62,8 @@ pub struct Cycle {
     target: Rc<Target>,
     options: ScrapeOptions,
     table: Rc<SeriesTable>,
+    /// Those in the cache.
+    live: LiveSeries,
     counters: Rc<Counters>,
     cache: Cache,
     /// Of the page that the cache holds: what one format calls a series is none in another.
@@ -92,6 +96,7 @@ impl Cycle {
             number,
             target,
             options,
+            live: LiveSeries::new(table.clone()),
             table,
             counters,
             cache: Cache::new(report.clone()),
@@ -145,6 +150,11 @@ impl Cycle {
         result
     }
 
+    /// How many series all targets together may have.
+    pub fn series_max(&self) -> usize {
+        self.table.series_max()
+    }
+
     pub fn has_scraped(&self) -> bool {
         self.scraped_once
     }
@@ -179,6 +189,7 @@ impl Cycle {
                     report.counts = gathered.counts;
                     self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
                     self.cache.replace(changed);
+                    self.live.set(self.cache.held());
                     self.cached_format = format;
                     if let Some(metadata) = &mut self.metadata {
                         metadata.follow(gathered.metadata_hash.take(), page, format);
@@ -189,6 +200,7 @@ impl Cycle {
             }
         }
         self.cache.remember(changed, &gathered.untaken);
+        self.live.set(self.cache.held());
         report.up = false;
         report.counts = gathered.counts;
         self.without_samples(&report, timestamp_ms, outcome.err())
@@ -231,21 +243,29 @@ impl Cycle {
 
     fn take(&self, sample: &Sample<'_>, walk: &mut Walk<'_>, gathered: &mut Gathered) -> Result<(), PageError> {
         let taken = gathered.values.len();
-        if taken - self.report.len() + gathered.dropped == SERIES_PER_PAGE_MAX {
+        let past_max_series = gathered.counts.past_max_series as usize;
+        if taken - self.report.len() + gathered.dropped + past_max_series == SERIES_PER_PAGE_MAX {
             return Err(PageError::TooManySeries);
         }
-        let place = walk.take(&sample.series, sample.expected, taken, || self.make_series(sample));
-        let place = match place {
+        let taken = walk.take(&sample.series, sample.expected, taken, |added| self.make_series(sample, added));
+        let taken = match taken {
             Err(error) if gathered.is_full() => {
                 unless_repeated(error)?;
                 gathered.pass_limit();
                 return Ok(());
             }
-            place => place?,
+            taken => taken?,
         };
-        let Some(on_walk) = place else {
-            gathered.dropped += 1;
-            return Ok(());
+        let on_walk = match taken {
+            Taken::At(place) => place,
+            Taken::Dropped => {
+                gathered.dropped += 1;
+                return Ok(());
+            }
+            Taken::Refused => {
+                gathered.pass_max_series();
+                return Ok(());
+            }
         };
         let place = Place { known: on_walk.known && !self.times.is_untaken(walk.series(on_walk)), ..on_walk };
         let own_ms = sample.timestamp_ms.filter(|_| self.options.page.honor_timestamps);
@@ -293,11 +313,10 @@ impl Cycle {
         gathered.add(place, (value, histogram), own_ms, newest_ms)
     }
 
-    /// `None` if relabelling drops it.
-    fn make_series(&self, sample: &Sample<'_>) -> Result<Option<Series>, PageError> {
-        let Some(labels) = self.labels_of(sample)? else { return Ok(None) };
-        let series = self.table.intern_within_limit(&labels);
-        series.map(Some).ok_or_else(|| PageError::MaxSeries(self.table.series_max()))
+    /// `added` series were made for this page before.
+    fn make_series(&self, sample: &Sample<'_>, added: usize) -> Result<Made, PageError> {
+        let Some(labels) = self.labels_of(sample)? else { return Ok(Made::Dropped) };
+        Ok(if self.live.has_room(added) { Made::Series(self.table.intern(&labels)) } else { Made::Refused })
     }
 
     /// `None` if relabelling drops it.
@@ -355,6 +374,7 @@ impl Cycle {
         self.untracked.extend(timed.filter(|position| gathered.is_untracked(*position)));
         self.untracked.sort_unstable();
         self.count(&gathered.counts);
+        let past_max_series = gathered.counts.past_max_series;
         self.report_into(report, &mut gathered.values);
         let list = self.cache.list().clone();
         let more = gathered.repeats.iter().map(|repeats| self.repeats_batch(&list, repeats)).collect();
@@ -378,7 +398,7 @@ impl Cycle {
         }
         let mut batch = self.batch(timestamp_ms, series, values);
         (batch.own_timestamps, batch.extras) = (own_timestamps, extras);
-        CycleResult { batch, more, error: None }
+        CycleResult { batch, more, error: None, past_max_series }
     }
 
     fn without_samples(&mut self, report: &Report, timestamp_ms: i64, error: Option<PageError>) -> CycleResult {
@@ -388,7 +408,7 @@ impl Cycle {
         }
         self.report_into(report, &mut values);
         self.alive = false;
-        CycleResult { batch: self.batch(timestamp_ms, series, values), more: Vec::new(), error }
+        CycleResult { batch: self.batch(timestamp_ms, series, values), more: Vec::new(), error, past_max_series: 0 }
     }
 
     fn report_into(&self, report: &Report, values: &mut [f64]) {
@@ -419,6 +439,7 @@ impl Cycle {
         self.counters.samples_duplicate.add(counts.duplicate);
         self.counters.samples_out_of_order.add(counts.out_of_order);
         self.counters.samples_out_of_bounds.add(counts.out_of_bounds);
+        self.counters.samples_past_max_series.add(counts.past_max_series);
     }
 
     fn repeats_batch(&self, list: &[Series], repeats: &[Repeat]) -> ScrapeBatch {

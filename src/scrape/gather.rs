@@ -26,6 +26,8 @@ pub struct SampleCounts {
     pub duplicate: u64,
     pub out_of_order: u64,
     pub out_of_bounds: u64,
+    /// Samples of new series that `limits.max_series` did not allow.
+    pub past_max_series: u64,
 }
 
 /// A further sample of a series that the batch already has one of.
@@ -142,6 +144,14 @@ impl Gathered {
         self.counts.after_relabeling += 1;
         if self.is_first(place) {
             self.refuse(place, value);
+        }
+    }
+
+    /// The sample is of a new series and `limits.max_series` allows no more. The page is taken without it.
+    pub fn pass_max_series(&mut self) {
+        if self.has_room() {
+            self.counts.after_relabeling += 1;
+            self.counts.past_max_series += 1;
         }
     }
 

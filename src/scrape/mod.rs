@@ -135,7 +135,26 @@ pub struct ScrapeResult {
     /// own. To be taken after `batch`, in order; mostly none.
     pub more: Vec<ScrapeBatch>,
     pub error: Option<ScrapeError>,
+    pub past_max_series: Option<PastMaxSeries>,
     pub duration: Duration,
+}
+
+/// Samples that a scrape leaves out because they are of new series and the targets have as many series as they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastMaxSeries {
+    pub samples: u64,
+    pub series_max: usize,
+}
+
+impl fmt::Display for PastMaxSeries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PastMaxSeries { samples, series_max } = self;
+        write!(
+            f,
+            "limits.max_series: dropped {samples} samples of new series, since all targets together have {series_max} \
+             series; raise limits.max_series, or expose fewer series"
+        )
+    }
 }
 
 /// How a job's targets are scraped; cloning copies pointers.
@@ -201,8 +220,10 @@ impl Scraper {
             }
         };
         let duration = took();
-        let CycleResult { batch, more, error } = result.with_duration(duration);
-        ScrapeResult { batch, more, error: error.map(ScrapeError::Page).or(fetch_error), duration }
+        let CycleResult { batch, more, error, past_max_series: samples } = result.with_duration(duration);
+        let past_max_series = (samples > 0).then(|| PastMaxSeries { samples, series_max: self.cycle.series_max() });
+        let error = error.map(ScrapeError::Page).or(fetch_error);
+        ScrapeResult { batch, more, error, past_max_series, duration }
     }
 
     /// Whether there is anything to end.
@@ -213,7 +234,7 @@ impl Scraper {
     /// A scrape that failed before it began, for this reason.
     pub fn refuse(&mut self, reason: ScrapeError, timestamp_ms: i64) -> ScrapeResult {
         let CycleResult { batch, more, .. } = self.cycle.complete(None, timestamp_ms, Duration::ZERO);
-        ScrapeResult { batch, more, error: Some(reason), duration: Duration::ZERO }
+        ScrapeResult { batch, more, error: Some(reason), past_max_series: None, duration: Duration::ZERO }
     }
 
     /// Staleness markers for all series of the target, for when it is scraped no more. `None` if there was no scrape.

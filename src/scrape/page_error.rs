@@ -27,8 +27,6 @@ pub enum PageError {
     },
     /// Prometheus's `sample_limit`.
     SampleLimit(usize),
-    /// The whole process may hold so many series.
-    MaxSeries(usize),
     /// More than [`SERIES_PER_PAGE_MAX`].
     TooManySeries,
     TooManyRepeats,
@@ -76,11 +74,6 @@ impl fmt::Display for PageError {
             PageError::SampleLimit(limit) => {
                 write!(f, "sample limit exceeded: more than {limit} samples remain after relabelling")
             }
-            PageError::MaxSeries(most) => write!(
-                f,
-                "limits.max_series exceeded: with this page there would be more than {most} series in memory; \
-                 raise it, or let exporters expose fewer"
-            ),
             PageError::TooManySeries => {
                 write!(f, "the page has more than {SERIES_PER_PAGE_MAX} series; let the exporter expose fewer")
             }

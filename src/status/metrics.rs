@@ -1,7 +1,10 @@
 //! `/metrics`: every count of the agent, in the text format 0.0.4.
 
 use super::exposition::{Kind, Page};
+use super::targets::PoolTargets;
 use crate::counters::{Counter, Counters, DropCause, EndpointCounters};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What there is to tell.
@@ -22,7 +25,7 @@ pub struct Figures {
 /// One count of an endpoint.
 type Count = fn(&EndpointCounters) -> &Counter;
 
-pub(super) fn render(figures: &Figures) -> String {
+pub(super) fn render(figures: &Figures, pools: &[RefCell<PoolTargets>]) -> String {
     let Figures { counters, .. } = figures;
     let mut page = Page::default();
     page.family("narthex_build_info", Kind::Gauge, "Which build this is.");
@@ -49,9 +52,11 @@ pub(super) fn render(figures: &Figures) -> String {
         ("duplicate", &counters.samples_duplicate),
         ("out_of_order", &counters.samples_out_of_order),
         ("out_of_bounds", &counters.samples_out_of_bounds),
+        ("max_series", &counters.samples_past_max_series),
     ] {
         page.sample(refused, &[("cause", cause)], count.get());
     }
+    render_targets(pools, &mut page);
     for (name, help, value) in [
         ("narthex_stage_samples", "Samples in memory only.", figures.stage_samples),
         ("narthex_ring_samples", "Samples on flash that some endpoint lacks.", figures.ring_samples),
@@ -63,6 +68,23 @@ pub(super) fn render(figures: &Figures) -> String {
     }
     render_endpoints(figures, &mut page);
     page.text
+}
+
+/// Targets that the limit has cost nothing are not listed.
+fn render_targets(pools: &[RefCell<PoolTargets>], page: &mut Page) {
+    let refused = "narthex_target_samples_refused_total";
+    page.family(refused, Kind::Counter, "Samples of new series that limits.max_series did not allow, by target.");
+    let mut counts = BTreeMap::<_, u64>::new();
+    for pool in pools.iter().map(RefCell::borrow) {
+        for active in &pool.active {
+            let count = active.last.borrow().as_ref().map_or(0, |last| last.samples_past_max_series);
+            let instance = active.target.labels.get("instance").unwrap_or_default();
+            *counts.entry((pool.job_name.clone(), instance.to_string())).or_default() += count;
+        }
+    }
+    for ((job, instance), count) in counts.iter().filter(|(_, count)| **count > 0) {
+        page.sample(refused, &[("scrape_pool", job), ("instance", instance), ("cause", "max_series")], count);
+    }
 }
 
 fn render_endpoints(figures: &Figures, page: &mut Page) {
@@ -115,7 +137,7 @@ mod tests {
             ring_size_bytes: 4096,
             endpoints: Rc::new(["a".into(), "say \"b\"".into()]),
         };
-        let page = render(&figures);
+        let page = render(&figures, &[]);
         for line in [
             "narthex_build_info{version=\"1.2.3\"} 1",
             "narthex_scrapes_total 3",

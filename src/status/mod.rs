@@ -34,7 +34,7 @@ pub fn answer(request: &Request, pools: &[RefCell<PoolTargets>], figures: &dyn F
     }
     match request.path() {
         "/" => Response::text(StatusCode::OK, ROOT),
-        "/metrics" => Response::ok(exposition::CONTENT_TYPE, metrics::render(&figures())),
+        "/metrics" => Response::ok(exposition::CONTENT_TYPE, metrics::render(&figures(), pools)),
         "/api/v1/targets" => {
             Response::ok("application/json", targets::render(request.query().unwrap_or_default(), pools))
         }

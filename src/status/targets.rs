@@ -37,6 +37,8 @@ pub struct LastScrape {
     pub duration: Duration,
     /// Why it failed, if it did.
     pub error: Option<String>,
+    /// Samples of all scrapes so far that were dropped because they are of new series and `limits.max_series` allows no more.
+    pub samples_past_max_series: u64,
 }
 
 #[derive(Serialize)]
@@ -196,6 +198,7 @@ mod tests {
             at: UNIX_EPOCH + Duration::from_millis(1_763_720_000_250),
             duration: Duration::from_millis(1500),
             error: Some("no route".into()),
+            samples_past_max_series: 0,
         };
         let expected = r#"{"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"127.0.0.1:9100","__meta_x":"say \"x\""},"labels":{"instance":"127.0.0.1:9100","job":"node"},"scrapePool":"node","scrapeUrl":"http://127.0.0.1:9100/metrics","globalUrl":"http://127.0.0.1:9100/metrics","lastError":"no route","lastScrape":"2025-11-21T10:13:20.250Z","lastScrapeDuration":1.5,"health":"down","scrapeInterval":"15s","scrapeTimeout":"10s"}],"droppedTargets":[{"discoveredLabels":{"__address__":"h:1"},"scrapePool":"node"}],"droppedTargetCounts":{"node":3}}}"#;
         assert_eq!(render("", &[pool("node", Some(failed))]), expected);
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_query_chooses() {
-        let well = LastScrape { at: UNIX_EPOCH, duration: Duration::ZERO, error: None };
+        let well = LastScrape { at: UNIX_EPOCH, duration: Duration::ZERO, error: None, samples_past_max_series: 0 };
         let pools = [pool("b c", None), pool("a", Some(well))];
         let counts = |query: &str| {
             let shown = render(query, &pools);

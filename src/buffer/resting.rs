@@ -1,0 +1,45 @@
+//! How much the state of the open segment may hold, and when it is released.
+//!
+//! ```text
+//!  outage       frames with series that come and go ─► dictionary grows ─► outgrown: the next frame opens a segment
+//!  delivered    nothing is written any more ─► after a while the state is released; the next commit reads it back
+//! ```
+
+use super::Buffer;
+use crate::codec::SegmentCodec;
+use crate::limits::SEGMENT_GONE_SERIES_MAX;
+use crate::model::ScrapeBatch;
+use crate::ring::{Frame, Medium};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the state is kept after the last frame, if every endpoint has everything that is on flash.
+const KEPT: Duration = Duration::from_secs(20);
+
+impl<M: Medium> Buffer<M> {
+    /// Whether the dictionary holds too many series that are gone. `batches` are to be written next.
+    pub(super) fn is_outgrown(&self, codec: &SegmentCodec, batches: &[Rc<ScrapeBatch>]) -> bool {
+        if codec.series_len() <= SEGMENT_GONE_SERIES_MAX {
+            return false;
+        }
+        let mut lists: Vec<_> = batches.iter().map(|batch| (Rc::as_ptr(&batch.series).addr(), batch.len())).collect();
+        lists.sort_unstable();
+        lists.dedup();
+        let listed = lists.iter().map(|(_, series)| series).sum();
+        codec.series_len() > self.table.live().max(listed) + SEGMENT_GONE_SERIES_MAX
+    }
+
+    /// When [`rest`](Self::rest) is to be called, on the monotonic clock. `None` if there is nothing to release, or if some
+    /// endpoint lacks what is on flash.
+    pub fn rest_due(&self) -> Option<Duration> {
+        let is_held = self.codec.is_some() && !self.commit_interval.is_zero();
+        let is_delivered = || self.followers.next_needed(0) >= self.ring.next_record();
+        (is_held && is_delivered()).then_some(self.framed_at + KEPT)
+    }
+
+    /// Releases what only commits need.
+    pub fn rest(&mut self) {
+        (self.codec, self.frame, self.gathered) = (None, Frame::default(), Vec::new());
+        self.stage.shrink();
+    }
+}
