@@ -17,6 +17,7 @@ mod certificate;
 mod compare;
 mod compare_tests;
 mod exposition;
+mod first_run;
 mod front;
 mod pages;
 mod process;
