@@ -18,7 +18,7 @@ pub enum DropCause {
     TooLarge,
     /// `write_budget` left no room to write the sample within `commit_interval_max`.
     WriteBudget,
-    /// The receiver refused the sample for good (a 4xx; 429 without `retry_on_http_429` only).
+    /// The receiver refused the sample for good (400, 409, 413, 415, 422, a status of `give_up_on`; 429 without `retry_on_http_429` only).
     Rejected,
     /// The receiver answered 2xx and said that it wrote fewer samples than it was sent.
     NotWritten,

@@ -174,6 +174,12 @@ pub const REJECTED_SPLITS_MAX: u32 = 64;
 /// What a receiver's `Retry-After` may ask for; a longer wait is cut to this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
+/// Waits while the way to a receiver is at fault and somebody has to mend it (credentials, a route, a proxy): they begin with the first
+/// of these and grow up to the second, where `queue_config` does not ask for more.
+pub const HOLD_WAIT_MIN: Duration = Duration::from_secs(1);
+/// See [`HOLD_WAIT_MIN`].
+pub const HOLD_WAIT_MAX: Duration = Duration::from_secs(300);
+
 /// Kinds of failure that one endpoint's log tells apart at a time.
 pub const FAILURE_KINDS_MAX: usize = 8;
 

@@ -38,7 +38,7 @@ pub(super) struct Sender {
     /// What is in it.
     sent: Sent,
     uplink: Uplink,
-    /// What the ring's note knows by it: until when the receiver is sent 1.0.
+    /// What the ring's note knows by it: what was found out of the receiver's protocol.
     memory_key: String,
     reading: Trouble,
     /// After a failed read of the ring.
@@ -209,9 +209,11 @@ impl Sender {
         let memory = self.shared.protocols[self.role.endpoint].borrow_mut().take_memory(now, wall_ms);
         if let Some(memory) = memory {
             let mut buffer = self.shared.buffer.borrow_mut();
-            buffer.remember(&self.memory_key, &memory);
-            buffer.write_note(now);
-            self.shared.committer.wake();
+            buffer.remember(&self.memory_key, &memory.bytes);
+            if memory.is_worth_a_write {
+                buffer.write_note(now);
+                self.shared.committer.wake();
+            }
         }
     }
 

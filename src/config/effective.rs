@@ -119,6 +119,8 @@ struct RemoteWrite<'c> {
     send_exemplars: bool,
     send_native_histograms: bool,
     catch_up: &'c str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    give_up_on: &'c [u16],
     metadata_config: ShownMetadata,
     #[serde(flatten)]
     rates: ShownRates,
@@ -225,6 +227,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
             send_exemplars: endpoint.content.send_exemplars,
             send_native_histograms: endpoint.content.send_native_histograms,
             catch_up: endpoint.catch_up.name(),
+            give_up_on: &endpoint.queue.give_up_on,
             metadata_config: ShownMetadata::from(&endpoint.metadata),
             rates: ShownRates::from(endpoint),
             queue_config: ShownQueue::from(&endpoint.queue),

@@ -147,6 +147,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_native_histograms",
         "metadata_config",
         "queue_config",
+        "give_up_on",
         "sigv4",
         "catch_up",
         "priority",

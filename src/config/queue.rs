@@ -8,9 +8,11 @@ use crate::model::{format_duration, format_size};
 use crate::remote_write::QueueOptions;
 use serde::Serialize;
 
-pub(super) fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
-    let defaults = QueueOptions::default();
-    let Some(table) = table.table("queue_config", &keys::QUEUE_CONFIG)? else { return Ok(defaults) };
+/// `give_up_on` stands in the endpoint's own table: it is about answers, not about queues.
+pub(super) fn read_queue(endpoint: &Table) -> Result<QueueOptions, ConfigError> {
+    let give_up_on = endpoint.get("give_up_on").map(|value| read_statuses(&value)).transpose()?.unwrap_or_default();
+    let defaults = QueueOptions { give_up_on, ..QueueOptions::default() };
+    let Some(table) = endpoint.table("queue_config", &keys::QUEUE_CONFIG)? else { return Ok(defaults) };
     let age_limit = table.get("sample_age_limit").map(|value| value.duration()).transpose()?;
     let queue = QueueOptions {
         capacity: table.get_or("capacity", defaults.capacity, |value| value.count(usize::MAX))?,
@@ -21,6 +23,7 @@ pub(super) fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
         min_backoff: table.get_or("min_backoff", defaults.min_backoff, Value::nonzero_duration)?,
         max_backoff: table.get_or("max_backoff", defaults.max_backoff, Value::nonzero_duration)?,
         retry_on_http_429: table.get_or("retry_on_http_429", defaults.retry_on_http_429, Value::flag)?,
+        give_up_on: defaults.give_up_on,
         // Zero is as good as none, as in Prometheus.
         sample_age_limit: age_limit.filter(|limit| !limit.is_zero()),
     };
@@ -36,6 +39,17 @@ pub(super) fn read_queue(table: &Table) -> Result<QueueOptions, ConfigError> {
         ));
     }
     Ok(queue)
+}
+
+fn read_statuses(list: &Value) -> Result<Vec<u16>, ConfigError> {
+    let mut statuses: Vec<u16> = Vec::new();
+    for value in list.list("[401, 403]")? {
+        let status = value.number(400, 499)? as u16;
+        if !statuses.contains(&status) {
+            statuses.push(status);
+        }
+    }
+    Ok(statuses)
 }
 
 fn read_max_bytes(value: Value) -> Result<usize, ConfigError> {

@@ -12,6 +12,7 @@
 use super::backoff::Backoff;
 use super::body::{Body, BodyWriter};
 use super::options::QueueOptions;
+use super::protocol::Version;
 use super::retry::{Outcome, Verdict, classify};
 use super::v1;
 use crate::counters::EndpointCounters;
@@ -41,7 +42,8 @@ pub struct MetadataQueue {
     /// In one request.
     families_max: usize,
     bytes_max: Option<usize>,
-    retry_on_http_429: bool,
+    /// Statuses of 4xx.
+    give_up_on: Vec<u16>,
     backoff: Backoff,
     next_interval_at: Duration,
     /// What is left to be sent of this interval.
@@ -68,7 +70,7 @@ impl MetadataQueue {
             send_interval: options.send_interval,
             families_max: options.max_samples_per_send,
             bytes_max: queue.max_bytes_per_send,
-            retry_on_http_429: queue.retry_on_http_429,
+            give_up_on: queue.all_given_up(),
             backoff: Backoff::new(queue.min_backoff, queue.max_backoff, seed),
             next_interval_at: now.saturating_add(options.send_interval),
             families: Vec::new(),
@@ -121,10 +123,12 @@ impl MetadataQueue {
         counters.requests.add(1);
         counters.bytes_sent.add(outcome.bytes_sent);
         let sent = self.families.len().min(self.families_max);
-        let (count, is_delivered) = match classify(&outcome.result, self.retry_on_http_429) {
+        let (count, is_delivered) = match classify(&outcome.result, Version::V1, &self.give_up_on) {
             Verdict::Delivered => (&counters.metadata_sent, true),
-            Verdict::Refused { .. } => (&counters.metadata_failed, false),
-            Verdict::Retry { after } => {
+            Verdict::Refused | Verdict::TooLarge | Verdict::GivenUp | Verdict::PartlyWritten(_) => {
+                (&counters.metadata_failed, false)
+            }
+            Verdict::Retry { after } | Verdict::Hold { after } => {
                 counters.retries.add(1);
                 self.retries = self.retries.saturating_add(1);
                 self.not_before = now + after + self.backoff.next_wait();

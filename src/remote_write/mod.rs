@@ -50,6 +50,7 @@ mod protocol;
 mod queue;
 mod relabeling;
 mod retry;
+mod retry_after;
 mod send_size;
 mod symbols;
 #[cfg(test)]
@@ -69,5 +70,5 @@ pub use priority::{ClassCounter, ClassFilter, PRIORITY_LABEL, classes, fixed_rep
 pub use protocol::{ProtobufMessage, Protocol, Version, Written};
 pub use queue::{Action, Attempt, Queue, send_at};
 pub use relabeling::WriteRelabeling;
-pub use retry::{Answer, Failure, FailureKind, Outcome};
+pub use retry::{Answer, BodyKind, Failure, FailureKind, Outcome};
 pub use uplink::{Uplink, UplinkError, read_answer};

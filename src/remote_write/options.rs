@@ -67,11 +67,19 @@ pub struct QueueOptions {
     pub min_backoff: Duration,
     pub max_backoff: Duration,
     pub retry_on_http_429: bool,
+    /// `give_up_on`, of the endpoint: statuses of 4xx for which a request's samples are dropped at once, as by Prometheus.
+    pub give_up_on: Vec<u16>,
     /// What is older is not sent any more. `None`: nothing is too old.
     pub sample_age_limit: Option<Duration>,
 }
 
 impl QueueOptions {
+    /// All statuses for which a request's samples are dropped at once.
+    pub fn all_given_up(&self) -> Vec<u16> {
+        let rate_limited = (!self.retry_on_http_429).then_some(429);
+        self.give_up_on.iter().copied().chain(rate_limited).collect()
+    }
+
     /// The oldest time that a sample which is sent at `now_ms` may have.
     pub fn oldest_ms(&self, now_ms: i64) -> i64 {
         let millis = |limit: Duration| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
@@ -90,6 +98,7 @@ impl Default for QueueOptions {
             min_backoff: Duration::from_millis(30),
             max_backoff: Duration::from_secs(5),
             retry_on_http_429: true,
+            give_up_on: Vec::new(),
             sample_age_limit: None,
         }
     }

@@ -1,16 +1,30 @@
-//! Which of the two messages an endpoint is sent, and what its answers say of that. Given the time; sends nothing itself.
+//! Which of the two messages an endpoint is sent, and whether a 2xx is its receiver's. Given the time; sends nothing itself.
 //!
 //! ```text
-//!  auto:  2.0 ──415, a 400 that speaks of the message, or a 2xx that does not tell what was written──► 1.0
-//!          ▲                                                                                            │
-//!          └────────────────────────────── after a day ─────────────────────────────────────────────────┘
+//!  auto:  2.0 ──415, or twice at least a minute apart: 2xx or 400 without a count of what was written──► 1.0 for a day
+//!          ▲  └── between the two: 1.0 ──┘   (not where 2.0 was ever confirmed: there nothing is              │
+//!          │                                 acknowledged until the second one)                            │
+//!          └────────────────────────────── after a day ──────────────────────────────────────────────────────┘
 //! ```
 //!
 //! A receiver of 1.0 that looks at no header takes a 2.0 request for an empty one and answers 2xx: nothing was written. So the
-//! request whose answer makes the change is sent again as 1.0. Until when 1.0 is sent may be remembered over a restart.
+//! request whose answer makes the change is sent again as 1.0.
+//!
+//! A captive portal or gateway answers 2xx too, perhaps for half a minute. It is told from the receiver by what this endpoint
+//! answered before:
+//!
+//! | sent | 2xx                                                  | it is                                                           |
+//! |------|------------------------------------------------------|-----------------------------------------------------------------|
+//! | 2.0  | counts what was written                              | the receiver, and 2.0 is confirmed                              |
+//! | 2.0  | does not; 2.0 was confirmed; a body                  | another                                                         |
+//! | 2.0  | does not; 2.0 was confirmed; no body                 | another, unless it is the same a minute later: then 1.0         |
+//! | 2.0  | does not; 2.0 was never confirmed                    | a receiver of 1.0, for a minute; the same then: for a day       |
+//! | 1.0  | has a body, though none had before; or conversely      | another, unless it is the same a minute later                   |
+//!
+//! What is known is remembered over a restart: until when 1.0 is sent, whether 2.0 was confirmed, which body 1.0 is answered with.
 
 use super::encoder::Sent;
-use super::retry::{Answer, Failure};
+use super::retry::{Answer, BodyKind, Failure};
 use super::{v1, v2};
 use std::time::Duration;
 
@@ -46,17 +60,26 @@ pub struct Written {
     pub exemplars: u64,
 }
 
-/// What an answer says of the message that was sent.
+/// What an answer says of the message that was sent, and of who has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// Nothing: the answer is about the samples.
     Understood,
-    /// As above, and the receiver wrote so many samples and histograms fewer, and has another count of exemplars.
+    /// As above, and the receiver wrote so many samples and histograms fewer, or has another count of exemplars.
     WrittenDiffers { missing: u64 },
     /// Not understood; the request is to be sent again as 1.0.
     SendAsV1,
-    /// Not understood, and it is not to be sent in any other way.
-    Ignored,
+    /// Not an answer of this receiver, although it is a 2xx: nothing was delivered, and the request is kept.
+    Impostor(Impostor),
+}
+
+/// Why a 2xx is not the receiver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impostor {
+    /// 2.0 was sent, and the answer does not count what was written.
+    NotCounted,
+    /// 1.0 was sent, and the answer's body is of another kind than those before.
+    OtherBody,
 }
 
 impl Judgement {
@@ -72,47 +95,115 @@ impl Judgement {
 /// How long an endpoint is sent 1.0 before 2.0 is tried again.
 const RETRY_V2: Duration = Duration::from_secs(24 * 3600);
 
+/// An answer that changes what is known of a receiver has to come twice, so far apart.
+const CONFIRM_AFTER: Duration = Duration::from_secs(60);
+
 /// One endpoint's, of all of its lanes: what one has found out costs the others no request. Times are of the monotonic clock.
 pub struct Protocol {
     setting: ProtobufMessage,
     v2_again_at: Option<Duration>,
-    /// It was found out just now.
-    is_new: bool,
+    /// 2.0 was sent, and answered with a count of what was written.
+    is_v2_confirmed: bool,
+    /// What 1.0 is answered with. Receivers have nothing to say there, with few exceptions.
+    v1_body: BodyKind,
+    /// The answer that may show that 2.0 is not known, and when it came first.
+    not_v2: Option<(NotV2, Duration)>,
+    /// The body of another kind that 1.0 was answered with, and when it came first.
+    other_body: Option<(BodyKind, Duration)>,
+    news: News,
 }
 
-/// Bytes of what is remembered of an endpoint.
-const MEMORY_BYTES: usize = 4;
+/// An answer to 2.0 that a receiver of 1.0 may give.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NotV2 {
+    Status(u16),
+    Success(BodyKind),
+}
+
+/// What has changed since it was last remembered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    None,
+    /// It may be lost with the process.
+    Small,
+    /// It is worth a write.
+    Large,
+}
+
+/// Bytes of what is remembered of an endpoint: seconds since 1970 until which 1.0 is sent, and flags.
+const MEMORY_BYTES: usize = 5;
+const FLAG_V2_CONFIRMED: u8 = 1;
+const FLAG_V1_BODY: u8 = 2;
+
+/// What is to be remembered of an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub bytes: [u8; MEMORY_BYTES],
+    /// Not only along with other things.
+    pub is_worth_a_write: bool,
+}
 
 impl Protocol {
     pub fn new(setting: ProtobufMessage) -> Self {
-        Protocol { setting, v2_again_at: None, is_new: false }
+        Protocol {
+            setting,
+            v2_again_at: None,
+            is_v2_confirmed: false,
+            v1_body: BodyKind::Empty,
+            not_v2: None,
+            other_body: None,
+            news: News::None,
+        }
     }
 
     /// What [`recall`](Self::recall) takes after a restart; once, when there is something new to remember. The wall clock
     /// says when 2.0 is tried again: it goes on while the device is off.
-    pub fn take_memory(&mut self, now: Duration, wall_ms: i64) -> Option<[u8; MEMORY_BYTES]> {
-        let left = self.v2_again_at.filter(|_| self.is_new)?.saturating_sub(now);
-        self.is_new = false;
-        let until_s = wall_ms / 1000 + left.as_secs() as i64;
-        u32::try_from(until_s).ok().map(u32::to_le_bytes)
+    pub fn take_memory(&mut self, now: Duration, wall_ms: i64) -> Option<Memory> {
+        let news = std::mem::replace(&mut self.news, News::None);
+        if news == News::None {
+            return None;
+        }
+        let until_s = match self.v2_again_at.filter(|at| *at > now) {
+            Some(at) => u32::try_from(wall_ms / 1000 + (at - now).as_secs() as i64).unwrap_or(0),
+            None => 0,
+        };
+        let flags = [(FLAG_V2_CONFIRMED, self.is_v2_confirmed), (FLAG_V1_BODY, self.v1_body == BodyKind::Other)];
+        let mut bytes = [0; MEMORY_BYTES];
+        bytes[..4].copy_from_slice(&until_s.to_le_bytes());
+        bytes[4] = flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).sum();
+        Some(Memory { bytes, is_worth_a_write: news == News::Large })
     }
 
     /// Goes on where an earlier process was. A clock that stands further before the end than the time there is to wait is wrong, or was:
-    /// then 2.0 is tried at once.
+    /// then 2.0 is tried at once. Flags are missing where an older version remembered.
     pub fn recall(&mut self, now: Duration, wall_ms: i64, memory: &[u8]) {
-        let Ok(bytes) = <[u8; MEMORY_BYTES]>::try_from(memory) else { return };
-        let left_s = i64::from(u32::from_le_bytes(bytes)) - wall_ms / 1000;
+        let (Some((until_s, flags)), true) = (memory.split_first_chunk::<4>(), memory.len() <= MEMORY_BYTES) else {
+            return;
+        };
+        let left_s = i64::from(u32::from_le_bytes(*until_s)) - wall_ms / 1000;
         let left = u64::try_from(left_s).map(Duration::from_secs).ok();
         self.v2_again_at = left.filter(|left| *left <= RETRY_V2).map(|left| now + left);
+        let flags = flags.first().copied().unwrap_or(0);
+        self.is_v2_confirmed = flags & FLAG_V2_CONFIRMED != 0;
+        self.v1_body = if flags & FLAG_V1_BODY != 0 { BodyKind::Other } else { BodyKind::Empty };
     }
 
     /// How a new request is to be written.
     pub fn version(&self, now: Duration) -> Version {
+        let is_on_trial = || {
+            let first_at = self.not_v2.filter(|_| !self.is_v2_confirmed).map(|(_, first_at)| first_at);
+            first_at.is_some_and(|first_at| now < first_at + CONFIRM_AFTER)
+        };
         match self.setting {
             ProtobufMessage::Always(version) => version,
-            ProtobufMessage::Auto if self.v2_again_at.is_some_and(|at| now < at) => Version::V1,
+            ProtobufMessage::Auto if self.v2_again_at.is_some_and(|at| now < at) || is_on_trial() => Version::V1,
             ProtobufMessage::Auto => Version::V2,
         }
+    }
+
+    /// Whether the endpoint is sent 1.0 for a day.
+    pub fn is_v1_for_long(&self, now: Duration) -> bool {
+        self.v2_again_at.is_some_and(|at| now < at)
     }
 
     /// After an answer, or none, to a request of this version that held this.
@@ -123,148 +214,97 @@ impl Protocol {
         sent: &Sent,
         result: &Result<Answer, Failure>,
     ) -> Judgement {
-        let (Ok(answer), Version::V2) = (result, version) else { return Judgement::Understood };
-        let success = (200..300).contains(&answer.status) && !answer.html;
-        let is_refused = answer.status == 415 || answer.status == 400 && speaks_of_the_message(&answer.text);
-        let is_ignored = success && answer.written.is_none();
-        match (self.setting, answer.written) {
-            (ProtobufMessage::Auto, _) if is_refused || is_ignored => {
-                // Another lane may have found it out while this request was under way.
-                if self.version(now) == Version::V2 {
-                    (self.v2_again_at, self.is_new) = (Some(now + RETRY_V2), true);
-                }
-                Judgement::SendAsV1
+        let Ok(answer) = result else { return Judgement::Understood };
+        let is_success = (200..300).contains(&answer.status) && !answer.body.is_impostor();
+        match (version, answer.written) {
+            (Version::V1, _) if is_success => self.judge_v1(now, answer.body),
+            (Version::V2, Some(written)) if is_success => {
+                self.confirm_v2();
+                compare(sent, written)
             }
-            _ if is_ignored => Judgement::Ignored,
-            (_, Some(written)) if success => {
-                let missing =
-                    sent.samples.saturating_sub(written.samples) + sent.histograms.saturating_sub(written.histograms);
-                let same = (written.samples, written.histograms, written.exemplars)
-                    == (sent.samples, sent.histograms, sent.exemplars);
-                if same { Judgement::Understood } else { Judgement::WrittenDiffers { missing } }
+            (Version::V2, Some(_)) if (400..500).contains(&answer.status) => {
+                self.confirm_v2();
+                Judgement::Understood
             }
+            (Version::V2, None) => self.judge_uncounted(now, answer, is_success),
             _ => Judgement::Understood,
         }
     }
+
+    fn judge_v1(&mut self, now: Duration, body: BodyKind) -> Judgement {
+        if self.v1_body != body {
+            if !is_second(&mut self.other_body, body, now) {
+                return Judgement::Impostor(Impostor::OtherBody);
+            }
+            self.v1_body = body;
+            self.news = self.news.max(News::Small);
+        }
+        self.other_body = None;
+        Judgement::Understood
+    }
+
+    /// An answer to 2.0 that does not tell what was written.
+    fn judge_uncounted(&mut self, now: Duration, answer: &Answer, is_success: bool) -> Judgement {
+        let (is_auto, is_confirmed) = (self.setting == ProtobufMessage::Auto, self.is_v2_confirmed);
+        match answer.status {
+            415 if is_auto => self.fall_back(now),
+            400 if is_auto && !is_confirmed => self.try_v1(now, NotV2::Status(400)),
+            _ if !is_success => Judgement::Understood,
+            _ if is_auto && !is_confirmed => self.try_v1(now, NotV2::Success(answer.body)),
+            // Receivers of 1.0 have no body to send. Whoever has one may say it for hours.
+            _ if is_auto && answer.body == BodyKind::Empty => {
+                match is_second(&mut self.not_v2, NotV2::Success(answer.body), now) {
+                    true => self.fall_back(now),
+                    false => Judgement::Impostor(Impostor::NotCounted),
+                }
+            }
+            _ => Judgement::Impostor(Impostor::NotCounted),
+        }
+    }
+
+    fn try_v1(&mut self, now: Duration, answer: NotV2) -> Judgement {
+        match is_second(&mut self.not_v2, answer, now) {
+            true => self.fall_back(now),
+            false => Judgement::SendAsV1,
+        }
+    }
+
+    /// Sends 1.0 from now on, for a day.
+    fn fall_back(&mut self, now: Duration) -> Judgement {
+        // Another lane may have found it out while this request was under way.
+        if !self.is_v1_for_long(now) {
+            (self.v2_again_at, self.is_v2_confirmed) = (Some(now + RETRY_V2), false);
+            self.news = News::Large;
+        }
+        Judgement::SendAsV1
+    }
+
+    fn confirm_v2(&mut self) {
+        self.not_v2 = None;
+        if !self.is_v2_confirmed {
+            self.is_v2_confirmed = true;
+            self.news = News::Large;
+        }
+    }
 }
 
-fn speaks_of_the_message(text: &str) -> bool {
-    const REFUSED: [&str; 6] = ["unknown", "unsupported", "not support", "unexpected", "unrecogni", "invalid"];
-    const MESSAGE: [&str; 6] = ["protobuf", "proto message", "message type", "content-type", "content type", "proto="];
-    let text = text.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    text.contains("io.prometheus.write.v2") || has(&REFUSED) && has(&MESSAGE)
+/// Whether the same answer came before, long enough ago; takes down a new one.
+fn is_second<T: PartialEq>(first: &mut Option<(T, Duration)>, answer: T, now: Duration) -> bool {
+    match first {
+        Some((known, first_at)) if *known == answer => now >= *first_at + CONFIRM_AFTER,
+        _ => {
+            *first = Some((answer, now));
+            false
+        }
+    }
+}
+
+fn compare(sent: &Sent, written: Written) -> Judgement {
+    let missing = sent.samples.saturating_sub(written.samples) + sent.histograms.saturating_sub(written.histograms);
+    let same =
+        (written.samples, written.histograms, written.exemplars) == (sent.samples, sent.histograms, sent.exemplars);
+    if same { Judgement::Understood } else { Judgement::WrittenDiffers { missing } }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::remote_write::retry::FailureKind;
-
-    const SENT: Sent =
-        Sent { samples: 10, histograms: 2, exemplars: 1, histograms_left_out: 0, too_old: 0, oldest_ms: None };
-    const ALL: Written = Written { samples: 10, histograms: 2, exemplars: 1 };
-
-    fn answer(status: u16, text: &str, written: Option<Written>) -> Result<Answer, Failure> {
-        Ok(Answer { status, text: text.into(), written, ..Answer::default() })
-    }
-
-    fn judge(setting: ProtobufMessage, result: &Result<Answer, Failure>) -> (Judgement, Version) {
-        let mut protocol = Protocol::new(setting);
-        assert_eq!(protocol.version(Duration::ZERO), Version::V2);
-        let judgement = protocol.judge(Duration::ZERO, Version::V2, &SENT, result);
-        (judgement, protocol.version(Duration::ZERO))
-    }
-
-    #[test]
-    fn auto_falls_back_where_a_receiver_does_not_know_2_0_and_only_there() {
-        let fewer = Written { samples: 7, histograms: 1, exemplars: 0 };
-        let portal = Answer { status: 200, html: true, ..Answer::default() };
-        let no_answer = Failure { kind: FailureKind::Timeout, text: String::new() };
-        let (falls_back, stays) = ((Judgement::SendAsV1, Version::V1), (Judgement::Understood, Version::V2));
-        for (result, expected) in [
-            (answer(415, "", None), falls_back),
-            (answer(400, "unknown protobuf message", None), falls_back),
-            (answer(400, "expected prometheus.WriteRequest, got io.prometheus.write.v2.Request", None), falls_back),
-            (answer(400, "unsupported Content-Type header", None), falls_back),
-            (answer(200, "", None), falls_back),
-            (answer(204, "", None), falls_back),
-            (answer(204, "", Some(ALL)), stays),
-            (answer(400, "out of order sample", None), stays),
-            (answer(400, "invalid label value", None), stays),
-            (answer(400, "", Some(fewer)), stays),
-            (answer(404, "", None), stays),
-            (answer(500, "unknown message", None), stays),
-            (Ok(portal), stays),
-            (Err(no_answer), stays),
-            (answer(200, "", Some(fewer)), (Judgement::WrittenDiffers { missing: 4 }, Version::V2)),
-            (answer(200, "", Some(Written::default())), (Judgement::WrittenDiffers { missing: 12 }, Version::V2)),
-        ] {
-            assert_eq!(judge(ProtobufMessage::Auto, &result), expected, "{result:?}");
-        }
-    }
-
-    #[test]
-    fn what_was_configured_stays() {
-        let v2 = ProtobufMessage::Always(Version::V2);
-        assert_eq!(judge(v2, &answer(415, "", None)), (Judgement::Understood, Version::V2));
-        assert_eq!(judge(v2, &answer(204, "", None)), (Judgement::Ignored, Version::V2));
-        let mut v1 = Protocol::new(ProtobufMessage::Always(Version::V1));
-        assert_eq!(v1.version(Duration::ZERO), Version::V1);
-        for result in [answer(204, "", None), answer(415, "", None), answer(204, "", Some(Written::default()))] {
-            assert_eq!(v1.judge(Duration::ZERO, Version::V1, &SENT, &result), Judgement::Understood);
-        }
-    }
-
-    #[test]
-    fn a_receiver_of_1_0_is_remembered_over_a_restart_until_the_day_is_over() {
-        const BOOTED_MS: i64 = 1_700_000_000_000;
-        let (hour, hour_ms) = (Duration::from_secs(3600), 3_600_000);
-        let mut protocol = Protocol::new(ProtobufMessage::Auto);
-        assert_eq!(protocol.take_memory(hour, BOOTED_MS), None);
-        protocol.judge(hour, Version::V2, &SENT, &answer(415, "", None));
-        let memory = protocol.take_memory(hour, BOOTED_MS).unwrap();
-        assert_eq!(protocol.take_memory(hour, BOOTED_MS), None, "it is told once");
-        for (hours_later, v1_for) in
-            [(0, Some(24)), (1, Some(23)), (23, Some(1)), (25, None), (-1, None), (-10_000, None)]
-        {
-            let mut again = Protocol::new(ProtobufMessage::Auto);
-            again.recall(5 * hour, BOOTED_MS + hours_later * hour_ms, &memory);
-            assert_eq!(again.take_memory(5 * hour, 0), None, "it is known already");
-            let is_v1 = |hours: u32| again.version(5 * hour + hours * hour) == Version::V1;
-            let found = (0..30).find(|hours| !is_v1(*hours)).filter(|hours| *hours > 0);
-            assert_eq!(found, v1_for, "{hours_later} hours later");
-        }
-        for garbage in [&b""[..], b"123", b"12345"] {
-            let mut again = Protocol::new(ProtobufMessage::Auto);
-            again.recall(Duration::ZERO, BOOTED_MS, garbage);
-            assert_eq!(again.version(Duration::ZERO), Version::V2);
-        }
-        let mut v2 = Protocol::new(ProtobufMessage::Always(Version::V2));
-        v2.recall(Duration::ZERO, BOOTED_MS, &memory);
-        assert_eq!(v2.version(Duration::ZERO), Version::V2, "what was configured stays");
-    }
-
-    #[test]
-    fn what_two_lanes_find_out_at_once_is_remembered_once() {
-        let mut protocol = Protocol::new(ProtobufMessage::Auto);
-        let (second, refusal) = (Duration::from_secs(1), answer(415, "", None));
-        assert_eq!(protocol.judge(second, Version::V2, &SENT, &refusal), Judgement::SendAsV1);
-        assert!(protocol.take_memory(second, 0).is_some());
-        assert_eq!(protocol.judge(2 * second, Version::V2, &SENT, &refusal), Judgement::SendAsV1);
-        assert_eq!(protocol.take_memory(2 * second, 0), None);
-    }
-
-    #[test]
-    fn after_a_day_2_0_is_tried_again_and_taken_if_it_is_understood() {
-        let mut protocol = Protocol::new(ProtobufMessage::Auto);
-        let hour = Duration::from_secs(3600);
-        protocol.judge(hour, Version::V2, &SENT, &answer(415, "", None));
-        assert_eq!(protocol.version(24 * hour), Version::V1);
-        assert_eq!(protocol.version(25 * hour), Version::V2);
-        protocol.judge(25 * hour, Version::V2, &SENT, &answer(415, "", None));
-        assert_eq!(protocol.version(48 * hour), Version::V1);
-        assert_eq!(protocol.judge(49 * hour, Version::V2, &SENT, &answer(204, "", Some(ALL))), Judgement::Understood);
-        assert_eq!(protocol.version(50 * hour), Version::V2);
-    }
-}
+mod tests;

@@ -15,10 +15,11 @@ use super::encoder::Sent;
 use super::failures::{FailureEvent, FailureLog};
 use super::halving::Halving;
 use super::options::QueueOptions;
-use super::protocol::{Judgement, ProtobufMessage, Protocol, Version};
+use super::protocol::{Impostor, Judgement, ProtobufMessage, Protocol, Version, Written};
 use super::retry::{Outcome, Verdict, classify};
 use super::send_size::SendSize;
 use crate::counters::{DropCause, EndpointCounters};
+use crate::limits::{HOLD_WAIT_MAX, HOLD_WAIT_MIN};
 use crate::model::{ScrapeBatch, Window};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,8 +30,11 @@ pub struct Queue {
     /// For the log.
     endpoint: String,
     send_size: SendSize,
-    retry_on_http_429: bool,
+    /// Statuses of 4xx.
+    give_up_on: Vec<u16>,
     backoff: Backoff,
+    /// While the way to the receiver is at fault.
+    hold_backoff: Backoff,
     failures: FailureLog,
     protocol: Rc<RefCell<Protocol>>,
     in_hand: Option<InHand>,
@@ -77,8 +81,13 @@ impl Queue {
         Queue {
             endpoint: endpoint.into(),
             send_size: SendSize::new(options),
-            retry_on_http_429: options.retry_on_http_429,
+            give_up_on: options.all_given_up(),
             backoff: Backoff::new(options.min_backoff, options.max_backoff, seed),
+            hold_backoff: Backoff::new(
+                HOLD_WAIT_MIN.max(options.min_backoff),
+                HOLD_WAIT_MAX.max(options.max_backoff),
+                seed,
+            ),
             failures: FailureLog::default(),
             protocol: Rc::new(RefCell::new(Protocol::new(message))),
             in_hand: None,
@@ -188,74 +197,148 @@ impl Queue {
         counters.bytes_sent.add(outcome.bytes_sent);
         let Some(in_hand) = &mut self.in_hand else { return };
         let Some(request) = in_hand.pieces.pop() else { return };
+        let (version, others) = (in_hand.version, in_hand.pieces.len());
         let samples = request.samples() - sent.left_out() as usize;
-        let judgement = self.protocol.borrow_mut().judge(now, in_hand.version, sent, &outcome.result);
-        let verdict = match judgement {
-            Judgement::SendAsV1 => {
-                counters.retries.add(1);
-                in_hand.retries = 0;
-                in_hand.pieces.push(request);
-                return log::info!("remote_write {:?}: {outcome}: {FALLS_BACK}", self.endpoint);
+        let ended = Ended { now, sent, samples, outcome, counters };
+        let judgement = self.protocol.borrow_mut().judge(now, version, sent, &outcome.result);
+        match (judgement, classify(&outcome.result, version, &self.give_up_on)) {
+            (Judgement::SendAsV1, _) => self.send_as_v1(&ended, request),
+            (Judgement::Impostor(impostor), _) => {
+                self.keep(&ended, request, Duration::ZERO, Wait::Short, what_to_do(impostor))
             }
-            Judgement::Ignored => Verdict::Refused { halve: false },
-            Judgement::Understood | Judgement::WrittenDiffers { .. } => {
-                classify(&outcome.result, self.retry_on_http_429)
-            }
-        };
-        let others = in_hand.pieces.len();
-        match verdict {
-            Verdict::Delivered => {
-                let missing = judgement.missing();
-                if matches!(judgement, Judgement::WrittenDiffers { .. }) {
-                    counters.written_differs.add(1);
-                    let text = written_differs(sent, outcome);
-                    self.failures.note(now, FailureEvent::WrittenDiffers, missing as usize, text);
-                }
-                counters.drop_samples(DropCause::NotWritten, missing);
-                counters.samples_delivered.add((samples as u64).saturating_sub(missing));
-                in_hand.halving.accepted(&request);
-                in_hand.retries = 0;
-                self.backoff.reset();
-                if let Some(line) = self.failures.delivered(now) {
-                    log::info!("remote_write {:?}: {line}", self.endpoint);
-                }
-            }
-            Verdict::Retry { after } => {
-                counters.retries.add(1);
-                in_hand.pieces.push(request);
-                in_hand.retries = in_hand.retries.saturating_add(1);
-                // Jitter comes on top of Retry-After, which a receiver may give to a whole fleet at once.
-                in_hand.asked_not_before = now + after;
-                in_hand.not_before = in_hand.asked_not_before + self.backoff.next_wait();
-                self.failures.note(now, FailureEvent::Retried(outcome.cause()), samples, outcome.to_string());
-            }
-            Verdict::Refused { halve } => {
-                in_hand.retries = 0;
-                self.backoff.reset();
-                let hint = if judgement == Judgement::Ignored { IGNORED } else { "" };
-                let text = format!("{outcome}{hint}");
-                let event = match halve && in_hand.halve(&request, &text) {
-                    true => FailureEvent::Halved(outcome.cause()),
-                    false => {
-                        counters.drop_samples(DropCause::Rejected, samples as u64);
-                        FailureEvent::Dropped(outcome.cause())
-                    }
-                };
-                self.failures.note(now, event, samples, text);
-            }
+            (_, Verdict::Retry { after }) => self.keep(&ended, request, after, Wait::Short, ""),
+            (_, Verdict::Hold { after }) => self.keep(&ended, request, after, Wait::Long, ""),
+            (_, Verdict::Delivered) => self.delivered(&ended, &request, judgement),
+            (_, Verdict::PartlyWritten(written)) => self.partly_written(&ended, &request, written),
+            // With 2.0 the receiver has written what it could.
+            (_, Verdict::Refused) => self.refused(&ended, &request, version == Version::V1),
+            (_, Verdict::TooLarge) => self.refused(&ended, &request, true),
+            (_, Verdict::GivenUp) => self.refused(&ended, &request, false),
         }
-        let is_done = in_hand.pieces.len() == others;
+        let is_done = self.in_hand.as_ref().is_some_and(|in_hand| in_hand.pieces.len() == others);
         if is_done {
             self.count_left_out(now, sent, counters);
         }
         self.tell(now);
     }
+
+    /// The same request goes again, in the message that its receiver seems to know.
+    fn send_as_v1(&mut self, ended: &Ended, request: Request) {
+        ended.counters.retries.add(1);
+        if let Some(in_hand) = &mut self.in_hand {
+            in_hand.retries = 0;
+            in_hand.pieces.push(request);
+        }
+        let what = if self.protocol.borrow().is_v1_for_long(ended.now) { FALLS_BACK } else { TRIES_V1 };
+        log::info!("remote_write {:?}: {}: {what}", self.endpoint, ended.outcome);
+    }
+
+    fn delivered(&mut self, ended: &Ended, request: &Request, judgement: Judgement) {
+        let missing = judgement.missing();
+        if matches!(judgement, Judgement::WrittenDiffers { .. }) {
+            ended.counters.written_differs.add(1);
+            let text = written_differs(ended.sent, ended.outcome);
+            self.failures.note(ended.now, FailureEvent::WrittenDiffers, missing as usize, text);
+        }
+        ended.counters.drop_samples(DropCause::NotWritten, missing);
+        ended.counters.samples_delivered.add((ended.samples as u64).saturating_sub(missing));
+        self.accepted(ended.now, request);
+    }
+
+    /// The receiver has refused the rest for good. To send any of it again would have what was written refused as well.
+    fn partly_written(&mut self, ended: &Ended, request: &Request, written: Written) {
+        let written = (written.samples + written.histograms).min(ended.samples as u64);
+        let rest = ended.samples as u64 - written;
+        ended.counters.samples_delivered.add(written);
+        ended.counters.drop_samples(DropCause::Rejected, rest);
+        let text = format!("{}; the receiver has written the other {written} of this request", ended.outcome);
+        self.failures.note(ended.now, FailureEvent::Dropped(ended.outcome.cause()), rest as usize, text);
+        self.accepted(ended.now, request);
+    }
+
+    /// The receiver works.
+    fn accepted(&mut self, now: Duration, request: &Request) {
+        if let Some(in_hand) = &mut self.in_hand {
+            in_hand.halving.accepted(request);
+            in_hand.retries = 0;
+        }
+        self.backoff.reset();
+        self.hold_backoff.reset();
+        if let Some(line) = self.failures.delivered(now) {
+            log::info!("remote_write {:?}: {line}", self.endpoint);
+        }
+    }
+
+    /// The same request goes again, after a wait.
+    fn keep(&mut self, ended: &Ended, request: Request, after: Duration, wait: Wait, hint: &str) {
+        ended.counters.retries.add(1);
+        let backoff = match wait {
+            Wait::Short => &mut self.backoff,
+            Wait::Long => &mut self.hold_backoff,
+        };
+        if let Some(in_hand) = &mut self.in_hand {
+            in_hand.pieces.push(request);
+            in_hand.retries = in_hand.retries.saturating_add(1);
+            // Jitter comes on top of Retry-After, which a receiver may give to a whole fleet at once.
+            in_hand.asked_not_before = ended.now + after;
+            in_hand.not_before = in_hand.asked_not_before + backoff.next_wait();
+        }
+        let (event, text) = (FailureEvent::Retried(ended.outcome.cause()), format!("{}{hint}", ended.outcome));
+        self.failures.note(ended.now, event, ended.samples, text);
+    }
+
+    fn refused(&mut self, ended: &Ended, request: &Request, halve: bool) {
+        self.backoff.reset();
+        let text = ended.outcome.to_string();
+        let Some(in_hand) = &mut self.in_hand else { return };
+        in_hand.retries = 0;
+        let event = match halve && in_hand.halve(request, &text) {
+            true => FailureEvent::Halved(ended.outcome.cause()),
+            false => {
+                ended.counters.drop_samples(DropCause::Rejected, ended.samples as u64);
+                FailureEvent::Dropped(ended.outcome.cause())
+            }
+        };
+        self.failures.note(ended.now, event, ended.samples, text);
+    }
+}
+
+/// How the attempt ended that is to be judged.
+struct Ended<'a> {
+    now: Duration,
+    sent: &'a Sent,
+    /// Samples that were sent.
+    samples: usize,
+    outcome: &'a Outcome,
+    counters: &'a EndpointCounters,
+}
+
+/// How long waits may grow.
+enum Wait {
+    /// Up to `max_backoff`: it will pass.
+    Short,
+    /// Up to `HOLD_WAIT_MAX`: somebody has to mend something first.
+    Long,
 }
 
 /// What to say when an endpoint does not know 2.0.
 const FALLS_BACK: &str = "the receiver does not know Remote-Write 2.0; it is sent 1.0, and asked again in a day";
-const IGNORED: &str = " without a count of what was written: the receiver does not know Remote-Write 2.0; \
-                       write protobuf_message = \"prometheus.WriteRequest\" or \"auto\"";
+const TRIES_V1: &str =
+    "the receiver does not seem to know Remote-Write 2.0; it is sent 1.0, and asked again in a minute";
+
+fn what_to_do(impostor: Impostor) -> &'static str {
+    match impostor {
+        Impostor::NotCounted => {
+            " without a count of what was written, which receivers of Remote-Write 2.0 give: not counted as delivered; check who \
+             answers at the url (captive portal, gateway, proxy); if the receiver knows 1.0 only, write \
+             protobuf_message = \"prometheus.WriteRequest\""
+        }
+        Impostor::OtherBody => {
+            " with another body than this receiver's answers have: not counted as delivered until it is the same for a minute; \
+             check who answers at the url (captive portal, gateway, proxy)"
+        }
+    }
+}
 
 fn written_differs(sent: &Sent, outcome: &Outcome) -> String {
     let written = outcome.result.as_ref().ok().and_then(|answer| answer.written).unwrap_or_default();

@@ -1,20 +1,25 @@
 //! What an answer, or the lack of one, means for the request: the one table of it.
 //!
-//! | answer                           | verdict                                                              |
-//! |----------------------------------|----------------------------------------------------------------------|
-//! | 2xx                              | delivered                                                            |
-//! | 2xx with a web page, 3xx         | retry: a captive portal or proxy answered, or the url is wrong       |
-//! | 429, 5xx, no valid answer at all | retry, not before `Retry-After`; 429 only with `retry_on_http_429`   |
-//! | 400, 413, 422                    | refused; halves may be accepted, as a few samples or the size offend |
-//! | other 4xx                        | refused                                                              |
-//! | whatever is left (1xx)           | retry                                                                |
+//! | answer                                                    | verdict                                                    |
+//! |-----------------------------------------------------------|------------------------------------------------------------|
+//! | 2xx                                                       | delivered                                                  |
+//! | 2xx with HTML or a JSON error; 1xx, 3xx                   | retry: a captive portal or proxy answered, or the url is wrong |
+//! | 429, 5xx, no valid answer at all                          | retry, not before `Retry-After`                            |
+//! | 2.0: 400, 409, 422 that tell of samples written           | partly written: the rest is refused for good               |
+//! | 400, 409, 415, 422                                        | refused: the answer speaks of the samples or the message   |
+//! | 413                                                       | too large: parts of it may be accepted                     |
+//! | every other 4xx                                           | hold: credentials, route or proxy are at fault             |
+//! | a status of `give_up_on`; 429 without `retry_on_http_429` | given up                                                   |
 //!
-//! As Remote-Write 1.0 asks, which leaves 1xx and 3xx open, and mostly as Prometheus does. There `retry_on_http_429` is off
-//! by default; and a redirect by 301, 302 or 303 is followed with a GET, whose answer is taken for the request's, so
+//! Remote-Write 1.0 leaves 1xx and 3xx open and lets senders drop what gets any 4xx; Prometheus does so. But a 401 or 404 says
+//! nothing about the samples: expired credentials would burn a backlog within seconds. Only 400, 409, 413, 415 and 422 are about a request.
+//! Prometheus follows a redirect by 301, 302 or 303 with a GET, whose answer is taken for the request's, so
 //! that what a captive portal answered for is dropped. Here such a redirect is the answer, and nothing is lost. 307 and 308 are
 //! followed by both, with the request as it is, unless `follow_redirects` is off; this table sees the answer of who is last.
+//!
+//! What `protocol` knows of the receiver comes on top: a 2xx may be another's than the receiver's.
 
-use super::protocol::Written;
+use super::protocol::{Version, Written};
 use crate::limits::RETRY_AFTER_MAX;
 use std::fmt;
 use std::time::Duration;
@@ -32,12 +37,30 @@ pub struct Outcome {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
-    /// The answer is a web page.
-    pub html: bool,
-    /// What the receiver had to say: one line, within `RECEIVER_TEXT_BYTES_MAX`. Empty if it was content.
+    pub body: BodyKind,
+    /// Error text of the receiver: one line, within `RECEIVER_TEXT_BYTES_MAX`. Empty if the status is 2xx.
     pub text: String,
     /// What it says it has written, if it says so.
     pub written: Option<Written>,
+}
+
+/// Kind of an answer's body, as far as its first bytes tell. Receivers of 1.0 mostly send none with a 2xx.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyKind {
+    #[default]
+    Empty,
+    /// A web page, whatever its `Content-Type`.
+    Html,
+    /// JSON that tells of an error.
+    JsonError,
+    Other,
+}
+
+impl BodyKind {
+    /// Whether no receiver sends such a body with a 2xx.
+    pub fn is_impostor(self) -> bool {
+        matches!(self, BodyKind::Html | BodyKind::JsonError)
+    }
 }
 
 /// Why there is no answer.
@@ -67,14 +90,22 @@ pub enum FailureKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Delivered,
+    /// A receiver of 2.0 has written a part of the samples and refused the others for good. Nothing of it is sent again.
+    PartlyWritten(Written),
     /// Send the same again, and not before this time has passed.
     Retry {
         after: Duration,
     },
-    /// Never send this again; if `halve`, a part of it may be accepted.
-    Refused {
-        halve: bool,
+    /// As `Retry`, with waits that grow up to `HOLD_WAIT_MAX`: the way to the receiver is at fault, and somebody has to mend it.
+    Hold {
+        after: Duration,
     },
+    /// The receiver does not take the request as it is.
+    Refused,
+    /// As `Refused`, for its size.
+    TooLarge,
+    /// Dropped at once, as it was configured.
+    GivenUp,
 }
 
 /// What failures are told apart by. Receivers put times and ids into their texts, so that these do not count.
@@ -88,7 +119,7 @@ impl Outcome {
     /// Whether the receiver, or the way to it, can't take requests just now. So says a 429 even to who gives its samples up
     /// (`retry_on_http_429` off): the faster requests follow, the more of them are lost.
     pub(super) fn says_not_now(&self) -> bool {
-        matches!(classify(&self.result, true), Verdict::Retry { .. })
+        matches!(classify(&self.result, Version::V1, &[]), Verdict::Retry { .. })
     }
 
     pub fn cause(&self) -> Cause {
@@ -99,17 +130,22 @@ impl Outcome {
     }
 }
 
-pub fn classify(result: &Result<Answer, Failure>, retry_on_http_429: bool) -> Verdict {
+/// The verdict on a request of this version. `give_up_on` has statuses of 4xx.
+pub fn classify(result: &Result<Answer, Failure>, version: Version, give_up_on: &[u16]) -> Verdict {
     let Ok(answer) = result else {
         return Verdict::Retry { after: Duration::ZERO };
     };
-    let retry_after = answer.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-    match answer.status {
-        200..300 if !answer.html => Verdict::Delivered,
-        400 | 413 | 422 => Verdict::Refused { halve: true },
-        429 if retry_on_http_429 => Verdict::Retry { after: retry_after },
-        400..500 => Verdict::Refused { halve: false },
-        _ => Verdict::Retry { after: retry_after },
+    let after = answer.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    let written = answer.written.filter(|written| version == Version::V2 && written.samples + written.histograms > 0);
+    match (answer.status, written) {
+        (200..300, _) if !answer.body.is_impostor() => Verdict::Delivered,
+        (400 | 409 | 422, Some(written)) => Verdict::PartlyWritten(written),
+        (status, _) if give_up_on.contains(&status) => Verdict::GivenUp,
+        (400 | 409 | 415 | 422, _) => Verdict::Refused,
+        (413, _) => Verdict::TooLarge,
+        (429, _) => Verdict::Retry { after },
+        (400..500, _) => Verdict::Hold { after },
+        _ => Verdict::Retry { after },
     }
 }
 
@@ -125,137 +161,98 @@ impl fmt::Display for Outcome {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HTTP {}", self.status)?;
-        match self.status {
-            200..300 if self.html => {
-                return f.write_str(
-                    " with a web page, which no receiver sends: a captive portal or proxy answered; \
-                     log in to the network, or check the url",
-                );
+        f.write_str(match self.status {
+            200..300 if self.body == BodyKind::Html => {
+                " with a web page, which no receiver sends: a captive portal or proxy answered; \
+                 log in to the network, or check the url"
             }
-            300..=399 => f.write_str(
+            200..300 if self.body == BodyKind::JsonError => {
+                " with an error as JSON, which no receiver sends: a gateway or proxy answered; check the url"
+            }
+            300..=399 => {
                 " (the receiver redirects, which is not followed: log in to the network if a captive portal answered, \
-                 else set url to where the receiver is)",
-            )?,
-            401 | 403 => f.write_str(" (check basic_auth or authorization)")?,
-            404 | 405 => f.write_str(" (check the url's path, and that the receiver accepts remote write)")?,
-            _ => {}
-        }
+                 else set url to where the receiver is)"
+            }
+            401 | 403 => " (check basic_auth, authorization or oauth2, and that the user may write)",
+            404 | 405 => " (check the url's path, and that the receiver accepts remote write)",
+            407 => " (check proxy_url and the proxy's credentials)",
+            421 => " (check the url's host and tls_config server_name)",
+            429 | 400 | 409 | 413 | 415 | 422 => "",
+            400..=499 => " (check the url, the credentials, and what stands between this device and the receiver)",
+            _ => "",
+        })?;
         if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
     }
-}
-
-/// The wait that a `Retry-After` header asks for: seconds, or a date, which is measured against the same answer's `Date`
-/// and not against this device's clock, as that may not be set. None if either is not to be understood.
-pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let (until_s, now_s) = (parse_http_date(value)?, parse_http_date(date?)?);
-    Some(Duration::from_secs(u64::try_from(until_s - now_s).unwrap_or(0)))
-}
-
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that senders may use (RFC 9110, 5.6.7).
-fn parse_http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.trim().strip_suffix(" GMT")?.split_once(", ")?.1.split([' ', ':']);
-    let mut number = |most: i64| words.next()?.parse().ok().filter(|n| (0..=most).contains(n));
-    let day = number(31)?;
-    let month = words.next().and_then(|name| MONTHS.iter().position(|month| *month == name))?;
-    let mut number = |most: i64| words.next()?.parse().ok().filter(|n| (0..=most).contains(n));
-    let (year, hour, minute, second) = (number(9999)?, number(23)?, number(59)?, number(60)?);
-
-    // Years are counted from March, so that the leap day is the last of its year.
-    let year_from_march = if month < 2 { year - 1 } else { year };
-    let days_of_months = (153 * ((month as i64 + 10) % 12) + 2) / 5 + day - 1;
-    let leap_days = year_from_march / 4 - year_from_march / 100 + year_from_march / 400;
-    let days = year_from_march * 365 + leap_days + days_of_months - 719_468;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOTHING: Written = Written { samples: 0, histograms: 0, exemplars: 0 };
+    const SOME: Written = Written { samples: 3, histograms: 1, exemplars: 0 };
+
     fn verdict(status: u16) -> Verdict {
-        classify(&Ok(Answer { status, ..Answer::default() }), true)
+        classify(&Ok(Answer { status, ..Answer::default() }), Version::V1, &[])
     }
 
+    /// Every status, with every other thing that the table looks at: version, counts of what was written, body, `give_up_on`.
     #[test]
-    fn each_status_has_one_verdict() {
+    fn each_answer_has_one_verdict() {
         let retry = Verdict::Retry { after: Duration::ZERO };
-        let table: [(&[u16], Verdict); 4] = [
-            (&[200, 202, 204, 299], Verdict::Delivered),
-            (&[101, 300, 301, 302, 303, 304, 307, 308, 399, 429, 500, 502, 503, 504, 511, 599, 999], retry),
-            (&[400, 413, 422], Verdict::Refused { halve: true }),
-            (&[401, 403, 404, 405, 409, 415, 499], Verdict::Refused { halve: false }),
-        ];
-        for (statuses, expected) in table {
-            for status in statuses {
-                assert_eq!(verdict(*status), expected, "{status}");
+        for status in 100..=599 {
+            for version in [Version::V1, Version::V2] {
+                for written in [None, Some(NOTHING), Some(SOME)] {
+                    for body in [BodyKind::Empty, BodyKind::Other, BodyKind::Html, BodyKind::JsonError] {
+                        for give_up_on in [&[][..], &[401, 404], &[429], &[400]] {
+                            let answer = Answer { status, written, body, ..Answer::default() };
+                            let is_partial = version == Version::V2 && written == Some(SOME);
+                            let expected = match status {
+                                200..=299 if matches!(body, BodyKind::Empty | BodyKind::Other) => Verdict::Delivered,
+                                100..=399 | 500..=599 => retry,
+                                400 | 409 | 422 if is_partial => Verdict::PartlyWritten(SOME),
+                                _ if give_up_on.contains(&status) => Verdict::GivenUp,
+                                400 | 409 | 415 | 422 => Verdict::Refused,
+                                413 => Verdict::TooLarge,
+                                429 => retry,
+                                _ => Verdict::Hold { after: Duration::ZERO },
+                            };
+                            let found = classify(&Ok(answer.clone()), version, give_up_on);
+                            assert_eq!(found, expected, "{answer:?}, {version:?}, {give_up_on:?}");
+                        }
+                    }
+                }
             }
         }
     }
 
     #[test]
-    fn without_retry_on_http_429_it_is_refused_whole_as_by_prometheus() {
-        let answer = Answer { status: 429, retry_after: Some(Duration::from_secs(7)), ..Answer::default() };
-        assert_eq!(classify(&Ok(answer), false), Verdict::Refused { halve: false });
-        let answer = Answer { status: 503, ..Answer::default() };
-        assert_eq!(classify(&Ok(answer), false), Verdict::Retry { after: Duration::ZERO });
+    fn only_five_statuses_speak_about_a_request() {
+        let about: Vec<u16> = (400..500)
+            .filter(|status| matches!(verdict(*status), Verdict::Refused | Verdict::TooLarge | Verdict::GivenUp))
+            .collect();
+        assert_eq!(about, [400, 409, 413, 415, 422]);
     }
 
     #[test]
     fn whatever_is_not_an_answer_is_retried() {
         let failure = Failure { kind: FailureKind::Timeout, text: String::new() };
-        assert_eq!(classify(&Err(failure), true), Verdict::Retry { after: Duration::ZERO });
-        let portal = Answer { status: 200, html: true, ..Answer::default() };
-        assert_eq!(classify(&Ok(portal), true), Verdict::Retry { after: Duration::ZERO });
+        assert_eq!(classify(&Err(failure), Version::V1, &[]), Verdict::Retry { after: Duration::ZERO });
     }
 
     #[test]
     fn retry_after_counts_for_what_is_retried_up_to_an_hour() {
         for (asked_s, waits_s) in [(0, 0), (7, 7), (3600, 3600), (u64::MAX, 3600)] {
-            for status in [302, 429, 503] {
+            for status in [302, 429, 503, 401] {
                 let retry_after = Some(Duration::from_secs(asked_s));
                 let answer = Answer { status, retry_after, ..Answer::default() };
-                assert_eq!(classify(&Ok(answer), true), Verdict::Retry { after: Duration::from_secs(waits_s) });
+                let after = Duration::from_secs(waits_s);
+                let expected = if status == 401 { Verdict::Hold { after } } else { Verdict::Retry { after } };
+                assert_eq!(classify(&Ok(answer), Version::V1, &[]), expected);
             }
         }
         let refused = Answer { status: 400, retry_after: Some(Duration::from_secs(7)), ..Answer::default() };
-        assert_eq!(classify(&Ok(refused), true), Verdict::Refused { halve: true });
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_measured_against_the_answers_own() {
-        let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
-        for (value, date, expected_s) in [
-            ("120", None, Some(120)),
-            ("0", None, Some(0)),
-            ("Sun, 06 Nov 1994 08:51:37 GMT", date, Some(120)),
-            ("Mon, 07 Nov 1994 08:49:37 GMT", date, Some(86400)),
-            ("Sun, 06 Nov 1994 08:49:00 GMT", date, Some(0)),
-            ("Sun, 06 Nov 1994 08:51:37 GMT", None, None),
-            ("-5", None, None),
-            ("soon", date, None),
-            ("Sun, 06 Nov", date, None),
-            ("Sun, 99 Nov 1994 08:49:37 GMT", date, None),
-            ("", None, None),
-        ] {
-            assert_eq!(retry_after(value, date), expected_s.map(Duration::from_secs), "{value}");
-        }
-    }
-
-    #[test]
-    fn dates_are_counted_right_across_months_and_leap_years() {
-        for (text, expected_s) in [
-            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
-            ("Tue, 29 Feb 2000 23:59:59 GMT", 951_868_799),
-            ("Wed, 01 Mar 2000 00:00:00 GMT", 951_868_800),
-            ("Fri, 31 Dec 2100 00:00:00 GMT", 4_133_894_400),
-        ] {
-            assert_eq!(parse_http_date(text), Some(expected_s), "{text}");
-        }
+        assert_eq!(classify(&Ok(refused), Version::V1, &[]), Verdict::Refused);
     }
 
     #[test]
@@ -265,6 +262,9 @@ mod tests {
         assert_eq!(shown(503, ""), "HTTP 503");
         let redirected = shown(302, "");
         assert!(redirected.contains("captive portal") && redirected.contains("set url"), "{redirected}");
-        assert_eq!(shown(401, "no"), "HTTP 401 (check basic_auth or authorization): no");
+        assert_eq!(
+            shown(401, "no"),
+            "HTTP 401 (check basic_auth, authorization or oauth2, and that the user may write): no"
+        );
     }
 }

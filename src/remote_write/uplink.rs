@@ -10,6 +10,7 @@
 //! ```
 
 mod answer;
+mod body_kind;
 mod connection;
 mod exchange;
 

@@ -1,6 +1,7 @@
 //! What the tests of the built binary stand on: an exporter, a receiver and an agent, each a few lines to set up.
 #![allow(dead_code)]
 
+pub mod prometheus;
 pub mod targets;
 pub mod tls;
 
@@ -201,7 +202,7 @@ impl Receiver {
     }
 }
 
-fn series_text(labels: &[narthex::remote_write::messages::Label]) -> String {
+pub fn series_text(labels: &[narthex::remote_write::messages::Label]) -> String {
     let name = labels.iter().find(|label| label.name == "__name__").map_or("", |label| &label.value);
     let others = labels.iter().filter(|label| label.name != "__name__");
     let pairs: Vec<String> = others.map(|label| format!("{}={:?}", label.name, label.value)).collect();

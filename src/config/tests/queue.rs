@@ -42,6 +42,10 @@ fn queues_that_can_not_be_are_refused() {
             "n.toml:3: remote_write.queue_config.retry_on_http_429: is a string; write true or false",
         ),
         (
+            "[[remote_write]]\nurl = 'http://a'\ngive_up_on = [401, 503]",
+            "n.toml:3: remote_write.give_up_on: is 503; write a number from 400 to 499",
+        ),
+        (
             "[[remote_write]]\nurl = 'http://a'\nqueue_config.max_shards = 50",
             "n.toml:3: remote_write.queue_config.max_shards: is not supported: one request is under way at a time, so that \
              samples arrive in order",

@@ -79,9 +79,9 @@ fn what_fails_is_sent_again_after_a_wait_and_given_up_at_the_next_interval() {
 
 #[test]
 fn what_is_refused_is_counted_and_the_next_request_goes_on() {
-    for (status, retry_on_http_429) in [(400, true), (404, true), (429, false)] {
+    for (status, retry_on_http_429) in [(400, true), (415, true), (429, false)] {
         let (mut queue, counters) = (queue(2), EndpointCounters::default());
-        queue.retry_on_http_429 = retry_on_http_429;
+        queue.give_up_on = if retry_on_http_429 { vec![] } else { vec![429] };
         queue.offer(MINUTE, families(3), &counters);
         assert_eq!(to_send(&queue, MINUTE), Some(2));
         assert!(!queue.on_outcome(MINUTE, &answer(status), &counters));

@@ -1,9 +1,11 @@
 //! An answer over HTTP becomes what the sender needs to know of it. Pure.
 
+use super::body_kind::body_kind;
 use crate::limits::RECEIVER_TEXT_BYTES_MAX;
 use crate::model::Secret;
 use crate::remote_write::protocol::Written;
-use crate::remote_write::retry::{Answer, retry_after};
+use crate::remote_write::retry::Answer;
+use crate::remote_write::retry_after::retry_after;
 use ureq::http::{HeaderMap, Response, header};
 
 /// What a receiver answered: `text` is the start of its body, in which these secrets are not to be shown.
@@ -11,8 +13,9 @@ pub fn read_answer(response: &Response<()>, text: &[u8], secrets: &[Secret]) -> 
     let (status, headers) = (response.status(), response.headers());
     let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = text_of(header::RETRY_AFTER).and_then(|value| retry_after(value, text_of(header::DATE)));
+    let body = body_kind(headers.get(header::CONTENT_TYPE).map_or(b"", |value| value.as_bytes()), text);
     let text = if status.is_success() { String::new() } else { one_line(text, secrets) };
-    Answer { status: status.as_u16(), retry_after, html: is_html(headers), text, written: written(headers) }
+    Answer { status: status.as_u16(), retry_after, body, text, written: written(headers) }
 }
 
 /// Of three counts, one that is missing is zero; without any of them, nothing is said.
@@ -27,11 +30,6 @@ fn written(headers: &HeaderMap) -> Option<Written> {
         histograms: histograms.unwrap_or(0),
         exemplars: exemplars.unwrap_or(0),
     })
-}
-
-fn is_html(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
 /// The text as it came, but for control characters, which are escaped, and secrets that the receiver repeats, be it that one is cut

@@ -5,6 +5,7 @@ use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RETRY_AFTER_MAX};
 use crate::model::Secret;
 use crate::remote_write::encoder::Content;
 use crate::remote_write::options::QueueOptions;
+use crate::remote_write::protocol::Version;
 use crate::remote_write::protocol::{ProtobufMessage, Written};
 use crate::remote_write::retry::{Verdict, classify};
 use crate::remote_write::v1;
@@ -154,35 +155,38 @@ fn all_bytes_of_a_connection_are_counted() {
 #[test]
 fn what_a_receiver_answers_is_taken_down() {
     let delivered = outcome_of("HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!((delivered.bytes_sent, classify(&delivered.result, true)), (4, Verdict::Delivered));
+    assert_eq!((delivered.bytes_sent, classify(&delivered.result, Version::V1, &[])), (4, Verdict::Delivered));
 
     let refused =
         outcome_of("HTTP/1.1 400 Bad Request\r\nContent-Length: 29\r\n\r\nout of order sample\nline\x1b[2m\n");
-    assert_eq!(classify(&refused.result, true), Verdict::Refused { halve: true });
+    assert_eq!(classify(&refused.result, Version::V1, &[]), Verdict::Refused);
     assert_eq!(refused.to_string(), r"HTTP 400: out of order sample\nline\u{1b}[2m");
 
     let later = outcome_of("HTTP/1.1 429 Too Many\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(classify(&later.result, true), Verdict::Retry { after: Duration::from_secs(17) });
+    assert_eq!(classify(&later.result, Version::V1, &[]), Verdict::Retry { after: Duration::from_secs(17) });
 
     let dated = "HTTP/1.1 503 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  Retry-After: Sun, 06 Nov 1994 08:51:37 GMT\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(classify(&outcome_of(dated).result, true), Verdict::Retry { after: Duration::from_secs(120) });
+    assert_eq!(
+        classify(&outcome_of(dated).result, Version::V1, &[]),
+        Verdict::Retry { after: Duration::from_secs(120) }
+    );
 
     let forever = outcome_of("HTTP/1.1 503 No\r\nRetry-After: 99999999999\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(classify(&forever.result, true), Verdict::Retry { after: RETRY_AFTER_MAX });
+    assert_eq!(classify(&forever.result, Version::V1, &[]), Verdict::Retry { after: RETRY_AFTER_MAX });
 
     let broken = outcome_of("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 100\r\n\r\nonly a part");
     assert_eq!(broken.to_string(), "HTTP 500: only a part");
 
     let moved = outcome_of("HTTP/1.1 302 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(moved.bytes_sent, 4, "which is not followed");
-    assert_eq!(classify(&moved.result, true), Verdict::Retry { after: Duration::ZERO });
+    assert_eq!(classify(&moved.result, Version::V1, &[]), Verdict::Retry { after: Duration::ZERO });
 }
 
 #[test]
 fn a_web_page_is_not_taken_for_a_delivery() {
     let portal = outcome_of("HTTP/1.1 200 OK\r\nContent-Type: Text/HTML; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi");
-    assert_eq!(classify(&portal.result, true), Verdict::Retry { after: Duration::ZERO });
+    assert_eq!(classify(&portal.result, Version::V1, &[]), Verdict::Retry { after: Duration::ZERO });
     assert!(portal.to_string().contains("captive portal"), "{portal}");
 }
 
@@ -229,7 +233,10 @@ fn credentials_are_sent_and_never_shown() {
     let credentials = SecretSource::File("/nowhere/token".into());
     let auth = Auth::Header { kind: "Bearer".into(), credentials };
     let outcome = send(&with(auth, options("http://127.0.0.1:1/".into())));
-    assert_eq!((outcome.bytes_sent, classify(&outcome.result, true)), (0, Verdict::Retry { after: Duration::ZERO }));
+    assert_eq!(
+        (outcome.bytes_sent, classify(&outcome.result, Version::V1, &[])),
+        (0, Verdict::Retry { after: Duration::ZERO })
+    );
     assert!(failure_of(outcome, FailureKind::Secret).contains("/nowhere/token"));
 }
 
