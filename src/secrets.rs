@@ -3,6 +3,7 @@
 //! A file is read again when it changes, so that what is renewed is taken up without a restart. Whether it did is asked of
 //! its metadata, one call for each use. Refuses to know what the text is for. No error here shows it.
 
+use crate::clock::system_time;
 use crate::limits::{CA_FILE_BYTES_MAX, SECRET_BYTES_MAX};
 use crate::model::Secret;
 use std::cell::RefCell;
@@ -12,7 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A file that changed less than this ago may change again without its metadata showing it: file systems keep coarse time.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
@@ -151,8 +152,9 @@ impl Stamp {
 }
 
 fn is_settled(metadata: &Metadata) -> bool {
-    let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(0));
-    SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED_AFTER)
+    // Before 1970 is after 2038 where times of files have 32 bits: it can't be told how old the change is.
+    let Ok(changed_s) = u64::try_from(metadata.ctime()) else { return false };
+    system_time().duration_since(UNIX_EPOCH + Duration::from_secs(changed_s)).is_ok_and(|age| age > SETTLED_AFTER)
 }
 
 fn read_file(path: &Path, kind: TextKind) -> Result<(Secret, Metadata), SecretError> {

@@ -1,5 +1,6 @@
 //! The log: one line each to stderr. Libraries speak only from warnings on, so that no header of a request is ever shown.
 
+use crate::clock::system_time;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -37,7 +38,7 @@ impl Log for StderrLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = format_line(SystemTime::now(), record.level(), &record.args().to_string());
+        let line = format_line(system_time(), record.level(), &record.args().to_string());
         // There is nobody to tell that stderr is gone.
         _ = std::io::stderr().lock().write_all(line.as_bytes());
     }

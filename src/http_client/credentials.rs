@@ -5,10 +5,10 @@ use super::error::HttpError;
 use super::options::{Auth, SigV4Options};
 use super::sigv4::sign;
 use super::token::TokenSource;
+use crate::clock::system_time;
 use crate::model::Secret;
 use crate::secrets::{SecretReader, SecretSource, TextKind};
 use crate::tls::TlsError;
-use std::time::SystemTime;
 use ureq_proto::http::{HeaderValue, Request};
 
 /// What a configuration's requests are authorized with.
@@ -80,7 +80,7 @@ impl Credentials {
             && let Credentials::SigV4 { options, secret_key } = self
         {
             let secret_key = secret_key.read().map_err(HttpError::Secret)?;
-            sign(options, &secret_key, SystemTime::now(), request, body)?;
+            sign(options, &secret_key, system_time(), request, body)?;
             secrets.push((*secret_key).clone());
         }
         Ok(())

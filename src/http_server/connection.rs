@@ -2,9 +2,10 @@
 
 use super::socket::{SmolTimer, Socket};
 use super::{Handler, Limits, Request, Response, StatusCode};
+use crate::clock::system_time;
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::channel::{Receiver, RecvError, Sender};
@@ -38,6 +39,8 @@ pub(super) async fn converse(stream: TcpStream, shared: Rc<Shared>) {
         .max_headers(HTTP_HEADERS_MAX)
         .max_buf_size(HTTP_HEAD_BYTES_MAX)
         .half_close(true)
+        // Ours, since hyper's is told by the standard library: see `crate::clock`.
+        .auto_date_header(false)
         .serve_connection(Socket::new(stream, shared.limits.write_stall_timeout), service);
     let mut connection = pin!(connection);
     let ended = async { Some(connection.as_mut().await) };
@@ -72,6 +75,9 @@ async fn answer(request: hyper::Request<Incoming>, shared: &Shared) -> hyper::Re
     let mut out = hyper::Response::new(Whole((!response.body.is_empty()).then(|| response.body.into())));
     *out.status_mut() = response.status;
     out.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(response.content_type));
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(system_time())) {
+        out.headers_mut().insert(DATE, date);
+    }
     if !whole {
         out.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

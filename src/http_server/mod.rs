@@ -14,6 +14,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+use crate::clock::is_past_std;
 use crate::limits;
 use connection::{Shared, converse};
 use hyper::http::request::Parts;
@@ -168,6 +169,13 @@ async fn accept(listener: &TcpListener, connections: &LocalExecutor<'static>, sh
                 continue;
             }
         };
+        // hyper asks the standard library for the time on each connection.
+        if is_past_std() {
+            log::warn!(
+                "http: this build cannot serve pages after January 2038; set the clock, or build it as docs/testing.md says"
+            );
+            continue;
+        }
         // Each connection holds `shared` once, and so does this loop's caller.
         if Rc::strong_count(shared) > shared.limits.connections_max {
             log::debug!("http: a connection past the {} allowed was closed", shared.limits.connections_max);

@@ -1,6 +1,7 @@
 //! The configuration that rustls works with, built when it is first needed and again when a file changes.
 
 use super::verifier::{AcceptAny, TrustListed};
+use super::wall_clock::WallClock;
 use super::{TlsError, TlsIdentity, TlsOptions, TlsVersion};
 use crate::model::Secret;
 use crate::secrets::{SecretReader, SecretSource, TextKind};
@@ -121,7 +122,7 @@ impl TlsClient {
 
     fn with_trust(&self, ca: Option<&Secret>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
+        let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(WallClock))
             .with_protocol_versions(&self.versions)
             .map_err(|error| TlsError::Setup(error.to_string()))?;
         let listed = ca.map(|ca| certificates(ca, "ca_file")).transpose()?;

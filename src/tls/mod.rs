@@ -4,6 +4,7 @@
 mod client;
 mod failure;
 mod verifier;
+mod wall_clock;
 
 pub use client::TlsClient;
 pub use failure::TlsFailure;
