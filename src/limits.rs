@@ -157,6 +157,14 @@ pub const WINDOW_SAMPLES_MAX: usize = 100_000;
 /// Samples that `max_samples_per_send` may allow in one request.
 pub const REQUEST_SAMPLES_MAX: usize = 50_000;
 
+/// How many times `max_samples_per_send` requests may grow to while an endpoint whose answers take long is behind.
+pub const GROWN_SEND_FACTOR_MAX: usize = 16;
+
+/// The same in samples. A 2.0 request of this size takes about half a megabyte before compression.
+pub const GROWN_SEND_SAMPLES_MAX: usize = 32_000;
+/// See [`GROWN_SEND_SAMPLES_MAX`]: of the compressed body. Proxies take a megabyte by default.
+pub const GROWN_SEND_BYTES_MAX: usize = 256 * 1024;
+
 /// Bytes of native histograms, exemplars and start timestamps gathered for one endpoint at a time; one batch may have more.
 pub const WINDOW_EXTRAS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -338,6 +346,8 @@ const _: () = assert!(SEGMENT_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(SERIES_BYTES_MAX < PAGE_LINE_BYTES_MAX);
 const _: () = assert!(WINDOW_BATCHES_MAX <= FRAME_RECORDS_MAX);
 const _: () = assert!(REQUEST_SAMPLES_MAX <= WINDOW_SAMPLES_MAX);
+const _: () = assert!(GROWN_SEND_SAMPLES_MAX <= REQUEST_SAMPLES_MAX);
+const _: () = assert!(GROWN_SEND_BYTES_MAX as u64 >= SEND_BYTES_MIN);
 const _: () = assert!(WINDOW_SAMPLES_MAX * size_of::<f64>() <= STAGE_BYTES_MAX / 2);
 const _: () = assert!(SEGMENTS_MAX * SEGMENT_BYTES_MAX >= RING_BYTES_MAX);
 const _: () = assert!(RECORDS_PASSED_OVER > RING_BYTES_MAX && RECORDS_PASSED_OVER < COUNT_MAX >> 16);

@@ -18,7 +18,8 @@ fn config(exporter: &Server, address: &str, endpoint: &str) -> String {
         "[global]\nscrape_interval = '100ms'\nscrape_timeout = '100ms'\n\
          [[scrape_configs]]\njob_name = 'test'\nstatic_configs = [{{ targets = ['{}'] }}]\n\
          [[remote_write]]\nurl = 'http://{address}/write'\nname = 'r'\nremote_timeout = '10s'\n\
-         queue_config = {{ batch_send_deadline = '200ms', max_backoff = '300ms', max_samples_per_send = 100 }}\n{endpoint}\n\
+         queue_config = {{ batch_send_deadline = '200ms', max_backoff = '300ms', max_samples_per_send = 100, \
+         max_bytes_per_send = '1KiB' }}\n{endpoint}\n\
          [buffer]\npath = 'ring'\nsize = '2MiB'\nsegment_size = '64KiB'\ncommit_interval = '300ms'\n",
         exporter.address
     )

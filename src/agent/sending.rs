@@ -38,6 +38,8 @@ pub(super) struct Sender {
     /// What is in it.
     sent: Sent,
     uplink: Uplink,
+    /// Requests were larger than is configured.
+    was_grown: bool,
     /// What the ring's note knows by it: what was found out of the receiver's protocol.
     memory_key: String,
     reading: Trouble,
@@ -95,7 +97,8 @@ impl Sender {
         Sender {
             relabeling,
             queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..))
-                .with_protocol(shared.protocols[role.endpoint].clone()),
+                .with_protocol(shared.protocols[role.endpoint].clone())
+                .with_rates(&options.rates),
             options: options.queue.clone(),
             turns,
             class: role.class.unwrap_or(options.priority),
@@ -107,6 +110,7 @@ impl Sender {
             body: Body::default(),
             sent: Sent::default(),
             uplink,
+            was_grown: false,
             reading: Trouble::default(),
             read_not_before: Duration::ZERO,
             links_up: 0,
@@ -142,6 +146,7 @@ impl Sender {
                     self.oldest_ms = window.batches.first().map_or(0, |batch| batch.timestamp_ms);
                     let window = self.relabelled(window);
                     self.queue.offer(window);
+                    self.give_back();
                 }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
@@ -185,10 +190,13 @@ impl Sender {
             Passed::TooOld => return Step::GoOn,
             Passed::NoTime => return Step::End,
         };
+        let sent_at = self.shared.clock.monotonic();
         let outcome = self.send(version, retries).await;
         let now = self.account(traffic, reserved_bytes);
         let Some(outcome) = outcome else { return Step::End };
-        self.turns.borrow_mut().ended(now, &outcome);
+        let took = now.saturating_sub(sent_at);
+        self.turns.borrow_mut().ended(now, took, &outcome);
+        self.queue.on_exchange(now, took, &outcome);
         let counters = self.shared.counters.endpoint(self.role.endpoint);
         self.queue.on_outcome(now, &self.sent, &outcome, counters);
         self.remember();
@@ -226,9 +234,20 @@ impl Sender {
 
     /// Lets go what a backlog's sender needs only while there is one.
     fn rest(&mut self) {
+        self.queue.rest();
+        self.give_back();
         if self.role.is_backlog {
             self.body = Body::default();
             self.relabeling.iter_mut().for_each(WriteRelabeling::rest);
+        }
+    }
+
+    /// Lets go what grown requests took, once there are none any more.
+    fn give_back(&mut self) {
+        if std::mem::replace(&mut self.was_grown, self.queue.is_grown()) && !self.was_grown {
+            self.body = Body::default();
+            self.encoder.rest();
+            self.uplink.rest();
         }
     }
 

@@ -101,6 +101,11 @@ impl Batching {
         self.samples_max = samples_max.max(1);
     }
 
+    /// Whether [`next_request`](Self::next_request) gives another one.
+    pub fn has_more(&self) -> bool {
+        self.groups.iter().any(|group| !group.rest.series.is_empty() || !group.upcoming.is_empty())
+    }
+
     pub fn next_request(&mut self) -> Option<Request> {
         let mut request = Request::default();
         let mut room = self.samples_max;

@@ -114,6 +114,12 @@ impl Encoder {
         self.metadata = Some(table);
     }
 
+    /// Gives the memory of large requests back.
+    pub fn rest(&mut self) {
+        self.series = Vec::new();
+        self.v2.rest();
+    }
+
     /// From now on, what is older than this is left out of requests.
     pub fn leave_out_before(&mut self, oldest_ms: i64) {
         self.oldest_ms = oldest_ms;

@@ -8,6 +8,7 @@
 //!              │ └─── retry      what an answer means                       pure
 //!              │      protocol   1.0 or 2.0
 //!              │      send_size  how many samples a request takes
+//!              │      growth     how many more while slow answers hold an endpoint back
 //!              │                 (halving: what to save of a refused request;
 //!              ▼                 backoff: when; failures: what is logged)
 //!            gate      what the link costs and carries             pure
@@ -38,6 +39,7 @@ mod body;
 mod encoder;
 mod failures;
 mod gate;
+mod growth;
 mod halving;
 mod histogram_message;
 pub mod messages;

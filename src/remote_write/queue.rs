@@ -13,6 +13,8 @@ use super::backoff::Backoff;
 use super::batching::{Batching, Hint, Request};
 use super::encoder::Sent;
 use super::failures::{FailureEvent, FailureLog};
+use super::gate::RateOptions;
+use super::growth::{Exchanged, Growth, Heard};
 use super::halving::Halving;
 use super::options::QueueOptions;
 use super::protocol::{Impostor, Judgement, ProtobufMessage, Protocol, Version, Written};
@@ -30,6 +32,7 @@ pub struct Queue {
     /// For the log.
     endpoint: String,
     send_size: SendSize,
+    growth: Growth,
     /// Statuses of 4xx.
     give_up_on: Vec<u16>,
     backoff: Backoff,
@@ -81,6 +84,7 @@ impl Queue {
         Queue {
             endpoint: endpoint.into(),
             send_size: SendSize::new(options),
+            growth: Growth::new(options.max_samples_per_send),
             give_up_on: options.all_given_up(),
             backoff: Backoff::new(options.min_backoff, options.max_backoff, seed),
             hold_backoff: Backoff::new(
@@ -100,12 +104,37 @@ impl Queue {
         self
     }
 
+    /// The same where the link is held to these rates: a request that has grown takes two seconds' worth at most.
+    pub fn with_rates(mut self, rates: &RateOptions) -> Self {
+        let rate = rates.bytes_per_second.into_iter().chain(rates.backlog_bytes_per_second).min();
+        if let Some(rate) = rate {
+            self.growth.limit_bytes(usize::try_from(rate.saturating_mul(2)).unwrap_or(usize::MAX));
+        }
+        self
+    }
+
+    /// Whether requests are larger than is configured, and take more memory than they otherwise would.
+    pub fn is_grown(&self) -> bool {
+        self.growth.is_grown()
+    }
+
+    /// There is nothing to send.
+    pub fn rest(&mut self) {
+        self.waiting(0);
+    }
+
+    fn waiting(&mut self, samples: usize) {
+        self.growth.waiting(samples);
+        self.send_size.allow(self.growth.samples(), self.growth.body_bytes_max());
+    }
+
     /// Takes the next window, in answer to [`Action::NeedWindow`].
     ///
     /// # Panics
     /// If the window before is not finished: its samples would be lost without a count.
     pub fn offer(&mut self, window: Window) {
         assert!(self.in_hand.is_none(), "a window was offered before the last one was finished");
+        self.waiting(window.samples());
         self.in_hand = Some(InHand {
             batching: Batching::new(window.batches, self.send_size.samples()),
             next_record: window.next_record,
@@ -122,6 +151,10 @@ impl Queue {
         let Some(mut in_hand) = self.in_hand.take() else { return Action::NeedWindow };
         if in_hand.pieces.is_empty() && !in_hand.take_request(self.send_size.samples()) {
             return Action::Finished { next_record: in_hand.next_record };
+        }
+        // A grown request that failed goes in parts of the usual size.
+        if in_hand.part_larger_than(self.growth.samples()) {
+            in_hand.retries = 0;
         }
         if in_hand.retries == 0 {
             in_hand.version = self.protocol.borrow().version(now);
@@ -153,6 +186,22 @@ impl Queue {
             None => in_hand.pieces.push(request),
         }
         is_whole
+    }
+
+    /// Tells how long the attempt that `poll` gave took, and learns from it how large the next ones should be. To be called before
+    /// [`on_outcome`](Self::on_outcome).
+    pub fn on_exchange(&mut self, now: Duration, took: Duration, outcome: &Outcome) {
+        let Some(in_hand) = &self.in_hand else { return };
+        let Some(request) = in_hand.pieces.last() else { return };
+        let heard = match &outcome.result {
+            Ok(answer) if (200..300).contains(&answer.status) => Heard::Taken,
+            Ok(answer) if (400..500).contains(&answer.status) && answer.status != 429 => Heard::Refused,
+            _ => Heard::Failed,
+        };
+        let (samples, body_bytes) = (request.samples(), outcome.bytes_sent);
+        let is_full = in_hand.pieces.len() > 1 || in_hand.batching.has_more();
+        self.growth.exchanged(now, &Exchanged { samples, body_bytes, took, is_full, heard });
+        self.send_size.allow(self.growth.samples(), self.growth.body_bytes_max());
     }
 
     /// A link came up: what failed before is sent again soon, though not before the time that the receiver asked for.
@@ -357,6 +406,21 @@ impl InHand {
         let taken = request.is_some();
         self.pieces.extend(request);
         taken
+    }
+
+    /// Parts what is to be sent next until it has no more samples than this; whether it had.
+    fn part_larger_than(&mut self, samples_max: usize) -> bool {
+        let mut is_parted = false;
+        while let Some(request) = self.pieces.pop() {
+            let halves = request.split(Hint::Unknown).filter(|_| request.samples() > samples_max);
+            let Some((first, second)) = halves else {
+                self.pieces.push(request);
+                break;
+            };
+            self.pieces.extend([second, first]);
+            is_parted = true;
+        }
+        is_parted
     }
 
     /// Takes what can be saved of a refused request in hand; `false` if that is nothing.

@@ -7,15 +7,32 @@ use super::options::QueueOptions;
 
 /// One endpoint's.
 pub struct SendSize {
-    samples_max: usize,
+    configured: usize,
     bytes_max: Option<usize>,
+    /// The configured number, or more while requests may grow.
+    samples_max: usize,
+    /// Of requests with more samples than are configured.
+    grown_bytes_max: usize,
     samples: usize,
 }
 
 impl SendSize {
     pub fn new(options: &QueueOptions) -> Self {
         let samples_max = options.max_samples_per_send;
-        SendSize { samples_max, bytes_max: options.max_bytes_per_send, samples: samples_max }
+        SendSize {
+            configured: samples_max,
+            bytes_max: options.max_bytes_per_send,
+            samples_max,
+            grown_bytes_max: usize::MAX,
+            samples: samples_max,
+        }
+    }
+
+    /// From now on a request may have so many samples, and bytes where that is more than is configured.
+    pub fn allow(&mut self, samples_max: usize, grown_bytes_max: usize) {
+        let was_full = self.samples == self.samples_max;
+        (self.samples_max, self.grown_bytes_max) = (samples_max, grown_bytes_max);
+        self.samples = if was_full { samples_max } else { self.samples.min(samples_max) };
     }
 
     /// Samples that the next request should have, at most.
@@ -25,13 +42,17 @@ impl SendSize {
 
     /// Whether a request of so many samples, whose body has so many bytes, is small enough. Learns from it.
     pub fn takes(&mut self, samples: usize, body_bytes: usize) -> bool {
-        let Some(bytes_max) = self.bytes_max else { return true };
+        let is_grown = samples > self.configured;
+        let bounds = [self.bytes_max, is_grown.then_some(self.grown_bytes_max)];
+        let Some(bytes_max) = bounds.into_iter().flatten().min() else { return true };
+        // What bounds grown requests alone makes none smaller than is configured.
+        let least = if self.bytes_max.is_some_and(|bytes_max| body_bytes > bytes_max) { 1 } else { self.configured };
         // An eighth is left for requests whose samples cost more than these.
         // In 64 bits on every machine: samples times bytes do not fit into 32.
         let fitting = samples as u64 * bytes_max as u64 / body_bytes.max(1) as u64 * 7 / 8;
         let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
         if body_bytes > bytes_max {
-            self.samples = self.samples.min(fitting).max(1);
+            self.samples = self.samples.min(fitting.max(least)).max(1);
             return false;
         }
         // A much smaller request says little: what its samples have in common is most of it.
@@ -87,6 +108,27 @@ mod tests {
             (0..20).for_each(|_| _ = next(&mut size, 0, sample_bytes));
             assert!(expected.contains(&size.samples()), "{} of {sample_bytes} bytes", size.samples());
         }
+    }
+
+    #[test]
+    fn what_requests_may_grow_to_is_taken_at_once_and_given_back() {
+        let mut size = size(None);
+        size.allow(8000, 100_000);
+        assert_eq!(next(&mut size, 0, 10), (8000, 1));
+        size.allow(16_000, 100_000);
+        (0..9).for_each(|_| _ = next(&mut size, 0, 10));
+        assert!((8700..=10_000).contains(&size.samples()), "{}", size.samples());
+        size.allow(2000, 100_000);
+        assert_eq!(next(&mut size, 0, 1000), (2000, 1), "what bounds grown requests bounds no others");
+    }
+
+    #[test]
+    fn max_bytes_per_send_binds_however_far_requests_may_grow() {
+        let mut size = size(Some(BYTES_MAX));
+        (0..20).for_each(|_| _ = next(&mut size, 0, 10));
+        size.allow(32_000, 100_000);
+        let sent: Vec<_> = (0..20).map(|_| next(&mut size, 0, 10)).collect();
+        assert!(sent.iter().all(|(samples, _)| *samples <= 1000), "{sent:?}");
     }
 
     #[test]

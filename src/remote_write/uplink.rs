@@ -137,6 +137,11 @@ impl Uplink {
         Outcome { bytes_sent: sent.load(Ordering::Relaxed) as u64, result }
     }
 
+    /// Gives the memory of large requests back.
+    pub fn rest(&mut self) {
+        self.body = Vec::new();
+    }
+
     /// Bytes that went over connections to the receiver since this was last asked: requests and answers with their headers, and
     /// TLS. What is below that, and how a proxy and a token were asked, is not among them.
     pub fn take_carried_bytes(&self) -> u64 {

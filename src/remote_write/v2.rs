@@ -43,6 +43,11 @@ pub struct V2 {
 }
 
 impl V2 {
+    /// Gives memory back.
+    pub fn rest(&mut self) {
+        *self = V2::default();
+    }
+
     /// Forgets the symbols of the request before.
     pub fn begin(&mut self) {
         self.symbols.clear();

@@ -19,7 +19,7 @@ pub use hours::Hours;
 pub use meter::{Meter, UplinkOptions};
 pub use turns::Turns;
 
-use super::retry::Outcome;
+use super::retry::{Answer, Outcome};
 use crate::model::Class;
 use pace::{Ended, Pace};
 use rate::Rate;
@@ -130,12 +130,13 @@ impl Gate {
         self.meter.borrow_mut().spent(wall_ms, bytes);
     }
 
-    /// A request was answered, or not.
-    pub fn ended(&mut self, now: Duration, outcome: &Outcome) {
+    /// A request was answered, or not, after so long.
+    pub fn ended(&mut self, now: Duration, took: Duration, outcome: &Outcome) {
         let how = match &outcome.result {
             Err(_) => Ended::Unreachable,
+            Ok(Answer { status: 429, .. }) => Ended::TooMany,
             Ok(_) if outcome.says_not_now() => Ended::Refused,
-            Ok(_) => Ended::Done,
+            Ok(_) => Ended::Done { bytes: outcome.bytes_sent, took },
         };
         self.pace.ended(now, how);
     }

@@ -1,6 +1,6 @@
 //! What the parts of a gate come to together.
 
-use super::super::retry::{Answer, Failure, FailureKind};
+use super::super::retry::{Failure, FailureKind};
 use super::*;
 
 const LIVE: Traffic = Traffic::Samples { class: Class::Normal, is_backlog: false };
@@ -43,9 +43,10 @@ fn a_stop_spares_the_link_and_not_the_fleet() {
     let rates = RateOptions { bytes_per_second: Some(1000), ..RateOptions::default() };
     let mut gate = gate(rates, UplinkOptions { spread: Some(Duration::from_secs(5)), ..UplinkOptions::default() });
     let failure = Failure { kind: FailureKind::Connect, text: String::new() };
-    gate.ended(Duration::ZERO, &Outcome { bytes_sent: 0, result: Err(failure) });
+    gate.ended(Duration::ZERO, Duration::ZERO, &Outcome { bytes_sent: 0, result: Err(failure) });
     gate.ended(
         Duration::from_secs(60),
+        Duration::ZERO,
         &Outcome { bytes_sent: 0, result: Ok(Answer { status: 204, ..Answer::default() }) },
     );
     assert!(gate.ready_at(Duration::from_secs(60), WALL_MS, LIVE, 1).is_some());
@@ -63,7 +64,8 @@ fn who_says_not_now_is_asked_more_slowly_and_who_refuses_is_not() {
         let mut gate = gate(RateOptions::default(), options.clone());
         for second in 10..40 {
             let answer = Answer { status, ..Answer::default() };
-            gate.ended(Duration::from_secs(second), &Outcome { bytes_sent: 0, result: Ok(answer) });
+            let outcome = Outcome { bytes_sent: 0, result: Ok(answer) };
+            gate.ended(Duration::from_secs(second), Duration::ZERO, &outcome);
         }
         let ready_at = gate.ready_at(Duration::from_secs(39), WALL_MS, LIVE, 1);
         assert_eq!(ready_at.is_some_and(|at| at > Duration::from_secs(40)), is_slow, "{status}: {ready_at:?}");
@@ -85,8 +87,8 @@ fn by_default_a_device_waits_for_its_fleet_no_longer_than_it_would_for_samples()
         let gate = Gate::new(RateOptions::default(), meter, Duration::from_secs(deadline_s), Duration::ZERO, seed);
         gate.ready_at(Duration::ZERO, WALL_MS, LIVE, 1).unwrap_or_default()
     };
-    for (deadline_s, most_s) in [(0, 0), (1, 1), (5, 5), (600, 5)] {
-        assert!((0..200).all(|seed| first(deadline_s, seed) <= Duration::from_secs(most_s)), "{deadline_s}");
+    for (deadline_s, most_ms) in [(0, 0), (1, 1200), (5, 6000), (600, 6000)] {
+        assert!((0..200).all(|seed| first(deadline_s, seed) <= Duration::from_millis(most_ms)), "{deadline_s}");
     }
     assert!((0..200).any(|seed| first(600, seed) > Duration::from_secs(4)));
 }

@@ -96,8 +96,8 @@ impl Turns {
     }
 
     /// See [`Gate::ended`].
-    pub fn ended(&mut self, now: Duration, outcome: &Outcome) {
-        self.gate.ended(now, outcome);
+    pub fn ended(&mut self, now: Duration, took: Duration, outcome: &Outcome) {
+        self.gate.ended(now, took, outcome);
     }
 
     /// See [`Gate::hurry`].

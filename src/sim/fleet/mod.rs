@@ -155,7 +155,7 @@ impl Agent {
         let traffic = Traffic::Samples { class: Class::Normal, is_backlog: self.is_draining };
         if let Some((sent, bytes, outcome)) = self.under_way.take() {
             self.gate.spent(now, WALL_MS, traffic, bytes);
-            self.gate.ended(now, &outcome);
+            self.gate.ended(now, LATENCY, &outcome);
             self.queue.on_outcome(now, &sent, &outcome, counters.endpoint(0));
         }
         loop {
