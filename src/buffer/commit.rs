@@ -306,10 +306,12 @@ impl<M: Medium> Buffer<M> {
         }) && on_flash > 0
     }
 
-    /// After an acknowledgement.
-    pub(super) fn plan_acks(&mut self, now: Duration) {
+    /// After an acknowledgement. The one that ends a backlog is written at once: else a process that is killed soon after would
+    /// send all of the backlog again.
+    pub(super) fn plan_acks(&mut self, now: Duration, has_drained: bool) {
         if self.acks_behind() {
             self.plan_acks_alone(now);
+            self.acks_due = self.acks_due.map(|due| if has_drained { due.min(now) } else { due });
         }
     }
 

@@ -51,6 +51,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// A record that is acknowledged so long after its commit was due belongs to a backlog.
+const LATE: Duration = Duration::from_secs(5);
+
 /// `[buffer]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferOptions {
@@ -98,6 +101,8 @@ struct Reader {
     samples_max: usize,
     /// In the ring, while it reads from there.
     backlog: Option<Box<Backlog>>,
+    /// It has acknowledged older records of the ring than an endpoint that keeps up ever does, and others are left there.
+    is_catching_up: bool,
 }
 
 /// What one sender has still to get from memory.
@@ -167,7 +172,7 @@ impl<M: Medium> Buffer<M> {
         let next_record = ring.acks().iter().map(|ack| ack.next_record).fold(ring.next_record(), u64::max);
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         let followers = Followers::restore(&endpoints, &ring);
-        let reader = |(lane, part)| Reader { lane, part, samples_max: WINDOW_SAMPLES_MAX, backlog: None };
+        let reader = |(lane, part)| Reader { lane, part, samples_max: WINDOW_SAMPLES_MAX, backlog: None, is_catching_up: false };
         let readers = followers.senders().map(reader).collect();
         let buffer = Buffer {
             layout,
@@ -336,11 +341,24 @@ impl<M: Medium> Buffer<M> {
 
     /// The sender's receiver has everything before `next_record`.
     pub fn ack(&mut self, sender: usize, next_record: u64, now: Duration) {
-        let Reader { lane, part, .. } = self.readers[sender];
-        self.followers.lanes[lane].ack(part, next_record);
+        let has_drained = self.acknowledge(sender, next_record, now);
         let needed_from = self.followers.next_needed(self.stage.first_record());
         self.stage.drop_before(needed_from);
-        self.plan_acks(now);
+        self.plan_acks(now, has_drained);
+    }
+
+    /// Moves the sender's cursor; true if that was the end of a backlog.
+    fn acknowledge(&mut self, sender: usize, next_record: u64, now: Duration) -> bool {
+        let Reader { lane, part, .. } = self.readers[sender];
+        let lane = &mut self.followers.lanes[lane];
+        let first = lane.next_record(part);
+        lane.ack(part, next_record);
+        let is_late = |entered: Duration| now >= entered.saturating_add(self.commit_interval + LATE);
+        let was_backlog = first < self.ring.next_record() && self.stage.entered(first).is_none_or(is_late);
+        let is_catching_up = std::mem::take(&mut self.readers[sender].is_catching_up) || was_backlog;
+        let is_at_end = lane.next_record(part) >= self.ring.next_record().min(lane.end(part));
+        self.readers[sender].is_catching_up = is_catching_up && !is_at_end;
+        is_catching_up && is_at_end
     }
 
     /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.

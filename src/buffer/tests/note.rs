@@ -66,6 +66,42 @@ fn a_note_outlives_the_segments_that_it_was_written_to() {
     assert_eq!(device.buffer.remembered("uplink"), Some(&b"1234"[..]));
 }
 
+/// They were written 30 seconds later, and a device that lost its power in these sent an hour of samples again.
+#[test]
+fn acknowledgements_are_written_at_once_when_a_backlog_has_drained_and_never_else() {
+    let mut device = Device::new(&["a", "b"], 20);
+    device.run(100);
+    let before = device.counters.flash_programs.get();
+    device.drain(0);
+    device.commit_if_due().unwrap();
+    assert_eq!(device.counters.flash_programs.get(), before + 1, "one has caught up");
+    device.drain(1);
+    device.commit_if_due().unwrap();
+    assert_eq!(device.counters.flash_programs.get(), before + 2, "and so has the other");
+    for _ in 0..600 {
+        device.run(1);
+        device.drain(0);
+        device.drain(1);
+    }
+    assert_eq!(device.counters.flash_programs.get(), before + 2, "endpoints that keep up cost no write");
+    let mut device = device.reboot(&["a", "b"]);
+    assert_eq!((device.drain(0).len(), device.drain(1).len()), (0, 0));
+}
+
+/// Each scrape is on flash when it is acknowledged, and the next one's frame carries the acknowledgement.
+#[test]
+fn endpoints_that_keep_up_with_a_commit_for_each_scrape_cost_one_write_a_scrape() {
+    let mut device = Device::new(&["a"], 20);
+    device.buffer.commit_interval = Duration::ZERO;
+    for scrape in 1..25 {
+        device.run(1);
+        device.drain(0);
+        device.commit_if_due().unwrap();
+        // The very first segment's header goes alone.
+        assert_eq!(device.counters.flash_programs.get(), scrape + 1);
+    }
+}
+
 /// Acknowledgements that were due took along what had been scraped the moment before; that was acknowledged a little later,
 /// which made acknowledgements due again: a write every 30 seconds for as long as the process ran, though nobody was behind.
 #[test]
