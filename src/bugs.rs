@@ -96,6 +96,14 @@ bugs! {
     DamagedSegmentContinued,
     /// What can't be read back is counted again each time it is read.
     DamageCountedAgain,
+    /// Counts of lost samples are not put into the note.
+    LossesNotNoted,
+    /// What only a sender's hand or memory has of an evicted segment is left out of the note.
+    HeldLossNotNoted,
+    /// What a sender holds of an evicted segment is not counted when it ends.
+    HeldLossNotCounted,
+    /// Acknowledgements are written although the counts of what they pass over are not.
+    AcksAheadOfLosses,
 }
 
 #[cfg(not(any(test, feature = "sim")))]

@@ -1,6 +1,7 @@
 //! Every sample accepted, delivered or given up, with its cause. One instance, shared by the tasks of the one thread.
 
-use crate::limits::ENDPOINTS_MAX;
+use crate::limits::{ENDPOINTS_MAX, LOSS_CAUSES_MAX};
+use crate::model::SEVERAL_CAUSES;
 use std::cell::Cell;
 
 /// Why a sample was given up. Each cause has a counter of its own for each endpoint.
@@ -26,10 +27,14 @@ pub enum DropCause {
     HistogramsOff,
     /// The sample was older than `sample_age_limit` when it was to be sent.
     TooOld,
+    /// The agent stopped while the flash refused writes, and the sample was in memory only.
+    Uncommitted,
+    /// An earlier process counted it, and the ring had no room to keep the causes of the endpoint apart.
+    Several,
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 10] = [
+    pub const ALL: [DropCause; 12] = [
         DropCause::RingFull,
         DropCause::RingDamaged,
         DropCause::StageFull,
@@ -40,7 +45,32 @@ impl DropCause {
         DropCause::NotWritten,
         DropCause::HistogramsOff,
         DropCause::TooOld,
+        DropCause::Uncommitted,
+        DropCause::Several,
     ];
+
+    /// Number of the cause in rings: the same in every version of Narthex (docs/FORMAT.md has the table).
+    pub const fn number(self) -> usize {
+        match self {
+            DropCause::RingFull => 0,
+            DropCause::RingDamaged => 1,
+            DropCause::StageFull => 2,
+            DropCause::Resized => 3,
+            DropCause::TooLarge => 4,
+            DropCause::WriteBudget => 5,
+            DropCause::Rejected => 6,
+            DropCause::NotWritten => 7,
+            DropCause::HistogramsOff => 8,
+            DropCause::TooOld => 9,
+            DropCause::Uncommitted => 10,
+            DropCause::Several => SEVERAL_CAUSES,
+        }
+    }
+
+    /// The cause with this number; `None` if only a later version knows it.
+    pub fn of_number(number: usize) -> Option<DropCause> {
+        DropCause::ALL.into_iter().find(|cause| cause.number() == number)
+    }
 
     /// The value of the label `cause` in metrics, and the word in logs.
     pub fn name(self) -> &'static str {
@@ -55,6 +85,8 @@ impl DropCause {
             DropCause::NotWritten => "not_written",
             DropCause::HistogramsOff => "native_histograms_off",
             DropCause::TooOld => "too_old",
+            DropCause::Uncommitted => "uncommitted",
+            DropCause::Several => "several",
         }
     }
 }
@@ -152,5 +184,22 @@ impl Counters {
     /// The counts of the endpoint with this index in the configuration.
     pub fn endpoint(&self, index: usize) -> &EndpointCounters {
         &self.endpoints[index]
+    }
+}
+
+const _: () = assert!(DropCause::ALL.len() <= LOSS_CAUSES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_a_number_of_its_own_in_rings() {
+        let mut numbers: Vec<usize> = DropCause::ALL.iter().map(|cause| cause.number()).collect();
+        assert!(numbers.iter().all(|number| *number < LOSS_CAUSES_MAX));
+        assert!(DropCause::ALL.iter().all(|cause| DropCause::of_number(cause.number()) == Some(*cause)));
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), DropCause::ALL.len());
     }
 }

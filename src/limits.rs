@@ -10,6 +10,15 @@ pub const ENDPOINTS_MAX: usize = 16;
 /// Bytes of the note that a ring carries along: what a segment header has room for behind the acknowledgements of all endpoints.
 pub const NOTE_BYTES_MAX: usize = 200;
 
+/// Bytes of the note that counts of lost samples may take: all of it but for the head of their entry. One count for each endpoint
+/// always fits, if it is below 2^42.
+pub const LOSSES_BYTES_MAX: usize = NOTE_BYTES_MAX - 5;
+
+const _: () = assert!(ENDPOINTS_MAX * (4 + 2 + 6) <= LOSSES_BYTES_MAX);
+
+/// Causes of lost samples that the ring can tell apart.
+pub const LOSS_CAUSES_MAX: usize = 16;
+
 /// Stretches of a backlog that are remembered as delivered: one for each outage that came before the last one was made up for.
 pub const DELIVERED_RANGES_MAX: usize = 64;
 

@@ -5,6 +5,8 @@
 mod coder;
 #[path = "format/decoder.rs"]
 mod decoder;
+#[path = "format/losses.rs"]
+mod losses;
 #[path = "format/packed.rs"]
 mod packed;
 #[path = "support/extras.rs"]
@@ -13,6 +15,7 @@ mod support;
 
 use narthex::buffer::{Buffer, endpoint_id};
 use narthex::codec::SegmentCodec;
+use narthex::counters::{Counters, DropCause};
 use narthex::model::{self, HistogramCounts, LabelsBuilder, ScrapeBatch, Series, SeriesTable};
 use narthex::ring::{Ack, FileMedium, Frame, FrameMeta, Layout, Placement, Ring};
 use std::fs;
@@ -124,6 +127,30 @@ fn a_note_is_found_from_the_page_alone() {
         let image = fs::read(&file).unwrap();
         assert_eq!(decoder::note(&image, LAYOUT.segment_size_bytes as usize), expected);
     }
+}
+
+/// In the header of the segment that took the place of what was lost.
+#[test]
+fn counts_of_lost_samples_are_found_from_the_page_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ring");
+    let (table, counters) = (Rc::<SeriesTable>::default(), Rc::<Counters>::default());
+    let list: Rc<[Series]> = (0..200).map(|i: u32| series(&table, &[("i", &i.to_string())])).collect();
+    let medium = FileMedium::open(&file, LAYOUT).unwrap().0;
+    let opened = Buffer::open(medium, LAYOUT, Duration::ZERO, &["cloud"], table, counters.clone());
+    let mut buffer = opened.unwrap().0;
+    for scrape in 1..12u64 {
+        let values = (0..200).map(|i| ((scrape * 7919 + i) as f64).sin()).collect();
+        let (series, timestamp_ms) = (list.clone(), scrape as i64);
+        let batch = ScrapeBatch { target: 0, timestamp_ms, series, values, own_timestamps: vec![], extras: None };
+        buffer.push(batch, Duration::from_secs(60 * scrape));
+        buffer.commit(Duration::from_secs(60 * scrape)).unwrap();
+    }
+    let lost = counters.endpoint(0).dropped(DropCause::RingFull);
+    assert!(lost > 0, "the ring is full");
+    let note = decoder::note(&fs::read(&file).unwrap(), LAYOUT.segment_size_bytes as usize);
+    let (_, entry) = note.iter().find(|(key, _)| *key == losses::key("losses")).expect("it is counted");
+    assert_eq!(losses::counts(entry), [((endpoint_id("cloud") >> 32) as u32, 0, lost)]);
 }
 
 /// One frame of one batch of three samples, as an agent with one endpoint "cloud" commits it.

@@ -204,7 +204,7 @@ fn bytes_a_sample(batches: &[Rc<ScrapeBatch>], scrapes: usize, metadata: Option<
     for window in batches[1..].chunks_exact(scrapes) {
         let message = ProtobufMessage::Always(Version::V2);
         let mut queue = Queue::new("r", &QueueOptions::default(), message, 1);
-        queue.offer(Window { batches: window.to_vec(), next_record: 0, extras_bytes: 0 });
+        queue.offer(Window { batches: window.to_vec(), ..Window::default() });
         while let Action::Send(Attempt { batches, request, .. }) = queue.poll(Duration::ZERO) {
             let sent = encoder.encode(Version::V2, batches, request, &mut body);
             (bytes, samples) = (bytes + body.as_bytes().len(), samples + sent.samples);

@@ -137,7 +137,7 @@ impl Sender {
 
     fn send(&mut self, batches: Vec<Rc<ScrapeBatch>>) {
         let counters = EndpointCounters::default();
-        self.queue.offer(Window { batches, next_record: 0, extras_bytes: 0 });
+        self.queue.offer(Window { batches, ..Window::default() });
         while let Action::Send(attempt) = self.queue.poll(Duration::ZERO) {
             let sent = self.encoder.encode(self.version, attempt.batches, attempt.request, &mut self.body);
             let outcome = smol::block_on(self.uplink.send(self.body.as_bytes(), self.version.headers(), 0));

@@ -19,12 +19,19 @@ pub(super) fn describe(found: Found, recovery: &Recovery, path: &Path) {
     match found {
         Found::Made => return log::info!("{path}: a new ring was made"),
         Found::Short { missing_bytes } => {
-            log::warn!("{path}: the ring's file was cut short by {missing_bytes} bytes; what was there is lost")
+            log::warn!(
+                "{path}: the ring's file was cut short by {missing_bytes} bytes and is filled up with zeros; samples that \
+                 were there are counted as ring_damaged when an endpoint comes to them"
+            )
         }
         Found::Whole | Found::Other => {}
     }
     if recovery.damaged_slots > 0 {
-        log::warn!("{path}: {} segments are damaged; their samples are lost", recovery.damaged_slots);
+        log::warn!(
+            "{path}: {} segments are damaged; their samples are counted as ring_damaged when an endpoint comes to them, and \
+             narthex ring verify counts them now",
+            recovery.damaged_slots
+        );
     }
     log::info!("{path}: the ring holds {} segments", recovery.segments.len());
 }

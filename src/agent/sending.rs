@@ -147,6 +147,7 @@ impl Sender {
                     let window = self.relabelled(window);
                     self.queue.offer(window);
                     self.give_back();
+                    self.settle();
                 }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
@@ -175,6 +176,7 @@ impl Sender {
                 if self.sent.is_empty() {
                     let counters = self.shared.counters.endpoint(self.role.endpoint);
                     self.queue.on_nothing_to_send(now, &self.sent, counters);
+                    self.settle();
                     return Step::GoOn;
                 }
                 return self.exchange(version, retries).await;
@@ -199,8 +201,14 @@ impl Sender {
         self.queue.on_exchange(now, took, &outcome);
         let counters = self.shared.counters.endpoint(self.role.endpoint);
         self.queue.on_outcome(now, &self.sent, &outcome, counters);
+        self.settle();
         self.remember();
         Step::GoOn
+    }
+
+    /// Tells the buffer what of the window is still to be delivered: if the ring evicts that meanwhile, it may be lost.
+    fn settle(&self) {
+        self.shared.buffer.borrow_mut().settle(self.index, self.queue.unfinished());
     }
 
     /// Goes on with the version that an earlier process found out.

@@ -4,12 +4,12 @@ use super::{Buffer, Reader, has_room};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::model::{ScrapeBatch, Window};
+use crate::model::{Lost, ScrapeBatch, Window};
 use crate::ring::{FrameMeta, FramePosition, Medium, Read, RingError};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Failed reads in a row after which the rest of a segment is given up, if another can be read.
+/// Failed reads in a row after which the rest of a segment is dropped, if another can be read.
 const READ_ATTEMPTS: u8 = 5;
 
 /// Failed reads in a row after which all of the storage is taken to be gone for good.
@@ -25,6 +25,8 @@ pub(super) struct Backlog {
     /// Samples of all frames of this segment that were read so far, and the record that they end before.
     samples_read: u64,
     read_until: u64,
+    /// Time of the last scrape that was read.
+    read_until_ms: Option<i64>,
     failures: u8,
     bytes: Vec<u8>,
     batches: Vec<ScrapeBatch>,
@@ -39,6 +41,7 @@ impl Backlog {
             decoded: VecDeque::new(),
             samples_read: 0,
             read_until: 0,
+            read_until_ms: None,
             failures: 0,
             bytes: Vec::new(),
             batches: Vec::new(),
@@ -108,7 +111,7 @@ impl<M: Medium> Buffer<M> {
             Ok(read) => read,
             Err(error) if self.is_worth_another_read(backlog) => return Err(error),
             Err(error) => {
-                log::error!("the rest of a segment is given up: {error}");
+                log::error!("a segment of the ring can't be read to its end: {error}");
                 self.ring.after(backlog.at)
             }
         };
@@ -119,7 +122,7 @@ impl<M: Medium> Buffer<M> {
                     return Ok(true);
                 }
                 Err(error) => {
-                    log::error!("the rest of a segment is given up: {error}");
+                    log::error!("a segment of the ring can't be read to its end: {error}");
                     self.ring.after(backlog.at)
                 }
             },
@@ -154,6 +157,7 @@ impl<M: Medium> Buffer<M> {
         }
         backlog.batches.clear();
         backlog.codec.decode(&backlog.bytes[payload_at..], &self.table, &mut backlog.batches)?;
+        backlog.read_until_ms = backlog.batches.last().map(|batch| batch.timestamp_ms).or(backlog.read_until_ms);
         let batches = backlog.batches.drain(..).map(Rc::new);
         backlog.decoded.extend((meta.first_record..meta.end_record()).zip(batches));
         backlog.samples_read += meta.samples();
@@ -178,7 +182,8 @@ impl<M: Medium> Buffer<M> {
         let endpoint = self.followers.lanes[lane].endpoint;
         let counted = self.followers.endpoints[endpoint].settle(segment.seq, unread, in_memory, oldest);
         if !planted(Bug::UnreadNotCounted) {
-            self.losses.count(endpoint, DropCause::RingDamaged, counted);
+            let times = if counted > 0 { self.times_behind(segment, backlog.read_until_ms) } else { None };
+            self.losses.count(endpoint, DropCause::RingDamaged, Lost { samples: counted, times });
         }
     }
 

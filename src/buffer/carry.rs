@@ -3,13 +3,16 @@
 
 use super::EndpointLanes;
 use super::commit::{Encoded, encode};
+use super::evictions::{start_ms, times_between};
 use super::followers::Followers;
+use super::loss_note::LossNote;
+use super::losses::Losses;
 use super::split::{Splitter, admits};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
-use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX};
-use crate::model::{ScrapeBatch, SeriesTable};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, LOSSES_BYTES_MAX};
+use crate::model::{LOSSES_KEY, Lost, ScrapeBatch, SeriesTable, with_noted};
 use crate::ring::{Ack, Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -20,7 +23,7 @@ pub(super) fn waiting_from<M: Medium>(ring: &Ring<M>) -> u64 {
 }
 
 /// Samples of one segment of the new ring, by endpoint that lacks them.
-type Lacking = heapless::Vec<u64, ENDPOINTS_MAX>;
+type Lacking = heapless::Vec<Lost, ENDPOINTS_MAX>;
 
 /// Reads the old ring from its oldest record that someone lacks, and writes the new one.
 ///
@@ -41,19 +44,23 @@ pub(super) struct Carrier<'o, Old, New> {
     /// Number that the next record gets in the new ring.
     next_record: u64,
     carried: u64,
-    counters: &'o Counters,
+    losses: Losses,
+    loss_note: LossNote,
+    counters: Rc<Counters>,
 }
 
 impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
-    /// `new` is empty. Samples that are given up are counted for `endpoints`, in this order.
+    /// `new` is empty. Samples that are lost are counted for `endpoints`, in this order, on top of what the old ring's note counts;
+    /// the sums go to the new one's.
     pub fn new(
         old: &'o Ring<Old>,
         mut new: Ring<New>,
         endpoints: &[impl Clone + Into<EndpointLanes>],
-        counters: &'o Counters,
+        counters: Rc<Counters>,
     ) -> Self {
         new.set_note(old.note().clone());
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
+        let losses = Losses::new(counters.clone(), endpoints.iter().map(|endpoint| endpoint.name.clone()));
         Carrier {
             old,
             new,
@@ -65,6 +72,8 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
             acks: Acks::new(),
             next_record: 0,
             carried: 0,
+            loss_note: LossNote::restore(old.note(), &losses, &counters),
+            losses,
             counters,
         }
     }
@@ -78,13 +87,14 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
         for segment in old.segments().filter(|segment| old.end_of(*segment) > from) {
             self.carry_segment(segment, from, &table)?;
         }
+        self.losses.tell_all();
         self.finish()?;
         Ok((self.new, self.carried))
     }
 
     fn carry_segment(&mut self, segment: SegmentInfo, from: u64, table: &SeriesTable) -> Result<(), RingError> {
         let (mut codec, mut bytes, mut batches) = (SegmentCodec::new(), Vec::new(), Vec::new());
-        let (mut at, mut samples_read) = (FramePosition::start_of(segment), 0);
+        let (mut at, mut samples_read, mut read_until_ms) = (FramePosition::start_of(segment), 0, None);
         loop {
             let (meta, payload_at) = match self.old.read(at, &mut bytes) {
                 Ok(Read::Frame { meta, payload_at, next }) => {
@@ -93,7 +103,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
                 }
                 Ok(Read::EndOfSegment { .. } | Read::EndOfRing) => break,
                 Err(error) => {
-                    log::error!("the rest of a segment is given up: {error}");
+                    log::error!("a segment of the old ring can't be read to its end: {error}");
                     break;
                 }
             };
@@ -102,13 +112,18 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
             }
             batches.clear();
             if let Err(error) = codec.decode(&bytes[payload_at..], table, &mut batches) {
-                log::error!("the rest of a segment is given up: {error}");
+                log::error!("a segment of the old ring can't be read to its end: {error}");
                 break;
             }
             samples_read += meta.samples();
+            read_until_ms = batches.last().map(|batch| batch.timestamp_ms).or(read_until_ms);
             self.carry_frame(meta.first_record, &mut batches, from)?;
         }
-        self.count_unread(segment, self.old.samples_in(segment).saturating_sub(samples_read));
+        let unread = self.old.samples_in(segment).saturating_sub(samples_read);
+        if unread > 0 {
+            let times = times_between(read_until_ms, start_ms(self.old, segment.seq + 1, table));
+            self.count_unread(segment, Lost { samples: unread, times });
+        }
         Ok(())
     }
 
@@ -153,7 +168,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
         self.codec = Some(codec);
         let lacked = self.lacked(&parts[..written]);
         let newest = self.lacking.back_mut().into_iter().flatten();
-        newest.zip(&lacked).for_each(|(sum, samples)| *sum += samples);
+        newest.zip(&lacked).for_each(|(sum, lost)| sum.add(*lost));
         self.carried += frame.meta.samples();
         self.next_record = frame.meta.end_record();
         Ok(written)
@@ -162,12 +177,12 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
         let evicted = self.new.append(frame, placement, &self.acks_so_far())?.evicted;
         if placement == Placement::NewSegment {
-            self.lacking.push_back(self.followers.endpoints.iter().map(|_| 0).collect());
+            self.lacking.push_back(self.followers.endpoints.iter().map(|_| Lost::default()).collect());
         }
         if evicted.is_some()
-            && let Some(given_up) = self.lacking.pop_front()
+            && let Some(evicted) = self.lacking.pop_front()
         {
-            self.drop_samples(&given_up, DropCause::Resized);
+            self.drop_samples(&evicted, DropCause::Resized);
         }
         Ok(())
     }
@@ -183,8 +198,13 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
             let next_record = new_end.max(self.old.next_record()) + ack.next_record.saturating_sub(end);
             self.put_ack(ack.endpoint, next_record);
         }
+        let counts = self.loss_note.counts(&self.losses, &self.counters).encode(LOSSES_BYTES_MAX);
+        if !counts.is_empty() {
+            self.new.set_note(with_noted(self.new.note(), LOSSES_KEY, &counts));
+        }
         let meta = FrameMeta { first_record: new_end, acks: self.acks.clone(), ..FrameMeta::default() };
-        let frame = Frame { meta, payload: Vec::new() };
+        let payload = if self.new.is_note_written() { Vec::new() } else { self.new.note().to_vec() };
+        let frame = Frame { meta, payload };
         let placement =
             if self.new.fits(&frame, Placement::Current) { Placement::Current } else { Placement::NewSegment };
         self.append(&frame, placement)
@@ -212,25 +232,27 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
 
     /// Samples in these parts, for each endpoint that lacks them.
     fn lacked(&self, parts: &[Part]) -> Lacking {
-        let samples = |endpoint: usize| {
-            let lost =
-                |part: &Part| self.followers.lost(endpoint, part.record, part.batch.len() as u64, Some(&part.batch));
-            parts.iter().map(lost).sum()
+        let lost = |endpoint: usize, part: &Part| {
+            let samples = self.followers.lost(endpoint, part.record, part.batch.len() as u64, Some(&part.batch));
+            Lost::new(samples, part.batch.times())
         };
-        (0..self.followers.endpoints.len()).map(samples).collect()
+        (0..self.followers.endpoints.len())
+            .map(|endpoint| parts.iter().map(|part| lost(endpoint, part)).collect())
+            .collect()
     }
 
-    fn count_unread(&self, segment: SegmentInfo, unread: u64) {
+    fn count_unread(&self, segment: SegmentInfo, unread: Lost) {
         let end = self.old.end_of(segment);
-        let lost = |endpoint| self.followers.lost_unreadable(endpoint, segment, end, unread);
+        let lost = |endpoint| {
+            let samples = self.followers.lost_unreadable(endpoint, segment, end, unread.samples);
+            Lost { samples, ..unread }
+        };
         self.drop_samples(&(0..self.followers.endpoints.len()).map(lost).collect(), DropCause::RingDamaged);
     }
 
     fn drop_samples(&self, lacked: &Lacking, cause: DropCause) {
-        for (index, samples) in lacked.iter().enumerate().filter(|(_, samples)| **samples > 0) {
-            self.counters.endpoint(index).drop_samples(cause, *samples);
-            log::warn!("{samples} samples that endpoint {} lacked were given up: {}", index + 1, cause.name());
-        }
+        let lacked = lacked.iter().enumerate().filter(|(_, lost)| lost.samples > 0);
+        lacked.for_each(|(index, lost)| self.losses.count(index, cause, *lost));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
 use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX};
 use crate::model::ScrapeBatch;
-use crate::ring::{Ack, Acks, Frame, FrameMeta, FramePosition, Medium, Placement, Read, Ring, RingError, SegmentInfo};
+use crate::ring::{Ack, Acks, Frame, FrameMeta, Medium, Placement, Read, Ring, RingError, SegmentInfo};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl<M: Medium> Buffer<M> {
     /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it. If only
     /// these are due, they go alone: what was scraped just now is not to cost flash for their sake.
     ///
-    /// What a write budget has no room for stays in memory, or is given up where it has waited too long. After an error
+    /// What a write budget has no room for stays in memory, or is dropped where it has waited too long. After an error
     /// nothing is lost; the call may be made again.
     pub fn commit(&mut self, now: Duration) -> Result<(), RingError> {
         let before = self.flash_use();
@@ -70,13 +70,18 @@ impl<M: Medium> Buffer<M> {
         Ok(())
     }
 
-    /// Before the process ends, and the last call of all: everything is written, whatever the budget says, and the acknowledgements wherever they are due.
+    /// Before the process ends, and the last call of all: everything is written, whatever the budget says, and the acknowledgements
+    /// wherever they are due. What was in memory only and could not be written is lost, and counted; so is what a sender holds
+    /// and the ring has evicted.
     pub fn close(&mut self) -> Result<(), RingError> {
-        self.commit_batches()?;
-        // Nothing is handed out any more, and what only memory has is lost.
+        let committed = self.commit_batches();
+        self.flash_refuses = committed.is_err();
+        while self.forget_oldest(DropCause::Uncommitted) {}
+        (0..self.readers.len()).for_each(|sender| self.count_held(sender));
         self.followers.lanes.iter_mut().for_each(Lane::forget_handed_out);
-        while self.forget_oldest() {}
-        self.losses.tell(Duration::MAX);
+        self.losses.tell_all();
+        committed?;
+        self.note_losses(None);
         if self.acks_behind() || !self.ring.is_note_written() { self.write_acks() } else { Ok(()) }
     }
 
@@ -87,7 +92,7 @@ impl<M: Medium> Buffer<M> {
         Ok(())
     }
 
-    /// Whether the budget has room for what is in memory only. What has waited too long is given up, oldest first, until it has.
+    /// Whether the budget has room for what is in memory only. What has waited too long is dropped, oldest first, until it has.
     fn make_affordable(&mut self, now: Duration) -> bool {
         let Some(budget) = &self.budget else { return true };
         let (from, samples) = (self.uncommitted_from(), self.uncommitted_samples());
@@ -95,7 +100,7 @@ impl<M: Medium> Buffer<M> {
         if budget.affords(now, samples) || !is_too_old {
             return budget.affords(now, samples);
         }
-        while self.stage.first_record() < from && self.forget_oldest() {}
+        while self.stage.first_record() < from && self.forget_oldest(DropCause::StageFull) {}
         let Some(budget) = &self.budget else { return true };
         let (mut until, mut left) = (from, samples);
         for (record, batch) in self.stage.from(from) {
@@ -128,7 +133,7 @@ impl<M: Medium> Buffer<M> {
     fn release(&mut self, entered: Duration) {
         let may_go = |stage: &Stage| stage.entered(stage.first_record()).is_some_and(|oldest| oldest <= entered);
         while self.stage.first_record() < self.committed_until && may_go(&self.stage) {
-            self.forget_oldest();
+            self.forget_oldest(DropCause::StageFull);
         }
     }
 
@@ -143,7 +148,8 @@ impl<M: Medium> Buffer<M> {
         let codec = self.take_codec()?.filter(|_| self.has_room_for_acks());
         let codec = codec.filter(|codec| !self.is_outgrown(codec, &batches));
         let frame = std::mem::take(&mut self.frame);
-        let encoded = encode(&self.ring, frame, codec, from, &batches, self.changed_acks());
+        let acks = self.acks_beside_records();
+        let encoded = encode(&self.ring, frame, codec, from, &batches, acks);
         let Some(Encoded { frame, placement, codec }) = encoded else {
             self.committed_until = from + 1;
             self.stage.mark_too_large(from);
@@ -224,62 +230,34 @@ impl<M: Medium> Buffer<M> {
 
     fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
         let evicted = if placement == Placement::NewSegment { self.ring.next_evicted() } else { None };
-        let losses = evicted.map(|segment| self.losses(segment));
+        let cost = evicted.map(|segment| (segment, self.losses(segment)));
+        let records = evicted.map_or(0..0, |segment| segment.first_record..self.ring.end_of(segment));
+        if placement == Placement::NewSegment {
+            self.note_losses(cost.as_ref().map(|(segment, losses)| (*segment, &losses[..])));
+        }
         let acks = self.followers.acks();
         let appended = self.ring.append(frame, placement, &acks);
-        // A new segment that failed has given up the oldest one all the same.
+        // A new segment that failed has evicted the oldest one all the same.
         if self.ring.next_evicted() != evicted && !planted(Bug::DropNotCounted) {
-            self.count_losses(losses.unwrap_or_default());
+            self.count_losses(records, cost.map(|(_, losses)| losses).unwrap_or_default());
         }
         appended?;
         // A note goes with a new segment or with acknowledgements alone.
+        if placement == Placement::NewSegment || frame.meta.sample_counts.is_empty() {
+            self.loss_note.was_written();
+        }
         self.is_note_wanted &= !self.ring.is_note_written();
         self.acks_due = self.acks_due.filter(|_| self.is_note_wanted);
         Ok(())
     }
 
-    fn count_losses(&self, losses: Vec<Loss>) {
-        let counted = if planted(Bug::DropCountedOnce) { 1 } else { ENDPOINTS_MAX };
-        for (index, loss) in losses.into_iter().enumerate().take(counted) {
-            self.losses.count(index, DropCause::RingFull, loss.readable);
-            self.losses.count(index, DropCause::RingDamaged, loss.unreadable);
+    /// Acknowledgements for a frame with records, which has no room for the note.
+    fn acks_beside_records(&mut self) -> Acks {
+        if self.has_unwritten_losses() && !planted(Bug::AcksAheadOfLosses) {
+            self.is_note_wanted = true;
+            return Acks::new();
         }
-    }
-
-    /// What giving up this segment costs each endpoint. Records that are in memory too are counted when they leave it.
-    fn losses(&self, segment: SegmentInfo) -> Vec<Loss> {
-        let mut losses = vec![Loss::default(); self.followers.endpoints.len()];
-        let (first_record, end_record) = (segment.first_record, self.ring.end_of(segment));
-        if !(0..losses.len()).any(|endpoint| self.followers.lacks_some(endpoint, first_record..end_record)) {
-            return losses;
-        }
-        // Only then is it looked at what the samples are.
-        let mut codec = self.followers.is_divided_over(first_record..end_record).then(SegmentCodec::new);
-        let (mut readable, mut read_until, mut batches) = (0, first_record, Vec::new());
-        let (mut at, mut bytes) = (FramePosition::start_of(segment), Vec::new());
-        while let Ok(Read::Frame { meta, payload_at, next }) = self.ring.read(at, &mut bytes) {
-            readable += meta.samples();
-            read_until = meta.end_record();
-            batches.clear();
-            if !meta.sample_counts.is_empty() {
-                codec = codec.and_then(|mut codec| {
-                    codec.decode(&bytes[payload_at..], &self.table, &mut batches).is_ok().then_some(codec)
-                });
-            }
-            let in_memory_from = self.stage.first_record();
-            for (at, (record, samples)) in (meta.first_record..in_memory_from).zip(&meta.sample_counts).enumerate() {
-                for (endpoint, loss) in losses.iter_mut().enumerate() {
-                    loss.readable += self.followers.lost(endpoint, record, u64::from(*samples), batches.get(at));
-                }
-            }
-            at = next;
-        }
-        let in_memory = self.samples_in_memory(read_until, end_record);
-        let unreadable = self.ring.samples_in(segment).saturating_sub(readable + in_memory);
-        for (endpoint, loss) in losses.iter_mut().enumerate() {
-            loss.unreadable = self.followers.lost_unreadable(endpoint, segment, end_record, unreadable);
-        }
-        losses
+        self.changed_acks()
     }
 
     /// Acknowledgements that differ from what the ring on flash says.
@@ -309,18 +287,25 @@ impl<M: Medium> Buffer<M> {
     /// After an acknowledgement. The one that ends a backlog is written at once: else a process that is killed soon after would
     /// send all of the backlog again.
     pub(super) fn plan_acks(&mut self, now: Duration, has_drained: bool) {
-        if self.acks_behind() {
+        if self.acks_behind() && has_drained {
+            self.plan_acks_at(now);
+        } else if self.acks_behind() {
             self.plan_acks_alone(now);
-            self.acks_due = self.acks_due.map(|due| if has_drained { due.min(now) } else { due });
         }
     }
 
     pub(super) fn plan_acks_alone(&mut self, now: Duration) {
-        self.acks_due.get_or_insert(now + self.commit_interval.max(ACKS_INTERVAL));
+        self.plan_acks_at(now + self.commit_interval.max(ACKS_INTERVAL));
+    }
+
+    /// Acknowledgements alone are written then, or before.
+    pub(super) fn plan_acks_at(&mut self, due: Duration) {
+        self.acks_due = Some(self.acks_due.map_or(due, |known| known.min(due)));
     }
 
     fn write_acks(&mut self) -> Result<(), RingError> {
         (self.acks_due, self.is_note_wanted) = (None, false);
+        self.note_losses(None);
         let meta =
             FrameMeta { first_record: self.ring.next_record(), acks: self.changed_acks(), ..FrameMeta::default() };
         let payload = if self.ring.is_note_written() { Vec::new() } else { self.ring.note().to_vec() };
@@ -372,13 +357,6 @@ pub(super) fn encode<M: Medium>(
         count = fewer(count, frame.payload.len().max(1), ring.frame_room_bytes());
     }
     None
-}
-
-/// Samples that one endpoint loses with a segment.
-#[derive(Clone, Copy, Default)]
-struct Loss {
-    readable: u64,
-    unreadable: u64,
 }
 
 fn fill(frame: &mut Frame, codec: &mut SegmentCodec, first_record: u64, batches: &[Rc<ScrapeBatch>], acks: Acks) {

@@ -163,14 +163,13 @@ impl Followers {
         self.lanes_of(endpoint).iter().any(|lane| lane.next_lacking(records.start) < records.end)
     }
 
-    /// Whether it takes more than their number to say what an endpoint loses with these records: some of its lanes lack what
-    /// others have.
-    pub fn is_divided_over(&self, records: std::ops::Range<u64>) -> bool {
-        (0..self.endpoints.len()).map(|endpoint| self.lanes_of(endpoint)).any(|lanes| {
-            let differ = |record: u64| lanes.iter().any(|lane| lane.lacks(record) != lanes[0].lacks(record));
-            let turns = lanes.iter().flat_map(Lane::turns).chain([records.start]);
-            lanes.len() > 1 && turns.filter(|turn| records.contains(turn)).any(differ)
-        })
+    /// Samples of a batch that are this lane's.
+    pub fn samples_of(&self, lane: usize, batch: &ScrapeBatch) -> u64 {
+        let lane = &self.lanes[lane];
+        match (&self.endpoints[lane.endpoint].classes, lane.class) {
+            (Some(classes), Some(class)) => (classes.count)(batch)[class as usize],
+            _ => batch.len() as u64,
+        }
     }
 
     /// Samples that the endpoint loses with this record. Without its batch: all, if any lane lacks it.

@@ -190,13 +190,6 @@ impl Lane {
         from.max(live_from)
     }
 
-    /// Records at which begins or ends what the lane [lacks](Self::lacks).
-    pub fn turns(&self) -> impl Iterator<Item = u64> {
-        let delivered = self.old.iter().flat_map(|old| old.delivered.iter().flat_map(|range| [range.start, range.end]));
-        let old = self.old.iter().flat_map(|old| [old.head.ahead(), old.join]);
-        [self.live.ahead()].into_iter().chain(old).chain(delivered)
-    }
-
     /// Memory begins with this record now.
     pub fn observe(&mut self, memory_from: u64, now: Duration) {
         let Some(old) = &mut self.old else { return };

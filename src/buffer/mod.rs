@@ -15,8 +15,11 @@ mod backlog;
 mod budget;
 mod carry;
 mod commit;
+mod evictions;
 mod followers;
+mod held;
 mod lane;
+mod loss_note;
 mod losses;
 mod resize;
 mod resting;
@@ -31,7 +34,7 @@ use crate::counters::{Counters, DropCause};
 use crate::limits::{
     FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
 };
-use crate::model::{Note, ScrapeBatch, SeriesTable, Window, noted, with_noted};
+use crate::model::{ScrapeBatch, SeriesTable, Window, noted, with_noted};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
 use backlog::Backlog;
 use budget::Bucket;
@@ -40,8 +43,10 @@ pub use budget::WriteBudget;
 pub(crate) use commit::RETAINED;
 use followers::Followers;
 pub use followers::{ClassLanes, EndpointLanes, SenderRole};
+use held::Held;
 use lane::Part;
 pub use lane::{endpoint_id, join_id, live_id};
+use loss_note::LossNote;
 use losses::Losses;
 #[cfg(test)]
 pub(crate) use resize::carried;
@@ -101,8 +106,16 @@ struct Reader {
     samples_max: usize,
     /// In the ring, while it reads from there.
     backlog: Option<Box<Backlog>>,
+    held: Held,
     /// It has acknowledged older records of the ring than an endpoint that keeps up ever does, and others are left there.
     is_catching_up: bool,
+}
+
+impl Reader {
+    fn new(lane: usize, part: Part) -> Reader {
+        let samples_max = WINDOW_SAMPLES_MAX;
+        Reader { lane, part, samples_max, backlog: None, held: Held::default(), is_catching_up: false }
+    }
 }
 
 /// What one sender has still to get from memory.
@@ -156,6 +169,7 @@ pub struct Buffer<M> {
     table: Rc<SeriesTable>,
     counters: Rc<Counters>,
     losses: Losses,
+    loss_note: LossNote,
 }
 
 impl<M: Medium> Buffer<M> {
@@ -172,8 +186,8 @@ impl<M: Medium> Buffer<M> {
         let next_record = ring.acks().iter().map(|ack| ack.next_record).fold(ring.next_record(), u64::max);
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         let followers = Followers::restore(&endpoints, &ring);
-        let reader = |(lane, part)| Reader { lane, part, samples_max: WINDOW_SAMPLES_MAX, backlog: None, is_catching_up: false };
-        let readers = followers.senders().map(reader).collect();
+        let readers = followers.senders().map(|(lane, part)| Reader::new(lane, part)).collect();
+        let losses = Losses::new(counters.clone(), endpoints.into_iter().map(|endpoint| endpoint.name));
         let buffer = Buffer {
             layout,
             commit_interval,
@@ -193,7 +207,8 @@ impl<M: Medium> Buffer<M> {
             frame: Frame::default(),
             gathered: Vec::new(),
             table,
-            losses: Losses::new(counters.clone(), endpoints.into_iter().map(|endpoint| endpoint.name)),
+            loss_note: LossNote::restore(&recovery.note, &losses, &counters),
+            losses,
             counters,
         };
         Ok((buffer, recovery))
@@ -214,7 +229,7 @@ impl<M: Medium> Buffer<M> {
         self.commit_interval
     }
 
-    /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is given up.
+    /// Holds writes to a budget: commits become larger and rarer, and what would wait longer than `interval_max` is dropped.
     pub fn limit_writes(&mut self, budget: WriteBudget, interval_max: Duration) {
         self.budget = Some(Bucket::new(budget, interval_max));
     }
@@ -239,7 +254,7 @@ impl<M: Medium> Buffer<M> {
         self.losses.tell(now);
     }
 
-    /// Keeps memory within its bound: commits ahead of time, and gives up the oldest batches where flash refuses writes or the
+    /// Keeps memory within its bound: commits ahead of time, and drops the oldest batches where flash refuses writes or the
     /// budget has no room for them.
     fn make_room(&mut self, now: Duration) {
         while self.stage.bytes() > STAGE_BYTES_MAX {
@@ -250,18 +265,19 @@ impl<M: Medium> Buffer<M> {
             {
                 log::debug!("a commit ahead of time failed, and will be made again when it is due: {error}");
             }
-            if !self.forget_oldest() {
+            if !self.forget_oldest(DropCause::StageFull) {
                 return;
             }
         }
     }
 
-    /// Lets the oldest record go from memory. It is lost for whoever lacks it and won't find it in the ring.
-    fn forget_oldest(&mut self) -> bool {
+    /// Lets the oldest record go from memory. It is lost for whoever lacks it and won't find it in the ring; by `refused` if that is
+    /// because the flash refuses writes.
+    fn forget_oldest(&mut self, refused: DropCause) -> bool {
         let Some((record, Staged { batch, is_too_large, .. })) = self.stage.pop_oldest() else { return false };
-        let in_ring_from = self.ring.segments().next().map_or(0, |oldest| oldest.first_record);
+        let in_ring_from = self.in_ring_from();
         let lost_by = match () {
-            _ if record >= self.committed_until && self.flash_refuses => Some(DropCause::StageFull),
+            _ if record >= self.committed_until && self.flash_refuses => Some(refused),
             _ if record >= self.committed_until => Some(DropCause::WriteBudget),
             _ if is_too_large => Some(DropCause::TooLarge),
             _ if record < in_ring_from => Some(DropCause::RingFull),
@@ -273,26 +289,6 @@ impl<M: Medium> Buffer<M> {
             None => self.drop_behind_damage(record, &batch),
         }
         true
-    }
-
-    /// A record that leaves memory is lost for those who have found its segment damaged before it.
-    fn drop_behind_damage(&self, record: u64, batch: &ScrapeBatch) {
-        let Some(segment) = self.ring.segments().rev().find(|segment| segment.first_record <= record) else { return };
-        for (index, endpoint) in self.followers.endpoints.iter().enumerate() {
-            if endpoint.settled(segment.seq).is_some() {
-                let lost = self.followers.lost(index, record, batch.len() as u64, Some(batch));
-                self.losses.count(index, DropCause::RingDamaged, lost);
-            }
-        }
-    }
-
-    fn drop_record(&self, record: u64, batch: &ScrapeBatch, cause: DropCause) {
-        if planted(Bug::BudgetLossNotCounted) && cause == DropCause::WriteBudget {
-            return;
-        }
-        for index in 0..self.followers.endpoints.len() {
-            self.losses.count(index, cause, self.followers.lost(index, record, batch.len() as u64, Some(batch)));
-        }
     }
 
     /// Bounds the samples that this sender gets at a time; a single record may have more.
@@ -318,7 +314,7 @@ impl<M: Medium> Buffer<M> {
     pub fn window(&mut self, sender: usize) -> Result<Option<Window>, RingError> {
         let Reader { lane, part, samples_max, .. } = self.readers[sender];
         let (next_record, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
-        let mut window = Window { batches: Vec::new(), next_record, extras_bytes: 0 };
+        let mut window = Window { next_record, ..Window::default() };
         if window.next_record < self.stage.first_record().min(end) {
             self.read_backlog(sender, &mut window)?;
         }
@@ -331,6 +327,7 @@ impl<M: Medium> Buffer<M> {
                 window.push(record, batch.clone());
             }
         }
+        self.hold(sender, &window);
         let lane = &mut self.followers.lanes[lane];
         lane.hand_out(part, window.next_record);
         if window.batches.is_empty() || planted(Bug::CursorPastUnread) {
@@ -339,12 +336,29 @@ impl<M: Medium> Buffer<M> {
         Ok(if window.batches.is_empty() { None } else { Some(window) })
     }
 
+    /// The sender holds this window from now on, and no other any more.
+    fn hold(&mut self, sender: usize, window: &Window) {
+        self.count_held(sender);
+        let Reader { lane, held, .. } = &mut self.readers[sender];
+        let samples_of = |batch: &ScrapeBatch| self.followers.samples_of(*lane, batch);
+        let records = window.records.iter().zip(&window.batches);
+        records.for_each(|(record, batch)| held.push(*record, samples_of(batch), batch.times()));
+    }
+
+    /// Of the window that the sender holds, so many samples of these records are neither delivered nor dropped, and all others are.
+    pub fn settle(&mut self, sender: usize, unfinished: impl Iterator<Item = (u64, u64)>) {
+        self.readers[sender].held.settle(unfinished);
+    }
+
     /// The sender's receiver has everything before `next_record`.
     pub fn ack(&mut self, sender: usize, next_record: u64, now: Duration) {
         let has_drained = self.acknowledge(sender, next_record, now);
         let needed_from = self.followers.next_needed(self.stage.first_record());
         self.stage.drop_before(needed_from);
+        let was_at_risk = self.readers[sender].held.is_at_risk(self.in_ring_from());
+        self.readers[sender].held.clear();
         self.plan_acks(now, has_drained);
+        self.plan_losses(now, was_at_risk);
     }
 
     /// Moves the sender's cursor; true if that was the end of a backlog.
@@ -371,10 +385,10 @@ impl<M: Medium> Buffer<M> {
         self.ring.note()
     }
 
-    /// Changes the note. It is written with acknowledgements, and when the buffer is closed; [`write_note`](Self::write_note)
-    /// asks for more. An empty one changes nothing.
-    pub fn set_note(&mut self, note: Note) {
-        self.ring.set_note(note);
+    /// Whether the ring on flash has the note as it is.
+    #[cfg(test)]
+    pub(crate) fn is_note_written(&self) -> bool {
+        self.ring.is_note_written()
     }
 
     /// What was put into the note under this key, perhaps by an earlier process.
@@ -382,10 +396,11 @@ impl<M: Medium> Buffer<M> {
         noted(self.note(), key)
     }
 
-    /// Puts a few bytes into the note: the keys share what room it has.
+    /// Puts a few bytes into the note: the keys share what room it has. It is written with acknowledgements, and when the buffer is
+    /// closed; [`write_note`](Self::write_note) asks for more.
     pub fn remember(&mut self, key: &str, value: &[u8]) {
         if self.remembered(key) != Some(value) {
-            self.set_note(with_noted(self.note(), key, value));
+            self.ring.set_note(with_noted(self.note(), key, value));
         }
     }
 

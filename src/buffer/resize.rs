@@ -63,11 +63,13 @@ fn carry_over(
     old: FileMedium,
     shape: &Shape,
     endpoints: &[impl Clone + Into<EndpointLanes>],
-    counters: &Counters,
+    counters: &Rc<Counters>,
 ) -> Result<FileMedium, RingError> {
     let (new, layout) = (old.beside(*shape)?, old.shape().layout);
     let written = Rc::<Counters>::default();
-    let (old, new, samples) = carried((old, layout), (new, shape.layout), endpoints, counters, &written)?;
+    // The buffer takes the sums from the new ring's note.
+    let lost = Rc::<Counters>::default();
+    let (old, new, samples) = carried((old, layout), (new, shape.layout), endpoints, &lost, &written)?;
     let new = new.take_place_of(old)?;
     counters.flash_bytes_written.add(written.flash_bytes_written.get());
     counters.flash_programs.add(written.flash_programs.get());
@@ -77,17 +79,17 @@ fn carry_over(
 }
 
 /// Carries one ring over into another, which is blank and synced as a whole in the end: the media, and how many samples were
-/// written. What is given up is counted in `counters`, what writing takes in `written`.
+/// written. What was ever lost is counted in `counters` and in the new ring's note; what writing takes in `written`.
 pub(crate) fn carried<Old: Medium, New: Medium>(
     (old, old_layout): (Old, Layout),
     (new, layout): (New, Layout),
     endpoints: &[impl Clone + Into<EndpointLanes>],
-    counters: &Counters,
+    counters: &Rc<Counters>,
     written: &Rc<Counters>,
 ) -> Result<(Old, New, u64), RingError> {
     let (old, _) = Ring::open(old, old_layout, Rc::default())?;
     let (new, _) = Ring::open(Unsynced(new), layout, written.clone())?;
-    let (new, samples) = Carrier::new(&old, new, endpoints, counters).carry()?;
+    let (new, samples) = Carrier::new(&old, new, endpoints, counters.clone()).carry()?;
     let mut new = new.into_medium().0;
     if !planted(Bug::CarriedUnsynced) {
         new.sync().map_err(|cause| RingError::Device { doing: "syncing the new ring", cause })?;

@@ -52,6 +52,12 @@ impl Stage {
         (first..).zip(self.batches.range(skipped..).map(|staged| &staged.batch))
     }
 
+    /// Records before this number, but for those that no segment had room for.
+    pub fn committed_before(&self, record: u64) -> impl Iterator<Item = (u64, &Rc<ScrapeBatch>)> {
+        let all = (self.first_record..record).zip(&self.batches).filter(|(_, staged)| !staged.is_too_large);
+        all.map(|(record, staged)| (record, &staged.batch))
+    }
+
     /// When this record was pushed.
     pub fn entered(&self, record: u64) -> Option<Duration> {
         let index = usize::try_from(record.checked_sub(self.first_record)?).ok()?;

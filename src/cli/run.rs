@@ -27,7 +27,7 @@ pub fn run(path: &Path) -> ExitCode {
     match smol::block_on(executor.run(agent.run(&executor, stop_requested(signals)))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::error!("samples that were in memory only are lost: {error}");
+            log::error!("the flash refused the last write: {error}");
             ExitCode::FAILURE
         }
     }

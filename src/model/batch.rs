@@ -2,6 +2,7 @@
 
 use super::extras::Extras;
 use super::histogram::Histogram;
+use super::lost::TimeRange;
 use super::series::Series;
 use std::rc::Rc;
 
@@ -58,6 +59,14 @@ impl ScrapeBatch {
         }
     }
 
+    /// From its oldest sample to its newest.
+    pub fn times(&self) -> TimeRange {
+        let own = self.own_timestamps.iter().map(|own| TimeRange::at(own.timestamp_ms));
+        let all_own = self.own_timestamps.len() == self.values.len();
+        let common = Some(TimeRange::at(self.timestamp_ms)).filter(|_| !all_own || self.is_empty());
+        own.chain(common).reduce(TimeRange::and).unwrap_or(TimeRange::at(self.timestamp_ms))
+    }
+
     /// The samples at these positions, in order, as samples of other series: one of `series` for each.
     pub fn select(&self, positions: &[u32], series: Rc<[Series]>) -> ScrapeBatch {
         let own = self.own_timestamps.iter().filter_map(|own| {
@@ -88,9 +97,11 @@ impl ScrapeBatch {
 
 /// Consecutive batches that one endpoint lacks, oldest first. When all of them were delivered or refused for good,
 /// the endpoint has acknowledged every record before `next_record`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
     pub batches: Vec<Rc<ScrapeBatch>>,
+    /// The number of each batch's record.
+    pub records: Vec<u64>,
     pub next_record: u64,
     /// Memory that the batches' extras take.
     pub extras_bytes: usize,
@@ -101,6 +112,7 @@ impl Window {
     pub fn push(&mut self, record: u64, batch: Rc<ScrapeBatch>) {
         self.extras_bytes += batch.extras_bytes();
         self.batches.push(batch);
+        self.records.push(record);
         self.next_record = record + 1;
     }
 

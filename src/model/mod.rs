@@ -7,6 +7,8 @@ mod extras;
 mod fnv;
 mod histogram;
 mod labels;
+mod loss_counts;
+mod lost;
 mod metadata;
 mod name_scheme;
 mod note;
@@ -32,9 +34,11 @@ pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use loss_counts::{LossCounts, SEVERAL_CAUSES};
+pub use lost::{Lost, TimeRange, time_text};
 pub use metadata::{MetadataTable, MetricFamily, MetricType};
 pub use name_scheme::NameScheme;
-pub use note::{Note, noted, with_noted};
+pub use note::{LOSSES_KEY, Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
 pub use series::{LiveSeries, Series, SeriesTable};

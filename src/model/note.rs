@@ -11,6 +11,9 @@ use crate::limits::NOTE_BYTES_MAX;
 /// The note as bytes.
 pub type Note = heapless::Vec<u8, NOTE_BYTES_MAX>;
 
+/// The key of the counts of lost samples, which make no room for anything: other entries can be learnt again.
+pub const LOSSES_KEY: &str = "losses";
+
 const KEY_BYTES: usize = 4;
 const HEAD_BYTES: usize = KEY_BYTES + 1;
 
@@ -21,19 +24,23 @@ pub fn noted<'n>(note: &'n [u8], key: &str) -> Option<&'n [u8]> {
     entries(note).find(|(known, _)| *known == key_of(key)).map(|(_, entry)| &entry[HEAD_BYTES..])
 }
 
-/// The note with this value in place of the key's last one. Where there is no room, those go that were put longest ago; a value
-/// that would have no room at all changes nothing.
+/// The note with this value in place of the key's last one. Where there is no room, those go that were put longest ago, but
+/// never that of [`LOSSES_KEY`]; a value that would have no room at all changes nothing.
 pub fn with_noted(note: &[u8], key: &str, value: &[u8]) -> Note {
     let key = key_of(key);
     let entry_bytes = HEAD_BYTES + value.len();
-    if entry_bytes > NOTE_BYTES_MAX {
+    let others = || entries(note).filter(|(known, _)| *known != key);
+    let is_pinned = |known: [u8; KEY_BYTES]| known == key_of(LOSSES_KEY);
+    let pinned_bytes: usize = others().filter(|(known, _)| is_pinned(*known)).map(|(_, entry)| entry.len()).sum();
+    if pinned_bytes + entry_bytes > NOTE_BYTES_MAX {
         return Note::from_slice(note).unwrap_or_default();
     }
-    let others = || entries(note).filter(|(known, _)| *known != key).map(|(_, entry)| entry);
-    let mut excess_bytes = (others().map(<[u8]>::len).sum::<usize>() + entry_bytes).saturating_sub(NOTE_BYTES_MAX);
+    let all_bytes = others().map(|(_, entry)| entry.len()).sum::<usize>() + entry_bytes;
+    let mut excess_bytes = all_bytes.saturating_sub(NOTE_BYTES_MAX);
     let mut changed = Note::new();
-    for entry in others() {
+    for (known, entry) in others() {
         match excess_bytes {
+            _ if is_pinned(known) => changed.extend(entry.iter().copied()),
             0 => changed.extend(entry.iter().copied()),
             _ => excess_bytes = excess_bytes.saturating_sub(entry.len()),
         }
@@ -84,6 +91,16 @@ mod tests {
         let note = keys.iter().fold(Note::new(), |note, key| with_noted(&note, key, b"12345"));
         let left: Vec<&String> = keys.iter().filter(|key| noted(&note, key).is_some()).collect();
         assert_eq!(left, keys[30 - NOTE_BYTES_MAX / 10..].iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn counts_of_lost_samples_make_no_room_for_others() {
+        let note = with_noted(&[], LOSSES_KEY, &[7; 100]);
+        let keys: Vec<String> = (0..30).map(|i| i.to_string()).collect();
+        let note = keys.iter().fold(note, |note, key| with_noted(&note, key, b"12345"));
+        assert_eq!(noted(&note, LOSSES_KEY), Some(&[7; 100][..]));
+        assert!(noted(&note, "29").is_some() && noted(&note, "0").is_none());
+        assert_eq!(with_noted(&note, "large", &[1; 100]), note);
     }
 
     #[test]

@@ -96,6 +96,16 @@ impl Batching {
         &self.batches
     }
 
+    /// Adds the samples that no request has taken yet to the counts, one for each batch.
+    pub fn add_untaken(&self, counts: &mut [u64]) {
+        for group in &self.groups {
+            group.rest.add_samples(counts);
+            for at in group.upcoming.clone() {
+                counts[at] += self.batches[at].len() as u64;
+            }
+        }
+    }
+
     /// From now on requests have at most `samples_max` samples, unless one series of the run in hand has more.
     pub fn limit_samples(&mut self, samples_max: usize) {
         self.samples_max = samples_max.max(1);
@@ -153,6 +163,11 @@ impl Request {
         }
     }
 
+    /// Adds its samples to the counts, one for each batch.
+    pub fn add_samples(&self, counts: &mut [u64]) {
+        self.blocks.iter().for_each(|block| block.add_samples(counts));
+    }
+
     /// Repeats that `SampleAt::is_repeated` tells of are counted here: their value is delivered, once.
     pub fn samples(&self) -> usize {
         self.blocks.iter().map(Block::samples).sum()
@@ -202,6 +217,10 @@ impl Hint {
 impl Block {
     pub fn samples(&self) -> usize {
         self.batches.len() * self.series.len()
+    }
+
+    fn add_samples(&self, counts: &mut [u64]) {
+        self.batches.clone().for_each(|at| counts[at] += self.series.len() as u64);
     }
 
     /// The block's samples of one series, in the order they were scraped.

@@ -66,6 +66,8 @@ pub struct Attempt<'a> {
 
 struct InHand {
     batching: Batching,
+    /// The record of each batch, by the batch's address.
+    records: Vec<(usize, u64)>,
     next_record: u64,
     /// What is left of the request in hand: it, or after refusals its parts, the one to be sent next last.
     pieces: Vec<Request>,
@@ -135,7 +137,11 @@ impl Queue {
     pub fn offer(&mut self, window: Window) {
         assert!(self.in_hand.is_none(), "a window was offered before the last one was finished");
         self.waiting(window.samples());
+        let addresses = window.batches.iter().map(address);
+        let mut records: Vec<(usize, u64)> = addresses.zip(window.records).collect();
+        records.sort_unstable();
         self.in_hand = Some(InHand {
+            records,
             batching: Batching::new(window.batches, self.send_size.samples()),
             next_record: window.next_record,
             pieces: Vec::new(),
@@ -145,6 +151,11 @@ impl Queue {
             not_before: Duration::ZERO,
             asked_not_before: Duration::ZERO,
         });
+    }
+
+    /// Samples of the window in hand that are neither delivered nor dropped so far, by record, in no order.
+    pub fn unfinished(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.in_hand.iter().flat_map(InHand::unfinished)
     }
 
     pub fn poll(&mut self, now: Duration) -> Action<'_> {
@@ -370,6 +381,10 @@ enum Wait {
     Long,
 }
 
+fn address(batch: &Rc<ScrapeBatch>) -> usize {
+    Rc::as_ptr(batch).addr()
+}
+
 /// What to say when an endpoint does not know 2.0.
 const FALLS_BACK: &str = "the receiver does not know Remote-Write 2.0; it is sent 1.0, and asked again in a day";
 const TRIES_V1: &str =
@@ -398,6 +413,17 @@ fn written_differs(sent: &Sent, outcome: &Outcome) -> String {
 }
 
 impl InHand {
+    fn unfinished(&self) -> impl Iterator<Item = (u64, u64)> {
+        let batches = self.batching.batches();
+        let mut counts = vec![0; batches.len()];
+        self.batching.add_untaken(&mut counts);
+        self.pieces.iter().for_each(|piece| piece.add_samples(&mut counts));
+        batches.iter().zip(counts).filter_map(|(batch, samples)| {
+            let at = self.records.binary_search_by_key(&address(batch), |(known, _)| *known).ok()?;
+            Some((self.records[at].1, samples))
+        })
+    }
+
     /// Takes the window's next request in hand; `false` at its end.
     fn take_request(&mut self, samples_max: usize) -> bool {
         self.halving = Halving::new();

@@ -70,9 +70,15 @@ impl WriteRelabeling {
     pub fn apply(&mut self, window: Window) -> (Window, usize) {
         self.windows += 1;
         let mut dropped = 0;
-        let batches: Vec<_> = window.batches.iter().filter_map(|batch| self.batch(batch, &mut dropped)).collect();
-        let extras_bytes = batches.iter().map(|batch| batch.extras_bytes()).sum();
-        let relabelled = Window { batches, next_record: window.next_record, extras_bytes };
+        let (mut batches, mut records) = (Vec::new(), Vec::new());
+        for (at, batch) in window.batches.iter().enumerate() {
+            if let Some(batch) = self.batch(batch, &mut dropped) {
+                batches.push(batch);
+                records.extend(window.records.get(at));
+            }
+        }
+        let extras_bytes = batches.iter().map(|batch: &Rc<ScrapeBatch>| batch.extras_bytes()).sum();
+        let relabelled = Window { batches, records, next_record: window.next_record, extras_bytes };
         self.forget();
         let tells = self.filter.is_none_or(|filter| filter.class == filter.default);
         (relabelled, if tells { dropped } else { 0 })
@@ -190,7 +196,7 @@ mod tests {
     }
 
     fn window(batches: Vec<Rc<ScrapeBatch>>) -> Window {
-        Window { batches, next_record: 9, extras_bytes: 0 }
+        Window { batches, next_record: 9, ..Window::default() }
     }
 
     fn shown(batch: &ScrapeBatch) -> Vec<String> {

@@ -110,10 +110,13 @@ fn render_endpoints(figures: &Figures, page: &mut Page) {
         }
     }
     let dropped = "narthex_samples_dropped_total";
-    page.family(dropped, Kind::Counter, "Samples given up, by cause.");
+    page.family(dropped, Kind::Counter, "Samples that will never be delivered, by cause; they count on over restarts.");
     for (endpoint, index) in endpoints() {
         for cause in DropCause::ALL {
             let count = figures.counters.endpoint(index).dropped(cause);
+            if cause == DropCause::Several && count == 0 {
+                continue;
+            }
             page.sample(dropped, &[("endpoint", endpoint), ("cause", cause.name())], count);
         }
     }

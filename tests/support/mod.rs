@@ -296,6 +296,13 @@ impl Agent {
         (self.child.wait().unwrap(), begun.elapsed())
     }
 
+    /// SIGTERM; how it ended and its whole log.
+    pub fn terminate(self) -> (ExitStatus, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.wait()
+    }
+
     /// Waits until it ends by itself: its exit status and its log.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let status = eventually("the agent's end", Duration::from_secs(60), || self.child.try_wait().unwrap());

@@ -89,11 +89,11 @@ fn drain(buffer: &mut Buffer<SimFlash>, endpoint: usize) -> Vec<(i64, usize)> {
     samples
 }
 
-fn carry(old: &SimFlash, layout: Layout) -> (SimFlash, u64, Counters) {
-    let (new, counters) = (SimFlash::new(layout.size_bytes() as usize), Counters::default());
+fn carry(old: &SimFlash, layout: Layout) -> (SimFlash, u64, Rc<Counters>) {
+    let (new, counters) = (SimFlash::new(layout.size_bytes() as usize), Rc::<Counters>::default());
     let (from, _) = Ring::open(old.clone(), OLD, Rc::default()).unwrap();
     let (to, _) = Ring::open(new.clone(), layout, Rc::default()).unwrap();
-    let (_, carried) = Carrier::new(&from, to, &ENDPOINTS, &counters).carry().unwrap();
+    let (_, carried) = Carrier::new(&from, to, &ENDPOINTS, counters.clone()).carry().unwrap();
     (new, carried, counters)
 }
 

@@ -20,7 +20,7 @@ pub fn dump(file: &Path, out: &mut impl Write) -> Result<(), ToolError> {
         });
         match walked?.end {
             End::Whole => {}
-            End::GivenUp => log::warn!("the agent gave up segment {} while it was read", segment.seq),
+            End::GivenUp => log::warn!("the agent evicted segment {} while it was read", segment.seq),
             End::Damaged(damage) => {
                 let (offset, lost) = (view.ring.offset_of(damage.at), damage.samples_lost);
                 log::error!("segment {} from byte {offset} on: {}; {lost} samples lost", segment.seq, damage.cause);

@@ -3,14 +3,16 @@
 
 use super::drawing::{Cell, Mark, draw};
 use super::error::ToolError;
-use super::lanes::{Lacking, lacking};
+use super::lanes::{Lacking, endpoint_name, lacking};
 use super::open;
 use super::times;
 use super::walk::{Go, missing, walk};
 use crate::buffer::BufferOptions;
 use crate::cli::demo::screen::Style;
 use crate::config;
-use crate::model::format_size;
+use crate::counters::DropCause;
+use crate::model::{LOSSES_KEY, LossCounts, format_size, noted};
+use crate::remote_write::EndpointOptions;
 use crate::ring::{FileView, FramePosition, Ring, SegmentInfo, View};
 use crate::wear::{Ratings, RingShape, WearReport};
 use std::io::Write;
@@ -44,6 +46,9 @@ pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<
     }
     writeln!(out)?;
     figures(&view, newest, times, out)?;
+    for line in losses(view.ring.note(), &endpoints) {
+        writeln!(out, "{:<18}{line}", "samples lost")?;
+    }
     let shape = RingShape {
         segment_size_bytes: u64::from(layout.segment_size_bytes),
         segment_count: u64::from(layout.segment_count),
@@ -161,6 +166,19 @@ fn figures(view: &View, newest: SegmentInfo, times: Option<(i64, i64)>, out: &mu
         line("endpoints", "none has acknowledged anything".into())?;
     }
     Ok(())
+}
+
+/// What the ring counts as lost, a line for each endpoint.
+fn losses(note: &[u8], endpoints: &[EndpointOptions]) -> Vec<String> {
+    let counts = LossCounts::decode(noted(note, LOSSES_KEY).unwrap_or_default());
+    let all: Vec<(u64, usize, u64)> = counts.iter().collect();
+    let line = |of_endpoint: &[(u64, usize, u64)]| {
+        let cause =
+            |number: usize| DropCause::of_number(number).map_or_else(|| format!("cause {number}"), |c| c.name().into());
+        let causes: Vec<String> = of_endpoint.iter().map(|(_, number, n)| format!("{n} {}", cause(*number))).collect();
+        format!("{}: {}", endpoint_name(of_endpoint[0].0, endpoints), causes.join(", "))
+    };
+    all.chunk_by(|a, b| a.0 == b.0).map(line).collect()
 }
 
 fn records_text(first: u64, next: u64) -> String {

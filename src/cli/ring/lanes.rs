@@ -41,6 +41,12 @@ pub fn lacking(acks: &Acks, endpoints: &[EndpointOptions]) -> Vec<Lacking> {
     acks.iter().filter(|ack| !is_part(ack)).flat_map(lane).collect()
 }
 
+/// The name of an endpoint, or the upper half of its id where no configuration names it; only that half of `id` counts.
+pub fn endpoint_name(id: u64, endpoints: &[EndpointOptions]) -> String {
+    let named = endpoints.iter().find(|endpoint| endpoint_id(&endpoint.name) >> 32 == id >> 32);
+    named.map_or_else(|| format!("{:08x}", id >> 32), |endpoint| endpoint.name.clone())
+}
+
 fn name_of(id: u64, endpoints: &[EndpointOptions]) -> String {
     let lanes = endpoints.iter().flat_map(|endpoint| {
         let lanes = lanes_of(endpoint).ids().into_iter();

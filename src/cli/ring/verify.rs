@@ -88,7 +88,7 @@ fn verify_segment<M: Medium>(
     found.samples += walked.samples;
     match walked.end {
         End::Whole => found.segments += 1,
-        End::GivenUp => writeln!(out, "segment {} was given up by the agent while it was read", segment.seq)?,
+        End::GivenUp => writeln!(out, "segment {} was evicted by the agent while it was read", segment.seq)?,
         End::Damaged(Damage { at, samples_lost, cause }) => {
             found.is_damaged = true;
             found.samples_lost += samples_lost;

@@ -24,7 +24,7 @@ fn queue(max_samples_per_send: usize) -> Queue {
 /// A window of one target.
 fn window(times: std::ops::Range<i64>, series: usize) -> Window {
     let list = series_list(&SeriesTable::new(), "node", series);
-    Window { batches: scrapes(0, times, &list), next_record: 42, extras_bytes: 0 }
+    Window { batches: scrapes(0, times, &list), next_record: 42, ..Window::default() }
 }
 
 /// Series number and time of each sample of a request.

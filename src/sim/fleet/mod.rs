@@ -133,7 +133,7 @@ impl Scrapes {
     }
 
     fn window(&self, scrapes: usize) -> Window {
-        Window { batches: self.backlog[..scrapes].to_vec(), next_record: 0, extras_bytes: 0 }
+        Window { batches: self.backlog[..scrapes].to_vec(), ..Window::default() }
     }
 }
 

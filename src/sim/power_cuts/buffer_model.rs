@@ -1,5 +1,6 @@
 //! What every endpoint must still be handed, kept in the simplest way: numbers of scrapes in lists.
 
+use super::loss_model::Counted;
 use super::{Violation, ensure};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(super) struct Owed {
     counted_now: Vec<u64>,
     /// What the sender holds may be given up for the write budget, uncounted, as it may yet be delivered.
     may_be_held_back: bool,
+    counted: Counted,
 }
 
 #[derive(Clone)]
@@ -50,6 +52,8 @@ pub(super) struct Found {
     pub scrapes: Vec<Vec<u64>>,
     /// Samples counted as unreadable meanwhile, by endpoint.
     pub unreadable: Vec<u64>,
+    /// All samples that the ring counts as lost, those included.
+    pub counted: Vec<u64>,
     pub oldest_segment: Option<u64>,
     pub note: u64,
 }
@@ -73,6 +77,7 @@ impl Model {
         self.in_memory.push_back((self.scrapes, now));
         for owed in &mut self.endpoints {
             owed.scrapes.push_back(self.scrapes);
+            owed.counted.pushed(self.scrapes);
         }
         self.scrapes += 1;
     }
@@ -84,7 +89,9 @@ impl Model {
         let mut lost = 0;
         for scrape in found.unwrap_or_default() {
             while owed.scrapes.front().is_some_and(|front| front < scrape) {
-                lost += samples_of(owed.scrapes.pop_front().expect("there"));
+                let unread = owed.scrapes.pop_front().expect("there");
+                owed.counted.dropped_without_a_write(unread);
+                lost += samples_of(unread);
             }
             ensure(owed.scrapes.front() == Some(scrape), "2 nothing invented", || {
                 format!("endpoint {endpoint} is handed scrape {scrape}, but lacks {:?} first", owed.scrapes.front())
@@ -92,7 +99,10 @@ impl Model {
             kept.extend(owed.scrapes.pop_front());
         }
         if found.is_none() {
-            lost += owed.scrapes.drain(..).map(samples_of).sum::<u64>();
+            for unread in owed.scrapes.drain(..) {
+                owed.counted.dropped_without_a_write(unread);
+                lost += samples_of(unread);
+            }
         }
         owed.held = kept.len();
         kept.extend(&owed.scrapes);
@@ -107,7 +117,12 @@ impl Model {
 
     pub fn acknowledged(&mut self, endpoint: usize) {
         let owed = &mut self.endpoints[endpoint];
-        let last = owed.scrapes.drain(..owed.held).next_back();
+        let delivered: Vec<u64> = owed.scrapes.drain(..owed.held).collect();
+        for scrape in &delivered {
+            let was_evicted = self.doubtful.contains(scrape) || owed.gone_if_restarted.contains(scrape);
+            owed.counted.delivered(*scrape, was_evicted);
+        }
+        let last = delivered.last().copied();
         owed.held = 0;
         owed.gone_if_restarted.retain(|scrape| owed.scrapes.contains(scrape));
         owed.issued_ack = last.map_or(owed.issued_ack, |last| last + 1);
@@ -121,6 +136,11 @@ impl Model {
             owed.attempted_ack = owed.attempted_ack.max(owed.issued_ack);
         }
         self.doubtful.extend(scrapes);
+    }
+
+    /// The commit that is under way is the last one: senders hold nothing any more.
+    pub fn closing(&mut self) {
+        self.endpoints.iter_mut().for_each(|owed| owed.held = 0);
     }
 
     /// What a commit counted as given up for this endpoint: its oldest scrapes that are not with the sender, to the sample.
@@ -157,6 +177,7 @@ impl Model {
             && left >= samples_of(scrape)
         {
             left -= samples_of(scrape);
+            owed.counted.dropped_without_a_write(scrape);
             owed.scrapes.remove(at);
         }
         ensure(left == 0, "3 synced", || {
@@ -171,7 +192,9 @@ impl Model {
         for owed in &mut self.endpoints {
             if std::mem::take(&mut owed.may_be_held_back) {
                 let uncommitted = |scrape: &u64| *scrape >= self.durable_until;
-                owed.gone_if_restarted.extend(owed.scrapes.iter().take(owed.held).copied().filter(uncommitted));
+                let held_back: Vec<u64> = owed.scrapes.iter().take(owed.held).copied().filter(uncommitted).collect();
+                held_back.iter().for_each(|scrape| owed.counted.dropped_without_a_write(*scrape));
+                owed.gone_if_restarted.extend(held_back);
             }
             let is_held = |scrape: &u64| owed.scrapes.iter().take(owed.held).any(|held| held == scrape);
             let is_in_memory = |scrape: &u64| self.in_memory.iter().any(|(kept, _)| kept == scrape);
@@ -223,8 +246,16 @@ impl Model {
             ensure(cut_off <= counted || all.oldest_segment != self.doubtful_segment, "3 synced", || {
                 format!("endpoint {endpoint} lost {cut_off} samples of the oldest segment, and {counted} are counted")
             })?;
+            let counts = owed.counted.compare(all.counted[endpoint], found, self.durable_until, &self.doubtful);
+            counts.map_err(|violation| violation.at(format!("endpoint {endpoint}")))?;
         }
         Ok(())
+    }
+
+    /// Invariant 8 after a clean stop whose last write had room for all that was to be said.
+    pub fn compare_at_stop(&self, all: &Found) -> Result<(), Violation> {
+        let endpoints = self.endpoints.iter().zip(&all.counted).zip(&all.scrapes);
+        endpoints.into_iter().try_for_each(|((owed, counted), found)| owed.counted.compare_at_stop(*counted, found))
     }
 
     /// Samples that were committed and went with the segment that was to be given up.
@@ -236,8 +267,9 @@ impl Model {
         owed.scrapes.iter().chain(&owed.counted_now).copied().filter(is_cut_off).map(samples_of).sum()
     }
 
-    /// After a restart: what was found is what is owed. After a power cut all of it is durable.
-    pub fn adopt(&mut self, found: Found, was_cut: bool) {
+    /// After a restart: what was found is what is owed. After a power cut all of it is durable. `bases` is what the ring counted at
+    /// first.
+    pub fn adopt(&mut self, found: Found, bases: &[u64], was_cut: bool) {
         self.in_memory.clear();
         for (endpoint, found) in found.scrapes.into_iter().enumerate() {
             // What the cut commit had counted already, its successor may find and count once more.
@@ -245,6 +277,7 @@ impl Model {
             let cut_off: u64 = self.doubtful.iter().copied().filter(is_lost).map(samples_of).sum();
             let owed = &mut self.endpoints[endpoint];
             owed.cut_off += cut_off;
+            owed.counted = Counted::starting(bases[endpoint], found.iter().copied(), owed.cut_off);
             owed.issued_ack = found.first().map_or(owed.issued_ack, |first| owed.issued_ack.min(*first));
             owed.scrapes = found.into();
             owed.held = 0;

@@ -1,7 +1,6 @@
 //! Scrapes, outages, commits, failures, restarts and cuts of a buffer, as a seed makes them.
 
 use super::buffer_model::{Found, Model, samples_of};
-use super::ring_model::{note, number_of};
 use super::{Tally, Violation, ensure};
 use crate::buffer::{Buffer, RETAINED, WriteBudget};
 use crate::codec::SegmentCodec;
@@ -21,6 +20,8 @@ const THOROUGH_COMMITS: usize = 4;
 /// How long a scrape waits for a commit where the write budget has no room.
 const BUDGET_INTERVAL_MAX: Duration = Duration::from_secs(60);
 const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Of an entry in the note; its value is a number.
+const NOTE_KEY: &str = "number";
 
 pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Violation> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -69,10 +70,22 @@ struct World {
     lists: HashMap<(u64, u64), Rc<[Series]>>,
 }
 
+/// The number of the note; 0 if there is none.
+fn note_in(buffer: &Buffer<SimFlash>) -> u64 {
+    let number = buffer.remembered(NOTE_KEY).and_then(|bytes| bytes.try_into().ok());
+    number.map_or(0, u64::from_le_bytes)
+}
+
 struct Opened {
     buffer: Buffer<SimFlash>,
     counters: Rc<Counters>,
     oldest_segment: Option<u64>,
+}
+
+impl Opened {
+    fn unreadable(&self, endpoint: usize) -> u64 {
+        self.counters.endpoint(endpoint).dropped(DropCause::RingDamaged)
+    }
 }
 
 impl World {
@@ -125,7 +138,9 @@ impl World {
 
     /// Everything that each endpoint would be handed from here on.
     fn drain(&mut self, opened: &mut Opened) -> Result<Found, Violation> {
-        let note = number_of(opened.buffer.note());
+        let note = note_in(&opened.buffer);
+        let unreadable_before: Vec<u64> =
+            (0..self.endpoints.len()).map(|endpoint| opened.unreadable(endpoint)).collect();
         let mut all = Vec::new();
         for endpoint in 0..self.endpoints.len() {
             let mut found = Vec::new();
@@ -137,9 +152,11 @@ impl World {
             }
             all.push(found);
         }
-        let unreadable = |endpoint| opened.counters.endpoint(endpoint).dropped(DropCause::RingDamaged);
-        let unreadable = (0..self.endpoints.len()).map(unreadable).collect();
-        Ok(Found { scrapes: all, unreadable, oldest_segment: opened.oldest_segment, note })
+        let endpoints = 0..self.endpoints.len();
+        let unreadable = endpoints.clone().zip(unreadable_before);
+        let unreadable = unreadable.map(|(endpoint, before)| opened.unreadable(endpoint) - before).collect();
+        let counted = endpoints.map(|endpoint| opened.counters.endpoint(endpoint).dropped_total()).collect();
+        Ok(Found { scrapes: all, unreadable, counted, oldest_segment: opened.oldest_segment, note })
     }
 
     /// Scrapes in the segment that the next one takes the place of.
@@ -226,6 +243,11 @@ impl<'a> Script<'a> {
             0 => self.restart(None),
             1 => {
                 self.commit(true)?;
+                if self.buffer.is_note_written() {
+                    let mut opened = self.world.open(&self.flash).map_err(|error| Violation::new("1 opens", error))?;
+                    let found = self.world.drain(&mut opened)?;
+                    self.model.compare_at_stop(&found)?;
+                }
                 self.restart(None)
             }
             2 => {
@@ -245,7 +267,7 @@ impl<'a> Script<'a> {
 
     fn change_note(&mut self) {
         self.model.last_note += 1;
-        self.buffer.set_note(note(self.model.last_note));
+        self.buffer.remember(NOTE_KEY, &self.model.last_note.to_le_bytes());
         if self.random.bool() {
             self.buffer.write_note(self.now);
         }
@@ -304,6 +326,9 @@ impl<'a> Script<'a> {
     fn commit_unless(&mut self, fails_after: Option<(u32, ErrorKind)>, is_last: bool) -> Result<(), Violation> {
         let oldest = self.world.oldest_segment(&self.flash).map_err(|error| Violation::new("1 opens", error))?;
         self.model.committing(oldest.0, &oldest.1);
+        if is_last {
+            self.model.closing();
+        }
         if let Some((calls, cause)) = fails_after {
             self.flash.fail_after_with(calls, cause);
         }
@@ -336,7 +361,7 @@ impl<'a> Script<'a> {
                 if has_written {
                     let opened = self.world.open(&self.flash.fork(durable));
                     let opened = opened.map_err(|error| Violation::new("1 opens", error))?;
-                    self.model.synced_note = number_of(opened.buffer.note());
+                    self.model.synced_note = note_in(&opened.buffer);
                 }
                 Ok(())
             }
@@ -381,8 +406,9 @@ impl<'a> Script<'a> {
             let mut opened = self.world.open(&self.flash).map_err(opens)?;
             self.world.drain(&mut opened)?
         };
-        self.model.adopt(found, cut.is_some());
         let Opened { buffer, counters, .. } = self.world.open(&self.flash).map_err(opens)?;
+        let bases = (0..self.is_up.len()).map(|endpoint| counters.endpoint(endpoint).dropped_total());
+        self.model.adopt(found, &bases.collect::<Vec<_>>(), cut.is_some());
         (self.buffer, self.counters, self.has_failed) = (buffer, counters, false);
         self.held.fill(None);
         Ok(())

@@ -14,6 +14,7 @@ mod bad_places;
 mod boot_loop;
 mod buffer_model;
 mod buffer_script;
+mod loss_model;
 mod pages;
 mod resizing;
 mod ring_model;

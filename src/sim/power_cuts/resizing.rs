@@ -31,7 +31,8 @@ pub(super) fn run(seed: u64, how: Thoroughness, tally: &Tally) -> Result<(), Vio
     let (new, layout) = flash(seed, count, &mut script.random);
     let owed = script.drain_all(&old, old_layout)?.0;
     let given_up = script.carry(&old, old_layout, &new, layout, &owed)?;
-    let left: Vec<Vec<Piece>> = script.drain_all(&new, layout)?.0;
+    let (left, counted): (Vec<Vec<Piece>>, _) = script.drain_all(&new, layout)?;
+    ensure(counted == given_up, "8 counted", || format!("the new ring counts {counted:?} samples, not {given_up:?}"))?;
     for (endpoint, (owed, left)) in owed.iter().zip(&left).enumerate() {
         let is_rest = samples_in(owed) == samples_in(left) + given_up[endpoint];
         ensure(is_rest, "3 synced", || {
