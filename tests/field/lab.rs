@@ -112,7 +112,7 @@ impl Lab {
         let card_fails = (setup.card == CardKind::MountedReadOnly).then_some(Span { from_ms: 0, to_ms: i64::MAX });
         Lab {
             device: Device::new(&folder, setup.has_clock, setup.has_hosts),
-            tally: Tally::default(),
+            tally: Tally::new(setup.endpoints.len()),
             deaths: Vec::new(),
             runs: Vec::new(),
             stalls: Vec::new(),
@@ -164,7 +164,10 @@ impl Lab {
                 count: 1,
                 first: format!("it ended at {at_ms} ms with {status}"),
             });
-            self.ended(at_ms, Death { at_ms, loses_ms: self.loses_ms(at_ms), repeats_ms: self.repeats_ms() });
+            self.ended(
+                at_ms,
+                Death { at_ms, is_kill: true, loses_ms: self.loses_ms(at_ms), repeats_ms: self.repeats_ms() },
+            );
         }
     }
 
@@ -253,7 +256,7 @@ impl Lab {
         self.tally.note(self.device.metrics());
         self.device.kill();
         let at_ms = self.clock.now_ms();
-        let death = Death { at_ms, loses_ms: self.loses_ms(at_ms), repeats_ms: self.repeats_ms() };
+        let death = Death { at_ms, is_kill: true, loses_ms: self.loses_ms(at_ms), repeats_ms: self.repeats_ms() };
         self.kills += 1;
         self.ended(at_ms, death);
     }
@@ -279,13 +282,13 @@ impl Lab {
         let is_live_first = self.plan.setup.endpoints.iter().any(|endpoint| endpoint.is_live_first);
         let repeats_ms = if fails || is_live_first { self.repeats_ms() } else { 0 };
         self.stops += 1;
-        self.ended(at_ms, Death { at_ms, loses_ms, repeats_ms });
+        self.ended(at_ms, Death { at_ms, is_kill: false, loses_ms, repeats_ms });
     }
 
     fn ended(&mut self, at_ms: i64, death: Death) {
         self.runs.push(Span { from_ms: self.started_ms, to_ms: at_ms });
         self.deaths.push(death);
-        self.tally.life_ended();
+        self.tally.life_ended(death.is_kill);
         if self.plan.setup.card == CardKind::Folder {
             // The limit was the process's.
             self.card_fails = None;
@@ -369,7 +372,7 @@ impl Lab {
                 is_in_order: !setup.has_clock && !setup.endpoints[endpoint].is_live_first,
                 doubles_max: self.plan.doubles_max,
                 causes: self.plan.causes,
-                markers_max: ends + asked.len() as u64 * gone,
+                markers_max: ends + asked.len() as u64 * gone + self.tally.raised_by_kills(endpoint),
             },
             pages,
             asked,

@@ -18,7 +18,7 @@ pub fn plan(seed: u64) -> Plan {
         }
         at_ms += random.u64(200..4000);
     }
-    let causes = &["ring_full", "resized", "rejected", "not_written", "stage_full"];
+    let causes = &["ring_full", "resized", "rejected", "not_written", "stage_full", "uncommitted", "several"];
     plan.until(ends_ms).may_lose(causes)
 }
 

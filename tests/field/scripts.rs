@@ -1,18 +1,78 @@
 //! The fixed scripts: each is one story of a device in the field, and names what it is about.
 
 use super::exporter::Growth;
-use super::plan::{Endpoint, Plan, Setup, Step};
+use super::plan::{CardKind, Endpoint, Plan, Setup, Step};
 use super::receiver::Answer::*;
-use super::receiver::Speaks;
+use super::receiver::{Impostor, Speaks};
 
 pub fn all() -> Vec<Plan> {
-    vec![answers_are_slow_or_cut(), bodies_are_too_large(), the_clock_jumps(), power_cuts()]
+    vec![
+        credentials_expire(),
+        impostors_answer(),
+        answers_are_slow_or_cut(),
+        samples_are_poisoned(),
+        half_of_it_is_written(),
+        bodies_are_too_large(),
+        series_come_and_go(),
+        the_process_is_held_up(),
+        the_card_blocks(),
+        the_clock_jumps(),
+        power_cuts(),
+    ]
 }
 
 const SECOND: u64 = 1000;
 
 fn endpoints(speak: &[Speaks]) -> Vec<Endpoint> {
     speak.iter().map(|speaks| Endpoint::of(*speaks)).collect()
+}
+
+/// A login page, a proxy, another service answers 2xx in the receiver's place.
+fn impostors_answer() -> Plan {
+    let mut plan = Plan::new("impostors", Setup { endpoints: endpoints(&[Speaks::V2, Speaks::V1]), ..Setup::usual() });
+    let impostors = [Impostor::OkText, Impostor::JsonError, Impostor::Html, Impostor::HtmlWithoutType];
+    for (number, impostor) in impostors.into_iter().enumerate() {
+        let at = 2 * SECOND + number as u64 * 3 * SECOND;
+        plan = plan.at(at, Step::Answers(0, Impostor(impostor))).at(at, Step::Answers(1, Impostor(impostor)));
+        plan = plan.at(at + 2 * SECOND, Step::Answers(0, Take)).at(at + 2 * SECOND, Step::Answers(1, Take));
+    }
+    // An empty 204 is what a receiver of 1.0 answers itself.
+    plan.at(14 * SECOND, Step::Answers(0, Impostor(Impostor::Empty204))).until(16 * SECOND)
+}
+
+/// Statuses that say nothing of the samples; the device is restarted meanwhile.
+fn credentials_expire() -> Plan {
+    let mut plan =
+        Plan::new("credentials", Setup { endpoints: endpoints(&[Speaks::V2, Speaks::V1]), ..Setup::usual() });
+    let statuses = [401, 403, 404, 405, 407, 408, 421, 423, 425, 426, 451];
+    for (number, status) in statuses.into_iter().enumerate() {
+        let at = SECOND + number as u64 * SECOND;
+        plan = plan.at(at, Step::Answers(0, Status(status))).at(at, Step::Answers(1, Status(status)));
+        if status == 407 {
+            plan = plan.at(at + 500, Step::Stop).at(at + 600, Step::Start);
+        }
+    }
+    plan.until(12 * SECOND)
+}
+
+/// One sample in a few pages is refused for good; the others are not lost with it, and it is counted.
+fn samples_are_poisoned() -> Plan {
+    Plan::new("poison", Setup { endpoints: endpoints(&[Speaks::V2, Speaks::V1]), ..Setup::usual() })
+        .at(0, Step::Answers(0, HangUp))
+        .at(0, Step::Answers(1, HangUp))
+        .at(4 * SECOND, Step::Answers(0, Poison))
+        .at(4 * SECOND, Step::Answers(1, Poison))
+        .until(14 * SECOND)
+        .may_lose(&["rejected"])
+}
+
+/// A receiver of 2.0 writes the first half of a request and answers 400 with that count.
+fn half_of_it_is_written() -> Plan {
+    Plan::new("halves", Setup::usual())
+        .at(3 * SECOND, Step::Answers(0, Half400))
+        .at(6 * SECOND, Step::Answers(0, Take))
+        .until(8 * SECOND)
+        .may_lose(&["rejected"])
 }
 
 /// 413 above a thousand bytes, which the backlog of an outage meets.
@@ -38,6 +98,37 @@ fn answers_are_slow_or_cut() -> Plan {
         .at(10 * SECOND, Step::Answers(1, RetryAfter { status: 429, seconds: 2 }))
         .at(12 * SECOND, Step::Answers(0, Reset))
         .at(12 * SECOND, Step::Answers(1, HangUp))
+        .until(14 * SECOND)
+}
+
+/// A target brings new series on each page: few at a time, in an outage far more than `max_series` in all.
+fn series_come_and_go() -> Plan {
+    let targets = vec![Growth { live: 40, new_each_page: 20 }, Growth { live: 60, new_each_page: 0 }];
+    let setup = Setup { targets, max_series: Some(256), ring_kib: 4096, segment_kib: 512, ..Setup::usual() };
+    Plan::new("series", setup)
+        .at(2 * SECOND, Step::Answers(0, HangUp))
+        .at(14 * SECOND, Step::Answers(0, Take))
+        .until(18 * SECOND)
+}
+
+/// Nothing of the process runs for seconds, thrice.
+fn the_process_is_held_up() -> Plan {
+    let targets = vec![Growth { live: 10, new_each_page: 0 }; 10];
+    let mut plan = Plan::new("stalls", Setup { interval_ms: 1000, targets, ..Setup::usual() })
+        .at(3 * SECOND, Step::Stall { ms: 3300 })
+        .at(9 * SECOND, Step::Stall { ms: 2400 })
+        .at(14 * SECOND, Step::Stall { ms: 1500 })
+        .until(18 * SECOND);
+    plan.doubles_max = Some(4);
+    plan
+}
+
+fn the_card_blocks() -> Plan {
+    Plan::new("frozen", Setup { card: CardKind::Mounted, ..Setup::usual() })
+        .at(2 * SECOND, Step::Answers(0, HangUp))
+        .at(4 * SECOND, Step::CardFreezes)
+        .at(8 * SECOND, Step::CardThaws)
+        .at(12 * SECOND, Step::Answers(0, Take))
         .until(14 * SECOND)
 }
 

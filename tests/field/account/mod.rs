@@ -84,6 +84,8 @@ pub struct Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
     pub at_ms: i64,
+    /// SIGKILL, or an end of its own.
+    pub is_kill: bool,
     /// Pages scraped in this time before the end may be lost uncounted.
     pub loses_ms: i64,
     /// Samples taken in this time before the end may be sent again.

@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 /// How long a target may go unasked beside its interval: a busy machine.
 const DARK_SLACK_MS: i64 = 8000;
 
+/// Two scrapes are one too many if less than this part of an interval is between them. A scrape that a stall delayed may come as
+/// soon before the next one by chance.
+const DOUBLE_DIVISOR: i64 = 50;
+
 pub fn violations(facts: &Facts) -> Vec<Violation> {
     [dark(facts), doubled(facts)].into_iter().flatten().collect()
 }
@@ -36,7 +40,7 @@ fn doubled(facts: &Facts) -> Option<Violation> {
         let times: Vec<i64> = times(facts, target).collect();
         for pair in times.windows(2) {
             let is_one_run = facts.runs.iter().any(|run| run.from_ms <= pair[0] && pair[1] < run.to_ms);
-            if is_one_run && pair[1] - pair[0] < facts.rules.interval_ms / 4 {
+            if is_one_run && pair[1] - pair[0] < facts.rules.interval_ms / DOUBLE_DIVISOR {
                 breaches.add(|| format!("target {target} at {} ms and {} ms", pair[0], pair[1]));
             }
         }

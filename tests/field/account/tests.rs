@@ -59,7 +59,7 @@ fn lose_page(facts: &mut Facts, target: usize, number: u64) {
 }
 
 fn kill_at(at_ms: i64) -> Death {
-    Death { at_ms, loses_ms: 1500, repeats_ms: 5000 }
+    Death { at_ms, is_kill: true, loses_ms: 1500, repeats_ms: 5000 }
 }
 
 /// The promises that the account finds broken, with how often.
@@ -183,7 +183,7 @@ fn a_clean_stop_excuses_no_repeat() {
     let mut arrival = facts.arrivals.iter().find(|arrival| is_of_page(arrival, 0, 9)).unwrap().clone();
     arrival.at_ms = 12_000;
     facts.arrivals.push(arrival);
-    facts.deaths.push(Death { at_ms: 10_400, loses_ms: 500, repeats_ms: 0 });
+    facts.deaths.push(Death { at_ms: 10_400, is_kill: false, loses_ms: 500, repeats_ms: 0 });
     assert_eq!(broken(&facts), [(TWICE, 1)]);
 }
 
