@@ -1,5 +1,6 @@
 //! The task that writes to flash what endpoints have not taken in time.
 
+use super::heap;
 use super::notify::Notify;
 use super::trouble::Trouble;
 use super::{Shared, describe_wear, unless_stopped};
@@ -30,6 +31,7 @@ pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallib
         }
         if rest_due.is_some_and(|due| due <= now) {
             shared.buffer.borrow_mut().rest();
+            heap::trim();
             continue;
         }
         let due = due.into_iter().chain(rest_due).min();

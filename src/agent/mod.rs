@@ -18,6 +18,7 @@ mod discovered;
 mod discovering;
 mod endings;
 mod error;
+mod heap;
 mod lanes;
 mod linking;
 mod metadata;

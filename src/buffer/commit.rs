@@ -45,7 +45,7 @@ impl<M: Medium> Buffer<M> {
         let committed = self.commit_affordable(now);
         let after = self.flash_use();
         if after.samples != before.samples {
-            self.framed_at = now;
+            self.worked_at = Some(now);
         }
         if let Some(budget) = &mut self.budget {
             budget.charge(now, before, after);

@@ -153,8 +153,8 @@ pub struct Buffer<M> {
     committed_until: u64,
     /// How many records the next frame is tried with.
     frame_records: usize,
-    /// When the last frame with samples was written.
-    framed_at: Duration,
+    /// When samples were last written to the ring, or samples read from there acknowledged. `None` since the buffer rests.
+    worked_at: Option<Duration>,
     /// The last commit failed.
     flash_refuses: bool,
     acks_due: Option<Duration>,
@@ -199,7 +199,7 @@ impl<M: Medium> Buffer<M> {
             splitter: Splitter::default(),
             committed_until: next_record,
             frame_records: FRAME_RECORDS_MAX,
-            framed_at: Duration::ZERO,
+            worked_at: None,
             flash_refuses: false,
             acks_due: None,
             is_note_wanted: false,
@@ -352,6 +352,9 @@ impl<M: Medium> Buffer<M> {
 
     /// The sender's receiver has everything before `next_record`.
     pub fn ack(&mut self, sender: usize, next_record: u64, now: Duration) {
+        if self.readers[sender].backlog.is_some() {
+            self.worked_at = Some(now);
+        }
         let has_drained = self.acknowledge(sender, next_record, now);
         let needed_from = self.followers.next_needed(self.stage.first_record());
         self.stage.drop_before(needed_from);

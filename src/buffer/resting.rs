@@ -13,8 +13,11 @@ use crate::ring::{Frame, Medium};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long the state is kept after the last frame, if every endpoint has everything that is on flash.
-const KEPT: Duration = Duration::from_secs(20);
+/// How long the state is kept after the last frame, if every endpoint has everything that is on flash; less where commits follow
+/// one another within two seconds: [`KEPT_COMMITS`].
+const KEPT_MAX: Duration = Duration::from_secs(20);
+
+const KEPT_COMMITS: u32 = 10;
 
 impl<M: Medium> Buffer<M> {
     /// Whether the dictionary holds too many series that are gone. `batches` are to be written next.
@@ -32,14 +35,16 @@ impl<M: Medium> Buffer<M> {
     /// When [`rest`](Self::rest) is to be called, on the monotonic clock. `None` if there is nothing to release, or if some
     /// endpoint lacks what is on flash.
     pub fn rest_due(&self) -> Option<Duration> {
-        let is_held = self.codec.is_some() && !self.commit_interval.is_zero();
-        let is_delivered = || self.followers.next_needed(0) >= self.ring.next_record();
-        (is_held && is_delivered()).then_some(self.framed_at + KEPT)
+        let worked_at = self.worked_at.filter(|_| !self.commit_interval.is_zero())?;
+        let is_delivered = self.followers.next_needed(0) >= self.ring.next_record();
+        is_delivered.then(|| worked_at + KEPT_MAX.min(self.commit_interval.saturating_mul(KEPT_COMMITS)))
     }
 
-    /// Releases what only commits need.
+    /// Releases what only an outage and the delivery of its backlog need.
     pub fn rest(&mut self) {
+        self.worked_at = None;
         (self.codec, self.frame, self.gathered) = (None, Frame::default(), Vec::new());
         self.stage.shrink();
+        self.table.sweep();
     }
 }

@@ -17,6 +17,7 @@ use super::range_coder::{Bit, Coder, RangeDecoder, RangeEncoder};
 use crate::limits::SERIES_BYTES_MAX;
 use crate::model::{Labels, LabelsIter, Series, SeriesTable};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// How many series after the expected one are looked at for the best one to edit.
 const FOLLOW_OFFSETS: u32 = 8;
@@ -31,8 +32,8 @@ pub struct Dictionary {
     /// The label that the last edit of that kind set, in packed form; empty if it did not just set one.
     replaced: Labels,
     models: LabelModels,
-    /// Numbers of the first so many series by address; made when it is needed.
-    numbers: HashMap<usize, u32>,
+    /// Numbers of the first so many series by address; made when it is needed, and held for one frame.
+    numbers: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
     scratch: Vec<u8>,
 }
 
@@ -69,7 +70,7 @@ impl Dictionary {
                 edits: Default::default(),
                 text: edit_text_models(),
             },
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             scratch: Vec::new(),
         }
     }
@@ -89,6 +90,16 @@ impl Dictionary {
         self.numbers.get(&series.address()).copied()
     }
 
+    /// The frame is complete. Most frames name no series in any new order, so that memory need not hold what finds them.
+    pub fn end_frame(&mut self) {
+        self.numbers = HashMap::default();
+    }
+
+    fn add(&mut self, series: Series) {
+        reserve_more(&mut self.series, 1);
+        self.series.push(series);
+    }
+
     /// Writes a series that is not known and numbers it. `before` is the one before it in its list; `likely` are further
     /// series that might resemble it.
     pub fn encode(
@@ -104,7 +115,7 @@ impl Dictionary {
         self.scratch.clear();
         self.scratch.extend_from_slice(series.packed());
         self.code(coder, before, source).expect("a label set that exists keeps the limits that are checked");
-        self.series.push(series.clone());
+        self.add(series.clone());
     }
 
     /// Reads what [`Dictionary::encode`] wrote.
@@ -116,7 +127,7 @@ impl Dictionary {
     ) -> Result<Series, CodecError> {
         self.code(coder, before, None)?;
         let series = table.intern(&Labels::from_packed(&self.scratch)?);
-        self.series.push(series.clone());
+        self.add(series.clone());
         Ok(series)
     }
 
@@ -162,6 +173,32 @@ impl Dictionary {
         }
         self.scratch = text;
         Ok(())
+    }
+}
+
+/// Makes room for so many more by an eighth at least: lists of a large segment would hold up to twice what they need otherwise.
+pub fn reserve_more<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more.max(list.len() / 8));
+    }
+}
+
+/// Spreads the address of a series over all bits. Nobody outside chooses addresses.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_usize(usize::from(*byte)));
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        let product = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -1,6 +1,6 @@
 //! The codec of one segment: streams of batches, each resembling the one before it.
 
-use super::dictionary::{Dictionary, edited_bytes};
+use super::dictionary::{Dictionary, edited_bytes, reserve_more};
 use super::error::CodecError;
 use super::extras::{self, BatchFrame, ExtrasCodec, ExtrasRoom};
 use super::list::{self, ListModels, Numbers};
@@ -132,6 +132,7 @@ impl SegmentCodec {
             self.state.encode_batch(&mut coder, batch, stream);
         }
         coder.finish();
+        self.state.dictionary.end_frame();
     }
 
     /// Appends the batches of one payload to `out`; series are interned in `table`, and batches of one stream share
@@ -321,7 +322,10 @@ impl State {
     }
 
     fn code_values<C: Coder>(&mut self, coder: &mut C, mut given: impl FnMut() -> u64, mut take: impl FnMut(u64)) {
-        self.values.resize(self.dictionary.len() as usize, ValueState::default());
+        let series = self.dictionary.len() as usize;
+        let more = series - self.values.len();
+        reserve_more(&mut self.values, more);
+        self.values.resize(series, ValueState::default());
         let mut near = Neighbours::default();
         for run in self.streams[self.last_stream as usize].numbers.runs() {
             for series in &mut self.values[run.range()] {

@@ -41,6 +41,6 @@ pub use name_scheme::NameScheme;
 pub use note::{LOSSES_KEY, Note, noted, with_noted};
 pub use page_options::{EscapingScheme, NativeHistogramOptions, PageOptions, ScrapeProtocol};
 pub use secret::Secret;
-pub use series::{LiveSeries, Series, SeriesTable};
+pub use series::{LiveSeries, Series, SeriesTable, SharedText};
 pub use size::{SizeError, format_size, parse_size};
 pub use target::{Params, SOCKET_HOST, SOCKET_PREFIX, Scheme, Target};

@@ -7,15 +7,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::rc::Rc;
+use triomphe::ThinArc;
 
-/// A series' labels, shared by whoever holds it; cloning copies a pointer. Comes from a [`SeriesTable`] only.
+/// A series' labels, shared by whoever holds it; cloning copies a pointer, of one word. Comes from a [`SeriesTable`] only.
 #[derive(Clone)]
-pub struct Series(Rc<[u8]>);
+pub struct Series(ThinArc<(), u8>);
 
 impl Series {
     pub fn labels(&self) -> LabelsIter<'_> {
-        LabelsIter::over_checked(&self.0)
+        LabelsIter::over_checked(self.packed())
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -24,12 +26,12 @@ impl Series {
 
     /// The packed form that [`Labels::from_packed`] takes.
     pub fn packed(&self) -> &[u8] {
-        &self.0
+        &self.0.slice
     }
 
     /// The identity of the series as a number, valid for as long as somebody holds it.
     pub fn address(&self) -> usize {
-        self.0.as_ptr().addr()
+        self.packed().as_ptr().addr()
     }
 }
 
@@ -79,6 +81,7 @@ impl Default for SeriesTable {
 struct Inner {
     known: HashSet<ByContent>,
     sweep_at: usize,
+    texts: HashSet<ByContent>,
 }
 
 impl SeriesTable {
@@ -108,9 +111,31 @@ impl SeriesTable {
         if inner.known.len() >= inner.sweep_at {
             inner.sweep();
         }
-        let new: Rc<[u8]> = labels.packed().into();
+        let new = ThinArc::from_header_and_slice((), labels.packed());
         inner.known.insert(ByContent(new.clone()));
         Series(new)
+    }
+
+    /// Holds a text once, however many have it.
+    pub fn share_text(&self, text: &[u8]) -> SharedText {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(ByContent(known)) = inner.texts.get(text) {
+            return SharedText(known.clone());
+        }
+        sweep(&mut inner.texts);
+        let new = ThinArc::from_header_and_slice((), text);
+        inner.texts.insert(ByContent(new.clone()));
+        SharedText(new)
+    }
+
+    /// Forgets what nobody holds any more, and gives back the room that it took.
+    pub fn sweep(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.sweep();
+        sweep(&mut inner.texts);
+        if inner.known.capacity() > 4 * inner.known.len() {
+            inner.known.shrink_to_fit();
+        }
     }
 
     /// Series held in memory, those included that wait for the next sweep.
@@ -125,7 +150,7 @@ impl SeriesTable {
 
 impl Inner {
     fn sweep(&mut self) {
-        self.known.retain(|ByContent(held)| Rc::strong_count(held) > 1);
+        sweep(&mut self.known);
         self.sweep_at = (self.known.len() * 2).max(256);
     }
 }
@@ -161,12 +186,48 @@ impl Drop for LiveSeries {
     }
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct ByContent(Rc<[u8]>);
+fn sweep(held: &mut HashSet<ByContent>) {
+    held.retain(|ByContent(held)| ThinArc::strong_count(held) > 1);
+}
+
+/// A text that several hold; see [`SeriesTable::share_text`].
+#[derive(Clone)]
+pub struct SharedText(ThinArc<(), u8>);
+
+impl Default for SharedText {
+    fn default() -> Self {
+        SharedText(ThinArc::from_header_and_slice((), &[]))
+    }
+}
+
+impl Deref for SharedText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.slice
+    }
+}
+
+struct ByContent(ThinArc<(), u8>);
+
+impl PartialEq for ByContent {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.slice == other.0.slice
+    }
+}
+
+impl Eq for ByContent {}
+
+/// As the bytes alone, which it is looked up by.
+impl Hash for ByContent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.slice.hash(state);
+    }
+}
 
 impl Borrow<[u8]> for ByContent {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        &self.0.slice
     }
 }
 
@@ -205,6 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn equal_texts_are_held_once_while_somebody_holds_them() {
+        let table = SeriesTable::new();
+        let (a, b) = (table.share_text(b"page"), table.share_text(b"page"));
+        assert_eq!((a.as_ptr(), &*a), (b.as_ptr(), &b"page"[..]));
+        drop((a, b));
+        table.sweep();
+        assert!(table.inner.borrow().texts.is_empty());
+    }
+
+    #[test]
     fn series_that_nobody_holds_are_swept() {
         let table = SeriesTable::new();
         let kept = table.intern(&labels("kept"));
@@ -213,5 +284,8 @@ mod tests {
         }
         assert!(table.len() <= 512, "{} series are still held", table.len());
         assert_eq!(table.intern(&labels("kept")), kept);
+        table.sweep();
+        assert_eq!(table.len(), 1);
+        assert!(table.inner.borrow().known.capacity() < 16, "the room goes too");
     }
 }

@@ -6,11 +6,6 @@ use super::fetch_error::FetchError;
 use super::gunzip::Gunzip;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_LINE_BYTES_MAX};
 
-/// A page buffer larger than this is given back when pages have become [`SHRINK_FACTOR`] times smaller.
-const KEPT_BYTES: usize = 8 * 1024;
-
-const SHRINK_FACTOR: usize = 4;
-
 /// Bounds on one page, once it is inflated.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchLimits {
@@ -28,10 +23,12 @@ impl Default for FetchLimits {
     }
 }
 
-/// One page after the other, in one buffer.
+/// One page after the other. Between two pages it holds no memory.
 pub struct Body {
     limits: FetchLimits,
     page: Vec<u8>,
+    /// Size of the last page that was released: the next one is likely to be as large.
+    usual_bytes: usize,
     gunzip: Option<Gunzip>,
     /// Of the line that is under way.
     line_bytes: usize,
@@ -39,21 +36,26 @@ pub struct Body {
 
 impl Body {
     pub fn new(limits: FetchLimits) -> Body {
-        Body { limits, page: Vec::new(), gunzip: None, line_bytes: 0 }
+        Body { limits, page: Vec::new(), usual_bytes: 0, gunzip: None, line_bytes: 0 }
     }
 
     pub fn page(&self) -> &[u8] {
         &self.page
     }
 
-    /// Empties the page for the next one, and gives memory back that a far larger page once took.
+    /// Begins the next page.
     pub fn clear(&mut self) {
-        if self.page.capacity() > KEPT_BYTES.max(self.page.len() * SHRINK_FACTOR) {
-            self.page.shrink_to(self.page.len());
-        }
         self.page.clear();
+        self.page.reserve_exact(self.usual_bytes + self.usual_bytes / 16);
         self.gunzip = None;
         self.line_bytes = 0;
+    }
+
+    /// Gives the page's memory back: hundreds of targets would hold a page each from one scrape to the next.
+    pub fn release(&mut self) {
+        self.usual_bytes = self.page.len();
+        self.page = Vec::new();
+        self.gunzip = None;
     }
 
     /// What the answer's `Content-Encoding` says; as in Prometheus, an unknown one is no matter.

@@ -11,15 +11,16 @@
 //! refuses to know values, times and staleness.
 
 use super::series_text::SeriesText;
-use crate::model::Series;
+use crate::model::{Series, SeriesTable, SharedText};
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
+use std::ops::Deref;
 use std::rc::Rc;
 
 pub struct Cache {
-    /// Of the last page that was taken whole.
-    lines: Lines,
+    /// Of the last page that was taken whole; targets with the same series texts share them.
+    lines: Lines<SharedText>,
     /// Report series, then each series of `lines` once, in order.
     list: Rc<[Series]>,
     /// Series that were first seen on pages that then failed; when they come again, they are not new.
@@ -35,8 +36,8 @@ const AGAIN: u32 = 1 << 31;
 
 /// Lines of a page: the text of the series, and its position in the list, perhaps with [`AGAIN`], or [`DROPPED`].
 #[derive(Default)]
-struct Lines {
-    text: Vec<u8>,
+struct Lines<T = Vec<u8>> {
+    text: T,
     ends: Vec<u32>,
     positions: Vec<u32>,
 }
@@ -143,11 +144,10 @@ impl Cache {
     }
 
     /// A page was taken whole: it is what the next one is compared with.
-    pub fn replace(&mut self, page: Option<ChangedPage>) {
+    pub fn replace(&mut self, page: Option<ChangedPage>, table: &SeriesTable) {
         self.strays = HashMap::new();
-        let Some(mut page) = page else { return };
-        page.lines.shrink();
-        self.lines = page.lines;
+        let Some(page) = page else { return };
+        self.lines = page.lines.shared_in(table);
         if *self.list != *page.list {
             self.list = page.list.into();
         }
@@ -302,7 +302,7 @@ impl Texts {
     }
 }
 
-impl Lines {
+impl<T: Deref<Target = [u8]>> Lines<T> {
     fn len(&self) -> usize {
         self.ends.len()
     }
@@ -310,12 +310,6 @@ impl Lines {
     fn get(&self, line: usize) -> &[u8] {
         let start = if line == 0 { 0 } else { self.ends[line - 1] as usize };
         &self.text[start..self.ends[line] as usize]
-    }
-
-    fn push(&mut self, text: &[u8], position: u32) {
-        self.text.extend_from_slice(text);
-        self.ends.push(self.text.len() as u32);
-        self.positions.push(position);
     }
 
     fn up_to(&self, line: usize) -> Lines {
@@ -326,11 +320,19 @@ impl Lines {
             positions: self.positions[..line].to_vec(),
         }
     }
+}
 
-    fn shrink(&mut self) {
-        self.text.shrink_to_fit();
+impl Lines {
+    fn push(&mut self, text: &[u8], position: u32) {
+        self.text.extend_from_slice(text);
+        self.ends.push(self.text.len() as u32);
+        self.positions.push(position);
+    }
+
+    fn shared_in(mut self, table: &SeriesTable) -> Lines<SharedText> {
         self.ends.shrink_to_fit();
         self.positions.shrink_to_fit();
+        Lines { text: table.share_text(&self.text), ends: self.ends, positions: self.positions }
     }
 }
 
@@ -363,7 +365,7 @@ mod tests {
             }
         }
         let changed = walk.finish(taken);
-        cache.replace(changed);
+        cache.replace(changed, table);
         (as_expected, made)
     }
 
@@ -399,7 +401,7 @@ mod tests {
                 taken = taken.max(place.position as usize + 1);
             }
             let changed = walk.finish(taken);
-            cache.replace(changed);
+            cache.replace(changed, &table);
         }
     }
 

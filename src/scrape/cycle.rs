@@ -188,7 +188,7 @@ impl Cycle {
                 Ok(gone) => {
                     report.counts = gathered.counts;
                     self.times.follow(self.cache.list(), list, &gathered, self.report.len(), &gone);
-                    self.cache.replace(changed);
+                    self.cache.replace(changed, &self.table);
                     self.live.set(self.cache.held());
                     self.cached_format = format;
                     if let Some(metadata) = &mut self.metadata {

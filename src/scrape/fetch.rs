@@ -64,10 +64,17 @@ impl Fetcher {
             Timer::after(timeout).await;
             Err(FetchError::TimedOut(timeout))
         };
-        let headers = smol::future::or(self.fetch_page(), late).await?;
+        // On the heap, since every target's task would hold room for it from one scrape to the next otherwise.
+        let fetching = Box::pin(self.fetch_page());
+        let headers = smol::future::or(fetching, late).await?;
         let page = self.body.page();
         let format = if page.is_empty() { Ok(Format::Text) } else { self.format_of(&headers) };
         Ok(Fetched { page, format })
+    }
+
+    /// Gives the memory of the last page back.
+    pub fn release(&mut self) {
+        self.body.release();
     }
 
     /// The answer's headers; its body is in the page buffer.

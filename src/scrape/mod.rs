@@ -219,6 +219,7 @@ impl Scraper {
                 (result, Some(ScrapeError::Fetch(error)))
             }
         };
+        self.fetcher.release();
         let duration = took();
         let CycleResult { batch, more, error, past_max_series: samples } = result.with_duration(duration);
         let past_max_series = (samples > 0).then(|| PastMaxSeries { samples, series_max: self.cycle.series_max() });
