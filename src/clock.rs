@@ -6,10 +6,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Whether libraries may call `SystemTime::now` whatever the clock says. `--cfg libc_unstable_musl_v1_2_3`, for a standard
-/// library that is built along, gives it a `time_t` of 64 bits.
-const STD_IS_64_BIT: bool =
-    cfg!(any(not(all(target_env = "musl", target_pointer_width = "32")), libc_unstable_musl_v1_2_3));
+/// Whether libraries may call `SystemTime::now` whatever the clock says.
+const STD_IS_64_BIT: bool = cfg!(not(all(target_env = "musl", target_pointer_width = "32")));
 
 /// The wall clock's time; it may jump either way.
 pub fn system_time() -> SystemTime {

@@ -171,9 +171,7 @@ async fn accept(listener: &TcpListener, connections: &LocalExecutor<'static>, sh
         };
         // hyper asks the standard library for the time on each connection.
         if is_past_std() {
-            log::warn!(
-                "http: this build cannot serve pages after January 2038; set the clock, or build it as docs/testing.md says"
-            );
+            log::warn!("http: this build cannot serve pages after January 2038; set the clock, or use a 64-bit build");
             continue;
         }
         // Each connection holds `shared` once, and so does this loop's caller.

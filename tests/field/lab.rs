@@ -1,9 +1,10 @@
 //! Carries out a plan: targets, receivers and a device of its own, in a folder and on ports of its own; then the account.
 
-use super::account::{Account, Death, Facts, Offset, Rules, Span, Violation, account};
+use super::account::{Account, Facts, Rules, Span, Violation, account};
 use super::card::Card;
 use super::device::{Device, can_set_clock, can_unshare};
 use super::exporter::{self, Exporter};
+use super::history::History;
 use super::lab_clock::LabClock;
 use super::plan::{CardKind, Plan, REMOTE_TIMEOUT_S, Step};
 use super::receiver::{self, Receiver};
@@ -11,12 +12,6 @@ use super::tally::Tally;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
-
-/// What a busy machine may add to the time from a scrape to its commit.
-const COMMIT_SLACK_MS: i64 = 1500;
-
-/// From a receiver's answer to the acknowledgement on flash, at most, as the documentation names it; and a busy machine.
-const REPEATS_MS: i64 = 30_000 + 2000;
 
 /// How long everything may take to arrive once all is put right.
 const SETTLES_WITHIN_MS: i64 = 120_000;
@@ -80,21 +75,12 @@ struct Lab {
     device: Device,
     card: Card,
     tally: Tally,
-    deaths: Vec<Death>,
-    runs: Vec<Span>,
-    stalls: Vec<Span>,
-    deaf: Vec<Span>,
-    offsets: Vec<Offset>,
-    kills: usize,
-    stops: u64,
-    started_ms: i64,
+    history: History,
     /// While the process is stopped by a signal: since when, and until when.
     stall: Option<Span>,
     frozen_since_ms: Option<i64>,
     /// Promises that the account knows nothing of.
     broken: Vec<Violation>,
-    /// Since when what is scraped may be in memory only, and until when (a failed commit is tried again after a while).
-    card_fails: Option<Span>,
 }
 
 impl Lab {
@@ -109,22 +95,17 @@ impl Lab {
             receiver
         });
         let receivers = receivers.collect();
-        let card_fails = (setup.card == CardKind::MountedReadOnly).then_some(Span { from_ms: 0, to_ms: i64::MAX });
+        let mut history = History::default();
+        if setup.card == CardKind::MountedReadOnly {
+            history.card_fails(0);
+        }
         Lab {
             device: Device::new(&folder, setup.has_clock, setup.has_hosts),
             tally: Tally::new(setup.endpoints.len()),
-            deaths: Vec::new(),
-            runs: Vec::new(),
-            stalls: Vec::new(),
-            deaf: Vec::new(),
-            offsets: Vec::new(),
-            kills: 0,
-            stops: 0,
-            started_ms: 0,
+            history,
             stall: None,
             frozen_since_ms: None,
             broken: Vec::new(),
-            card_fails,
             plan,
             clock,
             exporters,
@@ -164,10 +145,8 @@ impl Lab {
                 count: 1,
                 first: format!("it ended at {at_ms} ms with {status}"),
             });
-            self.ended(
-                at_ms,
-                Death { at_ms, is_kill: true, loses_ms: self.loses_ms(at_ms), repeats_ms: self.repeats_ms() },
-            );
+            self.history.killed(at_ms, &self.plan.setup);
+            self.ended(true);
         }
     }
 
@@ -185,13 +164,13 @@ impl Lab {
             }
             Step::CardFails => {
                 self.device.fail_writes(true);
-                self.card_fails = Some(Span { from_ms: now_ms, to_ms: i64::MAX });
+                self.history.card_fails(now_ms);
             }
             Step::CardHeals => self.heal(),
             Step::CardFreezes => {
                 self.card.freeze();
                 self.frozen_since_ms = Some(now_ms);
-                self.card_fails = Some(Span { from_ms: now_ms, to_ms: i64::MAX });
+                self.history.card_fails(now_ms);
             }
             Step::CardThaws => self.heal(),
             Step::CardIsReadOnly(is_read_only) => {
@@ -206,7 +185,7 @@ impl Lab {
             Step::Path(endpoint, path) => self.plan.setup.endpoints[endpoint].path = path,
             Step::Clock { offset_s } => {
                 self.device.set_clock(offset_s);
-                self.offsets.push(Offset { from_ms: now_ms, offset_ms: offset_s * 1000 });
+                self.history.clock_set(now_ms, offset_s);
             }
             Step::Moves => {
                 self.receivers[0].move_to([127, 0, 0, 2]);
@@ -229,23 +208,8 @@ impl Lab {
         if self.device.is_running() {
             return;
         }
-        self.started_ms = self.clock.now_ms();
+        self.history.started(self.clock.now_ms());
         self.device.start(&self.config());
-    }
-
-    /// What the documentation allows to be lost of what was scraped, if the process ends now without a commit.
-    fn loses_ms(&self, now_ms: i64) -> i64 {
-        let usual = self.plan.setup.commit_interval_ms as i64 + COMMIT_SLACK_MS;
-        match self.card_fails {
-            Some(span) if now_ms < span.to_ms => now_ms - span.from_ms + usual,
-            _ => usual,
-        }
-    }
-
-    fn repeats_ms(&self) -> i64 {
-        // Stretches between outages are sent again after a restart in a backlog.
-        let is_live_first = self.plan.setup.endpoints.iter().any(|endpoint| endpoint.is_live_first);
-        if is_live_first { i64::MAX / 4 } else { REPEATS_MS }
     }
 
     fn kill(&mut self) {
@@ -255,10 +219,8 @@ impl Lab {
         }
         self.tally.note(self.device.metrics());
         self.device.kill();
-        let at_ms = self.clock.now_ms();
-        let death = Death { at_ms, is_kill: true, loses_ms: self.loses_ms(at_ms), repeats_ms: self.repeats_ms() };
-        self.kills += 1;
-        self.ended(at_ms, death);
+        self.history.killed(self.clock.now_ms(), &self.plan.setup);
+        self.ended(true);
     }
 
     fn stop(&mut self) {
@@ -270,28 +232,20 @@ impl Lab {
         let told_ms = self.clock.now_ms();
         let status = self.device.stop(STOPS_WITHIN);
         let at_ms = self.clock.now_ms();
-        let fails = self.card_fails.is_some_and(|span| told_ms < span.to_ms);
-        if !status.is_some_and(|status| status.success() || fails) {
+        // An agent that could not write says so by its status.
+        if !status.is_some_and(|status| status.success() || self.history.card_fails_at(told_ms)) {
             let first = format!("told at {told_ms} ms, and at {at_ms} ms its status is {status:?}");
             self.broken.push(Violation { promise: "a stop is clean and takes no longer than said", count: 1, first });
         }
-        // What was asked for when the order came may be dropped; the senders' time ends after two seconds.
-        let in_flight_ms = at_ms - told_ms + self.plan.setup.interval_ms as i64;
-        self.deaf.push(Span { from_ms: told_ms + 1500, to_ms: at_ms + 1 });
-        let loses_ms = if fails { self.loses_ms(at_ms) } else { in_flight_ms };
-        let is_live_first = self.plan.setup.endpoints.iter().any(|endpoint| endpoint.is_live_first);
-        let repeats_ms = if fails || is_live_first { self.repeats_ms() } else { 0 };
-        self.stops += 1;
-        self.ended(at_ms, Death { at_ms, is_kill: false, loses_ms, repeats_ms });
+        self.history.stopped(told_ms, at_ms, &self.plan.setup);
+        self.ended(false);
     }
 
-    fn ended(&mut self, at_ms: i64, death: Death) {
-        self.runs.push(Span { from_ms: self.started_ms, to_ms: at_ms });
-        self.deaths.push(death);
-        self.tally.life_ended(death.is_kill);
+    fn ended(&mut self, was_killed: bool) {
+        self.tally.life_ended(was_killed);
         if self.plan.setup.card == CardKind::Folder {
             // The limit was the process's.
-            self.card_fails = None;
+            self.history.card_is_well();
         }
     }
 
@@ -308,26 +262,23 @@ impl Lab {
     fn resume(&mut self) {
         let Some(stall) = self.stall.take() else { return };
         self.device.signal("CONT");
-        self.stalls.push(Span { to_ms: self.clock.now_ms(), ..stall });
+        self.history.stalled(Span { to_ms: self.clock.now_ms(), ..stall });
     }
 
     fn heal(&mut self) {
         let now_ms = self.clock.now_ms();
         if let Some(from_ms) = self.frozen_since_ms.take() {
             self.card.thaw();
-            self.stalls.push(Span { from_ms, to_ms: now_ms });
+            self.history.stalled(Span { from_ms, to_ms: now_ms });
         }
         self.device.fail_writes(false);
-        if let Some(span) = self.card_fails.as_mut().filter(|span| span.to_ms == i64::MAX) {
-            // The next attempt comes after as long a wait as all waits before it, and a minute at most.
-            span.to_ms = now_ms + (2 * (now_ms - span.from_ms) + 2000).min(62_000);
-        }
+        self.history.card_heals(now_ms);
     }
 
     /// Everything works again, until all that is owed has arrived or is counted; then a clean stop.
     fn put_right(&mut self) {
         self.make_movable();
-        if self.card_fails.is_some() {
+        if self.history.card_fails_at(self.clock.now_ms()) {
             self.card.set_read_only(false);
             self.heal();
         }
@@ -364,7 +315,7 @@ impl Lab {
         let of_a_page = setup.targets.iter().map(|growth| growth.live + 10).max().unwrap_or(0);
         let gone: u64 = setup.targets.iter().map(|growth| growth.new_each_page).max().unwrap_or(0);
         let failed = (asked.len() - pages.len()) as u64;
-        let ends = (self.stops + failed) * of_a_page * setup.targets.len() as u64;
+        let ends = (self.history.stops + failed) * of_a_page * setup.targets.len() as u64;
         Facts {
             rules: Rules {
                 interval_ms: setup.interval_ms as i64,
@@ -378,11 +329,11 @@ impl Lab {
             asked,
             arrivals: self.receivers[endpoint].arrivals(),
             counted: self.tally.counted(endpoint),
-            deaths: self.deaths.clone(),
-            runs: self.runs.clone(),
-            stalls: self.stalls.clone(),
-            deaf: self.deaf.clone(),
-            offsets: self.offsets.clone(),
+            deaths: self.history.deaths.clone(),
+            runs: self.history.runs.clone(),
+            stalls: self.history.stalls.clone(),
+            deaf: self.history.deaf.clone(),
+            offsets: self.history.offsets.clone(),
             wall_start_ms: self.clock.wall_ms(0),
         }
     }
@@ -391,7 +342,7 @@ impl Lab {
         let accounts = (0..self.receivers.len()).map(|endpoint| account(&self.facts(endpoint)));
         let mut accounts: Vec<Account> = accounts.collect();
         accounts[0].violations.extend(self.broken.iter().cloned());
-        Report { name: self.plan.name.clone(), accounts, kills: self.kills, not_run: None, kept: None }
+        Report { name: self.plan.name.clone(), accounts, kills: self.history.kills(), not_run: None, kept: None }
     }
 
     /// Writes what is needed to understand a broken promise into the folder.

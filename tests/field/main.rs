@@ -17,6 +17,7 @@ mod account;
 mod card;
 mod device;
 mod exporter;
+mod history;
 mod http;
 mod lab;
 mod lab_clock;

@@ -9,12 +9,15 @@ pub fn all() -> Vec<Plan> {
     vec![
         credentials_expire(),
         impostors_answer(),
+        overflow_across_restarts(),
+        drained_then_killed(),
         answers_are_slow_or_cut(),
         samples_are_poisoned(),
         half_of_it_is_written(),
         bodies_are_too_large(),
         series_come_and_go(),
         the_process_is_held_up(),
+        the_card_refuses_writes(),
         the_card_blocks(),
         the_clock_jumps(),
         power_cuts(),
@@ -101,6 +104,31 @@ fn answers_are_slow_or_cut() -> Plan {
         .until(14 * SECOND)
 }
 
+/// A ring that is far too small for the outage, with a clean stop in it.
+fn overflow_across_restarts() -> Plan {
+    let growth = Growth { live: 300, new_each_page: 0 };
+    let targets = vec![growth; 4];
+    Plan::new("overflow", Setup { interval_ms: 250, targets, ring_kib: 64, segment_kib: 8, ..Setup::usual() })
+        .at(2 * SECOND, Step::Answers(0, HangUp))
+        .at(10 * SECOND, Step::Stop)
+        .at(10 * SECOND, Step::Start)
+        .at(16 * SECOND, Step::Answers(0, Take))
+        .until(18 * SECOND)
+        .may_lose(&["ring_full"])
+}
+
+/// A backlog is delivered, and soon after the power is cut; the receiver refuses what is out of order.
+fn drained_then_killed() -> Plan {
+    let mut endpoint = Endpoint::of(Speaks::V2);
+    endpoint.starts_with = Strict;
+    Plan::new("drained", Setup { endpoints: vec![endpoint], ..Setup::usual() })
+        .at(SECOND, Step::Answers(0, HangUp))
+        .at(8 * SECOND, Step::Answers(0, Strict))
+        .at(14 * SECOND, Step::Kill)
+        .at(14 * SECOND, Step::Start)
+        .until(17 * SECOND)
+}
+
 /// A target brings new series on each page: few at a time, in an outage far more than `max_series` in all.
 fn series_come_and_go() -> Plan {
     let targets = vec![Growth { live: 40, new_each_page: 20 }, Growth { live: 60, new_each_page: 0 }];
@@ -121,6 +149,19 @@ fn the_process_is_held_up() -> Plan {
         .until(18 * SECOND);
     plan.doubles_max = Some(4);
     plan
+}
+
+/// Writes fail in an outage; the device is stopped meanwhile, and a while after.
+fn the_card_refuses_writes() -> Plan {
+    Plan::new("card", Setup::usual())
+        .at(2 * SECOND, Step::Answers(0, HangUp))
+        .at(4 * SECOND, Step::CardFails)
+        .at(7 * SECOND, Step::CardHeals)
+        .at(12 * SECOND, Step::CardFails)
+        .at(14 * SECOND, Step::Stop)
+        .at(14 * SECOND, Step::Start)
+        .at(15 * SECOND, Step::Answers(0, Take))
+        .until(16 * SECOND)
 }
 
 fn the_card_blocks() -> Plan {
