@@ -52,7 +52,11 @@ fn a_receiver_that_is_not_trusted_is_a_clear_line_and_gets_everything_once_it_is
     for (bad, keys, said) in [
         (authority.server("localhost", |params| params.not_after = date(2020, 1, 1)), "", "has expired; renew it"),
         (authority.server("localhost", |params| params.not_before = date(4000, 1, 1)), "", "is not valid yet; check"),
-        (authority.server("elsewhere.example", |_| {}), "", "is not for \"localhost\"; use the name"),
+        (
+            authority.server("elsewhere.example", |_| {}),
+            "",
+            "is not for \"localhost\" but for \"elsewhere.example\"; use the name",
+        ),
         (other.server("localhost", |_| {}), "", both),
         (
             authority.server_of(&[&TLS13], None, "localhost", |_| {}),

@@ -6,6 +6,7 @@ use super::exchange::tunnel;
 use super::options::ProxyOptions;
 use super::proxy::{Proxies, ProxyUrl};
 use super::socket::Socket;
+use super::zone::{host_of, scoped_address, without_zone};
 use crate::limits::RESOLVES_AT_ONCE_MAX;
 use crate::model::{Scheme, Secret};
 use crate::tls::{TlsClient, TlsError, TlsFailure, TlsOptions};
@@ -36,7 +37,7 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub scheme: Scheme,
-    /// Without the brackets of an IPv6 address.
+    /// Without the brackets of an IPv6 address, with its zone if it has one.
     pub host: String,
     pub port: u16,
 }
@@ -49,7 +50,7 @@ impl Origin {
             "https" => (Scheme::Https, 443),
             _ => return None,
         };
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = host_of(uri.host()?);
         Some(Origin { scheme, host, port: uri.port_u16().unwrap_or(default_port) })
     }
 }
@@ -78,6 +79,9 @@ impl Resolver {
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
+        }
+        if let Some(scoped) = scoped_address(host, port) {
+            return Ok(vec![scoped?]);
         }
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
@@ -181,7 +185,7 @@ impl Route {
         let Some(config) = &self.tls else { return Ok(None) };
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            None => ServerName::try_from(self.origin.host.clone())
+            None => ServerName::try_from(without_zone(&self.origin.host).to_owned())
                 .map_err(|error| self.handshake_failed(TlsFailure::Other(error.to_string())))?,
         };
         Ok(Some((config.clone(), name)))

@@ -32,6 +32,8 @@ pub enum HttpError {
         origin: String,
         cause: TlsFailure,
     },
+    /// The server ended TLS before anything of a response came.
+    TlsEnded(TlsFailure),
     /// A secret that goes along can't be read.
     Secret(SecretError),
     /// What is named holds a character that no header may hold.
@@ -93,6 +95,7 @@ impl fmt::Display for HttpError {
             }
             HttpError::Tls(error) => error.fmt(f),
             HttpError::Handshake { origin, cause } => write!(f, "TLS handshake with {origin} failed: {cause}"),
+            HttpError::TlsEnded(cause) => write!(f, "TLS with the server failed: {cause}"),
             HttpError::Secret(error) => error.fmt(f),
             HttpError::NotAHeader(what) => {
                 write!(f, "{what}: there is a character in it that no header may hold; remove it")

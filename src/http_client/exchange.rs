@@ -7,7 +7,9 @@ use super::proxy::ProxyUrl;
 use super::socket::Socket;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::model::Secret;
+use crate::tls::TlsFailure;
 use smol::net::TcpStream;
+use std::io;
 use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
@@ -59,8 +61,9 @@ async fn send(
 ) -> Result<(Call<RecvResponse>, Option<HttpError>), HttpError> {
     let Outgoing { request, body, absolute } = outgoing;
     let (call, head) = head_of(request, absolute)?;
-    // Nothing came back yet, so that a connection which was closed while it was idle shows here.
-    stream.write_all(&head).await.map_err(|_| HttpError::Unanswered)?;
+    if stream.write_all(&head).await.is_err() {
+        return Err(why_unanswered(stream).await);
+    }
     let unsendable = || HttpError::Protocol("the request can't be sent".into());
     let mut call = match call.proceed()? {
         Some(SendRequestResult::RecvResponse(call)) => return Ok((call, None)),
@@ -76,6 +79,22 @@ async fn send(
     }
     call.consume_direct_write(body.len())?;
     Ok((call.proceed().ok_or_else(unsendable)?, cut_short))
+}
+
+/// Why a server takes no request. It may have said so by an alert before it closed: with TLS 1.3 it judges this side's
+/// certificate only after the handshake has ended here. Else it was closed while it was idle.
+async fn why_unanswered(stream: &mut Stream) -> HttpError {
+    match stream.read(&mut [0]).await {
+        Ok(_) => HttpError::Unanswered,
+        Err(error) => unanswered(&error),
+    }
+}
+
+fn unanswered(error: &io::Error) -> HttpError {
+    match error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
+        true => HttpError::TlsEnded(TlsFailure::from(error)),
+        false => HttpError::Unanswered,
+    }
 }
 
 /// The bytes of a request's head.
@@ -107,7 +126,8 @@ async fn receive_head(
     let mut answered = false;
     loop {
         match stream.read(buffer).await {
-            Ok(0) | Err(_) if !answered => return Err(HttpError::Unanswered),
+            Err(error) if !answered => return Err(unanswered(&error)),
+            Ok(0) if !answered => return Err(HttpError::Unanswered),
             Ok(0) => return Err(HttpError::Truncated),
             Ok(read) => {
                 answered = true;

@@ -8,12 +8,14 @@ use super::error::HttpError;
 use super::exchange::add_proxy_login;
 use super::headers::is_sensitive;
 use super::redirect::{is_foreign, resolve};
+use super::zone::authority_without_zone;
 use crate::limits::REDIRECTS_MAX;
 use crate::model::Secret;
+use std::borrow::Cow;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use ureq_proto::http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, USER_AGENT as USER_AGENT_HEADER};
+use ureq_proto::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, LOCATION, USER_AGENT as USER_AGENT_HEADER};
 use ureq_proto::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 
 /// What to ask. The client adds who asks and what the configuration adds.
@@ -66,6 +68,10 @@ impl<'r> Journey<'r> {
         }
         let (mut headers, mut secrets) = (HeaderMap::new(), Vec::new());
         headers.insert(USER_AGENT_HEADER, HeaderValue::from_static(USER_AGENT));
+        if let Some(Cow::Owned(host)) = uri.authority().map(|authority| authority_without_zone(authority.as_str())) {
+            let host = HeaderValue::from_str(&host).map_err(|_| HttpError::Url("its host is not one".into()))?;
+            headers.insert(HOST, host);
+        }
         for (name, value) in request.headers {
             if !(*foreign && is_sensitive(name)) {
                 headers.append(name, value.clone());
@@ -118,5 +124,5 @@ impl<'r> Journey<'r> {
 /// What stands before the path in a request to a proxy.
 pub fn absolute_form(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    format!("http://{}", authority.rsplit_once('@').map_or(authority, |(_, host)| host))
+    format!("http://{}", authority_without_zone(authority.rsplit_once('@').map_or(authority, |(_, host)| host)))
 }

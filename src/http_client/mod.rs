@@ -36,6 +36,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod token;
+mod zone;
 
 pub use dial::{Resolver, Route};
 pub use error::HttpError;

@@ -76,14 +76,18 @@ impl Session {
         if let Some(mut stream) = self.take_kept(route).await {
             match exchange(&mut stream, outgoing()).await {
                 Ok((response, body)) => return Ok((stream, response, body)),
-                Err(HttpError::Unanswered) => {
+                Err(HttpError::Unanswered | HttpError::TlsEnded(_)) => {
                     log::debug!("the kept connection to {} is gone; opening a new one", route.origin());
                 }
                 Err(error) => return Err(error),
             }
         }
         let mut stream = route.connect().await?;
-        let (response, body) = exchange(&mut stream, outgoing()).await?;
+        let exchanged = exchange(&mut stream, outgoing()).await;
+        let (response, body) = exchanged.map_err(|error| match error {
+            HttpError::TlsEnded(cause) => route.handshake_failed(cause),
+            error => error,
+        })?;
         Ok((stream, response, body))
     }
 

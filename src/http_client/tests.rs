@@ -401,7 +401,7 @@ fn a_server_is_known_by_its_name_or_by_the_one_that_is_configured() {
     let options = |tls| HttpClientOptions { tls, ..HttpClientOptions::default() };
     let trusted = server.certificates.trusted();
     match get(&options(trusted.clone()), &url) {
-        Err(HttpError::Handshake { cause: TlsFailure::WrongName, .. }) => {}
+        Err(HttpError::Handshake { cause: TlsFailure::WrongName { .. }, .. }) => {}
         other => panic!("{other:?}"),
     }
     let named = TlsOptions { server_name: Some("metrics.example".into()), ..trusted };

@@ -180,7 +180,7 @@ impl Uplink {
     fn failure(&self, error: HttpError) -> Failure {
         let shown = &self.shown;
         let (kind, text) = match &error {
-            HttpError::Handshake { cause, .. } => return self.tls_failure(cause),
+            HttpError::Handshake { cause, .. } | HttpError::TlsEnded(cause) => return self.tls_failure(cause),
             HttpError::Tls(error) => (FailureKind::Tls, format!("{shown}: {error}")),
             HttpError::Secret(_) | HttpError::NotAHeader(_) => (FailureKind::Secret, format!("{shown}: {error}")),
             HttpError::Token { .. } => (FailureKind::Secret, format!("{shown}: {error}")),
@@ -221,30 +221,7 @@ impl Uplink {
     }
 
     fn tls_failure(&self, failure: &TlsFailure) -> Failure {
-        let (shown, host) = (&self.shown, self.uri.host().unwrap_or_default());
-        let text = match failure {
-            TlsFailure::UnknownIssuer => format!(
-                "the certificate of {shown} is not signed by an authority that is trusted here; \
-                 name the right CA in tls_config ca_file, or check who answers at this address"
-            ),
-            TlsFailure::WrongName => format!(
-                "the certificate of {shown} is not for {host:?}; use the name it was made for, or check who answers there"
-            ),
-            TlsFailure::Expired => {
-                format!("the certificate of {shown} has expired; renew it, or check that this device's clock is right")
-            }
-            TlsFailure::NotValidYet => {
-                format!("the certificate of {shown} is not valid yet; check that this device's clock is right")
-            }
-            TlsFailure::Version => format!(
-                "{shown} speaks no version of TLS that may be spoken here; check tls_config min_version and max_version, \
-                 and that the receiver knows TLS 1.2 or 1.3"
-            ),
-            TlsFailure::Other(cause) => {
-                format!("TLS with {shown} failed: {cause}; check the url's port and the certificates of both sides")
-            }
-        };
-        Failure { kind: FailureKind::Tls, text }
+        Failure { kind: FailureKind::Tls, text: format!("TLS handshake with {} failed: {failure}", self.shown) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The configuration that rustls works with, built when it is first needed and again when a file changes.
 
-use super::verifier::{AcceptAny, TrustListed};
+use super::identity::identity;
+use super::possession::AcceptAny;
+use super::verifier::Trust;
 use super::wall_clock::WallClock;
 use super::{TlsError, TlsIdentity, TlsOptions, TlsVersion};
 use crate::model::Secret;
@@ -8,7 +10,7 @@ use crate::secrets::{SecretReader, SecretSource, TextKind};
 use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 use std::cell::RefCell;
@@ -109,10 +111,8 @@ impl TlsClient {
         let builder = self.with_trust(material.ca.as_deref())?;
         let mut config = match (&material.certificate, &material.key) {
             (Some(certificate), Some(key)) => {
-                let chain = certificates(certificate, "cert_file")?;
-                let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
-                    .map_err(|error| TlsError::NotPem { key: "key_file", cause: error.to_string() })?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| TlsError::Identity(error.to_string()))?
+                let own = identity(certificates(certificate, "cert_file")?, key, &ring::default_provider())?;
+                builder.with_client_cert_resolver(Arc::new(own))
             }
             _ => builder.with_no_client_auth(),
         };
@@ -126,16 +126,36 @@ impl TlsClient {
             .with_protocol_versions(&self.versions)
             .map_err(|error| TlsError::Setup(error.to_string()))?;
         let listed = ca.map(|ca| certificates(ca, "ca_file")).transpose()?;
-        Ok(match listed {
-            _ if self.insecure_skip_verify => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-            }
-            Some(listed) => {
-                let verifier = TrustListed::new(listed, provider).map_err(TlsError::Setup)?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-            }
-            None => builder.with_root_certificates(system_roots()),
-        })
+        if self.insecure_skip_verify {
+            return Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))));
+        }
+        let (roots, listed) = match listed {
+            Some(listed) => (roots_of(&listed)?, listed),
+            None => (system_roots(), Vec::new()),
+        };
+        let verifier = Trust::new(roots, listed, provider).map_err(TlsError::Setup)?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
+    }
+}
+
+/// What a `ca_file` lists, without what can't be read as an authority, as in Go: bundles hold old certificates, too.
+fn roots_of(listed: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let mut last_cause = None;
+    for certificate in listed {
+        last_cause = roots.add(certificate.clone()).err().or(last_cause);
+    }
+    match last_cause {
+        Some(cause) if roots.is_empty() => Err(TlsError::NotPem { key: "ca_file", cause: cause.to_string() }),
+        Some(cause) => {
+            log::warn!(
+                "tls_config ca_file: {} of {} certificates are left out, since they can't be read ({cause}); remove them",
+                listed.len() - roots.len(),
+                listed.len()
+            );
+            Ok(roots)
+        }
+        None => Ok(roots),
     }
 }
 
@@ -156,7 +176,7 @@ fn system_roots() -> RootCertStore {
     store
 }
 
-/// At least one; each of them whole.
+/// At least one.
 fn certificates(pem: &Secret, key: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let not_pem = |cause: String| TlsError::NotPem { key, cause };
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.expose().as_bytes())
@@ -164,9 +184,6 @@ fn certificates(pem: &Secret, key: &'static str) -> Result<Vec<CertificateDer<'s
         .map_err(|error| not_pem(error.to_string()))?;
     if certificates.is_empty() {
         return Err(not_pem("it holds no certificate".into()));
-    }
-    for certificate in &certificates {
-        RootCertStore::empty().add(certificate.clone()).map_err(|error| not_pem(error.to_string()))?;
     }
     Ok(certificates)
 }

@@ -2,9 +2,14 @@
 //! are read again when they change, or from the system. For targets, receivers and token servers alike.
 
 mod client;
+mod der;
 mod failure;
+mod identity;
+mod possession;
+mod short_rsa;
 mod verifier;
 mod wall_clock;
+mod x509;
 
 pub use client::TlsClient;
 pub use failure::TlsFailure;
@@ -21,7 +26,7 @@ pub struct TlsOptions {
     pub identity: Option<TlsIdentity>,
     /// The name that the server's certificate has to be for, and that it is asked by, instead of the URL's host.
     pub server_name: Option<String>,
-    /// Accept any certificate. Traffic can then be read and changed by whoever stands between.
+    /// Accept any certificate whose key the server holds. Traffic can then be read and changed by whoever stands between.
     pub insecure_skip_verify: bool,
     pub min_version: Option<TlsVersion>,
     /// Not below `min_version`.

@@ -355,7 +355,7 @@ fn https_to_a_receiver_without_tls_is_a_failure_that_says_so() {
         connection
     });
     let text = failure_of(send(&options(format!("https://127.0.0.1:{port}/?token=hunter2"))), FailureKind::Tls);
-    assert!(text.contains("check the url's port"), "{text}");
+    assert!(text.contains("this port does not speak TLS; use http"), "{text}");
     drop(server.join().unwrap());
 }
 
