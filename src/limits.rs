@@ -144,8 +144,14 @@ pub const RESOLVES_AT_ONCE_MAX: usize = 4;
 /// Bytes of a file with certificates to trust; a whole system's bundle is about 250 kB.
 pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Bytes of a response's status line and headers, targets and receivers alike.
-pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a response's status line and headers, those of interim responses included.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Headers of a response.
+pub const RESPONSE_HEADERS_MAX: usize = 256;
+
+/// Bytes of a receiver's status line and headers: each connection holds as many all the time.
+pub const RECEIVER_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Requests that redirects may make of one, as Go's HTTP client has it.
 pub const REDIRECTS_MAX: usize = 10;

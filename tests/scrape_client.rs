@@ -261,3 +261,51 @@ fn the_duration_of_a_scrape_includes_reading_the_page() {
         "{reported} s reported; {transfer} s of transfer, {reading} s until the end"
     );
 }
+
+/// The body behind this head, to whoever asks.
+fn answering(head: String) -> Server {
+    let body = "temperature 21.5\n";
+    Server::start(move |_, _| {
+        format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).into_bytes()
+    })
+}
+
+/// Small HTTP servers send what the standard has deprecated or forbidden; Prometheus's client takes it. Here a folded header, a
+/// space before a colon, 130 headers, a cookie of 20 kB or `HTTP/1.2` failed the scrape as "not HTTP".
+#[test]
+fn odd_heads_are_taken_as_prometheus_takes_them_and_the_limits_have_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, page_type) = ("HTTP/1.1 200 OK\r\n", "Content-Type: text/plain; version=0.0.4\r\n");
+    let many = |count| "X-Module: a\r\n".repeat(count);
+    let long = |bytes| format!("Set-Cookie: {}\r\n", "a".repeat(bytes));
+    let cases = [
+        (format!("{status}Content-Type: text/plain;\r\n  version=0.0.4\r\n"), None),
+        (format!("{status}Server : x\r\n{page_type}"), None),
+        (format!("HTTP/1.2 200 OK\r\n{page_type}"), None),
+        (format!("{status}{page_type}{}", many(250)), None),
+        (format!("{status}{page_type}{}", long(60_000)), None),
+        (format!("{status}{page_type}{}", many(300)), Some("more than 256 headers")),
+        (format!("{status}{page_type}{}", long(70_000)), Some("more than 65536 bytes")),
+        ("\x15\x03\x01\x00\x02\x02\x28".into(), Some("this port speaks TLS; use https")),
+    ];
+    let servers: Vec<_> = cases.iter().map(|(head, _)| answering(head.clone())).collect();
+    let targets: Vec<String> = servers.iter().map(|server| format!("{:?}", server.address.to_string())).collect();
+    let config = format!(
+        "[[scrape_configs]]\njob_name = 'j'\nscrape_interval = '30s'\nscrape_timeout = '30s'\n\
+         static_configs = [{{ targets = [{}] }}]\n",
+        targets.join(", ")
+    );
+    let file = folder.path().join("n.toml");
+    fs::write(&file, config).unwrap();
+    let output = narthex(&["scrape", "--config", file.to_str().unwrap()]);
+    let [shown, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    for ((head, refused), target) in cases.iter().zip(&targets) {
+        let is_up = shown.contains(&format!("temperature{{instance={target},job=\"j\"}} 21.5"));
+        let line = errors.lines().find(|line| line.contains(target.trim_matches('"'))).unwrap_or_default();
+        let head = &head[..head.len().min(80)];
+        match refused {
+            None => assert!(is_up, "{head:?}: {line}"),
+            Some(cause) => assert!(!is_up && line.contains(cause), "{head:?}: {line}"),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Why there is no answer.
 
-use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::limits::REDIRECTS_MAX;
 use crate::secrets::SecretError;
 use crate::tls::{TlsError, TlsFailure};
 use std::fmt;
@@ -54,7 +54,14 @@ pub enum HttpError {
     Truncated,
     /// What came is not HTTP.
     Protocol(String),
-    HeadTooLarge,
+    /// What came is TLS.
+    SpeaksTls,
+    HeadTooLarge {
+        bytes_max: usize,
+    },
+    TooManyHeaders {
+        headers_max: usize,
+    },
     TooManyRedirects,
 }
 
@@ -107,9 +114,13 @@ impl fmt::Display for HttpError {
             HttpError::Unanswered | HttpError::Truncated => {
                 f.write_str("the connection ended before the response was complete")
             }
-            HttpError::Protocol(cause) => write!(f, "what answers does not speak HTTP: {cause}"),
-            HttpError::HeadTooLarge => {
-                write!(f, "the response's headers are larger than {RESPONSE_HEAD_BYTES_MAX} bytes")
+            HttpError::Protocol(cause) => write!(f, "the reply is not HTTP: {cause}"),
+            HttpError::SpeaksTls => f.write_str("this port speaks TLS; use https instead of http, or another port"),
+            HttpError::HeadTooLarge { bytes_max } => {
+                write!(f, "the status line and headers of the reply have more than {bytes_max} bytes; have fewer sent")
+            }
+            HttpError::TooManyHeaders { headers_max } => {
+                write!(f, "the reply has more than {headers_max} headers; have fewer sent")
             }
             HttpError::TooManyRedirects => write!(f, "stopped after {REDIRECTS_MAX} redirects"),
         }

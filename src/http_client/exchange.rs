@@ -3,9 +3,9 @@
 use super::credentials::{base64, sensitive};
 use super::dial::{Origin, Stream};
 use super::error::HttpError;
+use super::head::{Head, HeadReader};
 use super::proxy::ProxyUrl;
 use super::socket::Socket;
-use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::model::Secret;
 use crate::tls::TlsFailure;
 use smol::net::TcpStream;
@@ -122,8 +122,7 @@ async fn receive_head(
     mut call: Call<RecvResponse>,
     buffer: &mut [u8],
 ) -> Result<(Call<RecvResponse>, Response<()>, Vec<u8>), HttpError> {
-    let mut head = Vec::new();
-    let mut answered = false;
+    let (mut heads, mut answered) = (HeadReader::default(), false);
     loop {
         match stream.read(buffer).await {
             Err(error) if !answered => return Err(unanswered(&error)),
@@ -131,9 +130,9 @@ async fn receive_head(
             Ok(0) => return Err(HttpError::Truncated),
             Ok(read) => {
                 answered = true;
-                head.extend_from_slice(&buffer[..read]);
-                if let Some(response) = try_response(&mut call, &mut head)? {
-                    return Ok((call, response, head));
+                heads.push(&buffer[..read]);
+                if let Some(response) = final_response(&mut call, &mut heads)? {
+                    return Ok((call, response, heads.into_rest()));
                 }
             }
             Err(error) => return Err(HttpError::io("waiting for the response", &error)),
@@ -141,18 +140,14 @@ async fn receive_head(
     }
 }
 
-/// Takes the response's head off `head`, and any `1xx` that comes before it.
-fn try_response(call: &mut Call<RecvResponse>, head: &mut Vec<u8>) -> Result<Option<Response<()>>, HttpError> {
-    loop {
-        let (used, response) = call.try_response(head, false)?;
-        if used > RESPONSE_HEAD_BYTES_MAX || used == 0 && head.len() > RESPONSE_HEAD_BYTES_MAX {
-            return Err(HttpError::HeadTooLarge);
-        }
-        head.drain(..used);
-        if response.is_some() || used == 0 {
-            return Ok(response);
+/// The response, behind any `1xx` that comes before it.
+fn final_response(call: &mut Call<RecvResponse>, heads: &mut HeadReader) -> Result<Option<Response<()>>, HttpError> {
+    while let Some(Head { response, framing }) = heads.next()? {
+        if call.try_response(&framing, false)?.1.is_some() {
+            return Ok(Some(response));
         }
     }
+    Ok(None)
 }
 
 /// What is left of an answer's body.

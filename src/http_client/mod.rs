@@ -13,7 +13,7 @@
 //!                         │  Hop ─ one exchange: Route, request, secrets
 //!                         ▼
 //!                       Session: one exchange after the other, its connection kept for the next
-//!                         │  exchange ─ request out, head in
+//!                         │  exchange ─ request out, head in            head: as Go takes it
 //!                         ▼
 //!                       Answer: the body, piece by piece, as fast as it is asked for
 //! ```
@@ -24,6 +24,7 @@ mod credentials;
 mod dial;
 mod error;
 mod exchange;
+mod head;
 mod headers;
 mod journey;
 mod oauth2;

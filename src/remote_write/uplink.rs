@@ -197,7 +197,10 @@ impl Uplink {
                 (FailureKind::Connect, format!("{shown} can't be reached: {cause}; check this device's network"))
             }
             HttpError::Proxy { .. } => (FailureKind::Connect, format!("{shown}: {error}")),
-            HttpError::Protocol(_) | HttpError::HeadTooLarge => {
+            HttpError::HeadTooLarge { .. } | HttpError::TooManyHeaders { .. } | HttpError::SpeaksTls => {
+                (FailureKind::NotHttp, format!("{shown}: {error}"))
+            }
+            HttpError::Protocol(_) => {
                 let text = format!("{shown} answers with something that is not HTTP; check the url's scheme and port");
                 (FailureKind::NotHttp, text)
             }

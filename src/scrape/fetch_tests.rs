@@ -289,7 +289,10 @@ fn garbage_is_refused() {
     let chunked = format!("{OK}Transfer-Encoding: chunked\r\n\r\nxyz\r\n");
     assert!(matches!(fetch_once(chunked), Err(FetchError::Http(HttpError::Protocol(_)))));
     let endless_head = format!("{OK}X: {}", "x".repeat(2 * RESPONSE_HEAD_BYTES_MAX));
-    assert_eq!(fetch_once(endless_head), Err(FetchError::Http(HttpError::HeadTooLarge)));
+    assert_eq!(
+        fetch_once(endless_head),
+        Err(FetchError::Http(HttpError::HeadTooLarge { bytes_max: RESPONSE_HEAD_BYTES_MAX }))
+    );
 }
 
 #[test]

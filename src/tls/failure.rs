@@ -103,6 +103,7 @@ impl From<Alert> for TlsFailure {
             Alert::CertificateExpired => TlsFailure::RefusesCertificate("certificate expired"),
             Alert::CertificateUnknown => TlsFailure::RefusesCertificate("certificate unknown"),
             Alert::UnknownCA => TlsFailure::RefusesCertificate("unknown authority"),
+            Alert::DecryptError => TlsFailure::RefusesCertificate("its signature is not good"),
             Alert::AccessDenied => TlsFailure::RefusesCertificate("access denied"),
             Alert::UnrecognisedName => TlsFailure::UnknownName,
             other => TlsFailure::Other(format!("the server ends it with the alert {other:?}")),

@@ -2,7 +2,7 @@
 
 use super::connection::{NoLookup, RouteConnector, is_hang_up};
 use crate::http_client::{HttpError, IDLE_MAX, Route};
-use crate::limits::{RECEIVER_TEXT_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::limits::{RECEIVER_HEAD_BYTES_MAX, RECEIVER_TEXT_BYTES_MAX};
 use crate::tls::TlsFailure;
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -32,8 +32,8 @@ impl Line {
             .proxy(None)
             .accept("")
             .accept_encoding("")
-            .max_response_header_size(RESPONSE_HEAD_BYTES_MAX)
-            .input_buffer_size(RESPONSE_HEAD_BYTES_MAX)
+            .max_response_header_size(RECEIVER_HEAD_BYTES_MAX)
+            .input_buffer_size(RECEIVER_HEAD_BYTES_MAX)
             .output_buffer_size(OUTPUT_BUFFER_BYTES)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
@@ -132,7 +132,7 @@ impl Exchange {
                 _ if is_hang_up(&error) => HttpError::Unanswered,
                 _ => sending(error.to_string()),
             },
-            ureq::Error::LargeResponseHeader(..) => HttpError::HeadTooLarge,
+            ureq::Error::LargeResponseHeader(..) => HttpError::HeadTooLarge { bytes_max: RECEIVER_HEAD_BYTES_MAX },
             ureq::Error::Protocol(error) => error.into(),
             // The connector's.
             ureq::Error::Other(error) => match error.downcast() {
