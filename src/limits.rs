@@ -138,6 +138,9 @@ pub const SAMPLE_AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
 /// Bytes of what pages say of their metrics (type, help, unit), of all targets together; a node exporter's take about 50 kB.
 pub const METADATA_BYTES_MAX: usize = 1024 * 1024;
 
+/// Addresses of one receiver that are remembered to have failed.
+pub const FAILED_ADDRESSES_MAX: usize = 8;
+
 /// Names that are resolved at once: each takes a thread until the resolver gives up.
 pub const RESOLVES_AT_ONCE_MAX: usize = 4;
 

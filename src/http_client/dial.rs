@@ -1,6 +1,7 @@
 //! From an origin to a stream of bytes: name resolution, TCP, a proxy, TLS. The edge: everything here waits for somebody
 //! else.
 
+use super::addresses::FailedAddresses;
 use super::error::HttpError;
 use super::exchange::tunnel;
 use super::options::ProxyOptions;
@@ -196,11 +197,13 @@ impl Route {
     }
 
     /// A connection that leads to the origin, through its proxy if there is one, before TLS.
-    pub async fn connect_tcp(&self) -> Result<TcpStream, HttpError> {
+    /// Addresses that `failed` knows are tried last.
+    pub async fn connect_tcp(&self, failed: &FailedAddresses) -> Result<TcpStream, HttpError> {
         let hop = self.proxy.as_ref().map_or_else(|| self.origin.clone(), ProxyUrl::origin);
         let addresses = self.resolver.resolve(&hop.host, hop.port).await;
-        let addresses =
+        let mut addresses =
             addresses.map_err(|error| HttpError::Resolve { host: hop.host.clone(), cause: error.to_string() })?;
+        failed.order(&mut addresses);
         let mut tcp = connect_first(&addresses).await.map_err(|error| HttpError::connect(&hop, &error))?;
         tcp.set_nodelay(true).map_err(|error| HttpError::connect(&hop, &error))?;
         if let Some(proxy) = self.proxy.as_ref().filter(|_| self.tls.is_some()) {
@@ -217,7 +220,7 @@ impl Route {
     pub(super) async fn connect(&self) -> Result<Stream, HttpError> {
         let tls = self.tls()?;
         let socket = match &self.socket {
-            None => Socket::Tcp(self.connect_tcp().await?),
+            None => Socket::Tcp(self.connect_tcp(&FailedAddresses::default()).await?),
             Some(path) => {
                 let unix = UnixStream::connect(path).await;
                 Socket::Unix(unix.map_err(|error| HttpError::connect(&path.display(), &error))?)

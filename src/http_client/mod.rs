@@ -20,6 +20,7 @@
 //!
 //! Refuses to know what is fetched or sent, how large it may be and how long it may take: whoever asks bounds both.
 
+mod addresses;
 mod credentials;
 mod dial;
 mod error;
@@ -39,6 +40,7 @@ mod tests;
 mod token;
 mod zone;
 
+pub use addresses::FailedAddresses;
 pub use dial::{Resolver, Route};
 pub use error::HttpError;
 pub use headers::is_reserved;

@@ -18,7 +18,7 @@ use super::growth::{Exchanged, Growth, Heard};
 use super::halving::Halving;
 use super::options::QueueOptions;
 use super::protocol::{Impostor, Judgement, ProtobufMessage, Protocol, Version, Written};
-use super::retry::{Outcome, Verdict, classify};
+use super::retry::{Answer, Outcome, Verdict, classify};
 use super::send_size::SendSize;
 use crate::counters::{DropCause, EndpointCounters};
 use crate::limits::{HOLD_WAIT_MAX, HOLD_WAIT_MIN};
@@ -206,7 +206,7 @@ impl Queue {
         let Some(request) = in_hand.pieces.last() else { return };
         let heard = match &outcome.result {
             Ok(answer) if (200..300).contains(&answer.status) => Heard::Taken,
-            Ok(answer) if (400..500).contains(&answer.status) && answer.status != 429 => Heard::Refused,
+            Ok(Answer { status: 400 | 409 | 413 | 415 | 422, .. }) => Heard::Refused,
             _ => Heard::Failed,
         };
         let (samples, body_bytes) = (request.samples(), outcome.bytes_sent);

@@ -13,6 +13,7 @@ mod answer;
 mod body_kind;
 mod connection;
 mod exchange;
+mod redial;
 
 use super::options::EndpointOptions;
 use super::retry::{Answer, Failure, FailureKind, Outcome};
@@ -20,13 +21,15 @@ use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey, Resol
 use crate::model::format_duration;
 use crate::tls::{TlsError, TlsFailure};
 pub use answer::read_answer;
+use connection::SharedAddresses;
 use exchange::{Broken, Ended, Exchange, Line};
+use redial::{Address, Redial, address_of};
 use smol::{Task, Timer};
 use std::fmt;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
@@ -36,6 +39,9 @@ const RETRY_ATTEMPT: HeaderName = HeaderName::from_static("retry-attempt");
 pub struct Uplink {
     client: Rc<HttpClient>,
     line: Option<Line>,
+    addresses: SharedAddresses,
+    redial: Redial,
+    created: Instant,
     /// Bytes that went over its connections either way, TLS included, since they were taken last.
     carried: Arc<AtomicUsize>,
     /// On the pool; one that was given up holds its thread until its time is up, and the next one waits for it.
@@ -91,8 +97,20 @@ impl Uplink {
         });
         let headers = headers.collect::<Result<_, _>>()?;
         let timeout = options.timeout;
-        let carried = Arc::default();
-        Ok(Uplink { client, line: None, carried, running: None, body: Vec::new(), headers, uri, timeout, shown })
+        Ok(Uplink {
+            client,
+            line: None,
+            addresses: Arc::default(),
+            redial: Redial::default(),
+            created: Instant::now(),
+            carried: Arc::default(),
+            running: None,
+            body: Vec::new(),
+            headers,
+            uri,
+            timeout,
+            shown,
+        })
     }
 
     /// To the same receiver, with the same credentials, over a connection of its own.
@@ -100,6 +118,9 @@ impl Uplink {
         Uplink {
             client: self.client.clone(),
             line: None,
+            addresses: Arc::default(),
+            redial: Redial::default(),
+            created: Instant::now(),
             carried: Arc::default(),
             running: None,
             body: Vec::new(),
@@ -134,7 +155,24 @@ impl Uplink {
             Broken::Http(error) => self.failure(error),
             Broken::Late => self.timed_out(),
         });
+        self.learn_address(&result);
         Outcome { bytes_sent: sent.load(Ordering::Relaxed) as u64, result }
+    }
+
+    /// Sees to it that another address is tried first if this one fails: at once where the connection is gone anyway.
+    fn learn_address(&mut self, result: &Result<Answer, Failure>) {
+        let address = address_of(result);
+        let is_left = self.redial.ended(self.created.elapsed(), address);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        match address {
+            Address::Right => addresses.forget(),
+            Address::Doubtful if is_left || result.is_err() => addresses.fail(),
+            Address::Doubtful | Address::Unknown => {}
+        }
+        if is_left {
+            log::debug!("{}: requests fail; a new connection looks the name up again", self.shown);
+            self.line = None;
+        }
     }
 
     /// Gives the memory of large requests back.
@@ -163,7 +201,8 @@ impl Uplink {
                 self.running = None;
             }
             self.line = self.line.take().filter(|line| line.is_on(&route));
-            let line = self.line.get_or_insert_with(|| Line::new(route, self.carried.clone())).clone();
+            let line =
+                self.line.get_or_insert_with(|| Line::new(route, self.carried.clone(), self.addresses.clone())).clone();
             let mut body = std::mem::take(&mut self.body);
             body.clear();
             body.extend_from_slice(request.body.unwrap_or_default());

@@ -6,7 +6,7 @@
 //!     keeps it in its pool          rustls ───────────┘
 //! ```
 
-use crate::http_client::{HttpError, Route, absolute_form};
+use crate::http_client::{FailedAddresses, HttpError, Route, absolute_form};
 use crate::tls::TlsFailure;
 use rustls::{ClientConnection, Stream};
 use smol::Timer;
@@ -14,8 +14,8 @@ use smol::future::or;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -30,11 +30,28 @@ pub(super) struct RouteConnector {
     /// How many it began to open.
     opened: Arc<AtomicUsize>,
     carried: Arc<AtomicUsize>,
+    failed: SharedAddresses,
 }
 
+/// What is known of the receiver's addresses, here and on the executor.
+pub(super) type SharedAddresses = Arc<Mutex<FailedAddresses>>;
+
 impl RouteConnector {
-    pub(super) fn new(route: Route, opened: Arc<AtomicUsize>, carried: Arc<AtomicUsize>) -> Self {
-        RouteConnector { route, opened, carried }
+    pub(super) fn new(
+        route: Route,
+        opened: Arc<AtomicUsize>,
+        carried: Arc<AtomicUsize>,
+        failed: SharedAddresses,
+    ) -> Self {
+        RouteConnector { route, opened, carried, failed }
+    }
+
+    fn note_address(&self, tcp: &TcpStream) {
+        let Ok(peer) = tcp.peer_addr() else { return };
+        let before = self.failed.lock().unwrap_or_else(PoisonError::into_inner).connected(peer.ip());
+        if let Some(before) = before {
+            log::info!("{}: {} takes the place of {before}, which failed", self.route.origin(), peer.ip());
+        }
     }
 }
 
@@ -52,8 +69,10 @@ impl Connector for RouteConnector {
             };
             Err(timed_out())
         };
-        let dialled = async { self.route.connect_tcp().await.map_err(failed) };
+        let known = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let dialled = async { self.route.connect_tcp(&known).await.map_err(failed) };
         let tcp = blocking(smol::block_on(or(dialled, late))?)?;
+        self.note_address(&tcp);
         let mut socket = Socket { tcp, deadline, carried: self.carried.clone() };
         let tls = match self.route.tls().map_err(failed)? {
             None => None,

@@ -1,6 +1,6 @@
 //! One exchange by ureq: what blocks, on a thread of the pool.
 
-use super::connection::{NoLookup, RouteConnector, is_hang_up};
+use super::connection::{NoLookup, RouteConnector, SharedAddresses, is_hang_up};
 use crate::http_client::{HttpError, IDLE_MAX, Route};
 use crate::limits::{RECEIVER_HEAD_BYTES_MAX, RECEIVER_TEXT_BYTES_MAX};
 use crate::tls::TlsFailure;
@@ -24,7 +24,7 @@ pub(super) struct Line {
 
 impl Line {
     /// `carried` counts bytes either way.
-    pub(super) fn new(route: Route, carried: Arc<AtomicUsize>) -> Line {
+    pub(super) fn new(route: Route, carried: Arc<AtomicUsize>, failed: SharedAddresses) -> Line {
         // What ureq would add or decide by itself is left to http_client: headers, redirects, proxies, names.
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -40,7 +40,7 @@ impl Line {
             .max_idle_age(IDLE_MAX)
             .build();
         let opened = Arc::<AtomicUsize>::default();
-        let connector = RouteConnector::new(route.clone(), opened.clone(), carried);
+        let connector = RouteConnector::new(route.clone(), opened.clone(), carried, failed);
         Line { agent: Agent::with_parts(config, connector, NoLookup), route, opened }
     }
 
