@@ -102,8 +102,6 @@ bugs! {
     HeldLossNotNoted,
     /// What a sender holds of an evicted segment is not counted when it ends.
     HeldLossNotCounted,
-    /// Acknowledgements are written although the counts of what they pass over are not.
-    AcksAheadOfLosses,
 }
 
 #[cfg(not(any(test, feature = "sim")))]

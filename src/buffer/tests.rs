@@ -2,6 +2,7 @@
 
 mod budget;
 mod lanes;
+mod losses;
 mod measure;
 mod note;
 mod resting;

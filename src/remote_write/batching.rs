@@ -21,7 +21,7 @@
 //!
 //! Refuses to know how a request is written and whether it was delivered.
 
-use crate::model::ScrapeBatch;
+use crate::model::{ScrapeBatch, TimeRange};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -161,6 +161,12 @@ impl Request {
             }
             _ => self.blocks.push(block),
         }
+    }
+
+    /// From its oldest sample to its newest, as far as the times of scrapes tell.
+    pub fn times(&self, batches: &[Rc<ScrapeBatch>]) -> Option<TimeRange> {
+        let of_blocks = self.blocks.iter().flat_map(|block| &batches[block.batches.clone()]);
+        of_blocks.map(|batch| batch.times()).reduce(TimeRange::and)
     }
 
     /// Adds its samples to the counts, one for each batch.

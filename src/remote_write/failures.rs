@@ -5,7 +5,7 @@
 
 use super::retry::Cause;
 use crate::limits::FAILURE_KINDS_MAX;
-use crate::model::format_duration;
+use crate::model::{Lost, TimeRange, format_duration};
 use std::time::Duration;
 
 /// How often failures of one kind are spoken of.
@@ -30,6 +30,8 @@ pub enum FailureEvent {
 #[derive(Default)]
 pub struct FailureLog {
     kinds: heapless::Vec<Kind, FAILURE_KINDS_MAX>,
+    /// Of the samples that are spoken of.
+    times: Option<TimeRange>,
     outage: Option<Outage>,
 }
 
@@ -40,7 +42,7 @@ struct Kind {
     logged_at: Option<Duration>,
     /// Since `logged_at`.
     failures: u64,
-    samples: u64,
+    samples: Lost,
 }
 
 /// Attempts that failed one after the other.
@@ -51,14 +53,20 @@ struct Outage {
 }
 
 impl FailureLog {
-    /// Takes down one failure, and how many samples were in its request.
+    /// What is noted from now on is about samples of these times.
+    pub fn speak_of(&mut self, times: Option<TimeRange>) {
+        self.times = times;
+    }
+
+    /// Takes down one failure, and how many samples of its request it is about.
     pub fn note(&mut self, now: Duration, event: FailureEvent, samples: usize, text: String) {
         if matches!(event, FailureEvent::Retried(_)) {
             self.outage.get_or_insert(Outage { since: now, attempts: 0, logged: false }).attempts += 1;
         }
+        let times = self.times.filter(|_| samples > 0);
         let kind = self.kind_mut(event);
         kind.failures += 1;
-        kind.samples += samples as u64;
+        kind.samples.add(Lost { samples: samples as u64, times });
         kind.text = text;
     }
 
@@ -68,7 +76,7 @@ impl FailureLog {
             |kind: &&mut Kind| kind.failures > 0 && kind.logged_at.is_none_or(|logged| now >= logged + REPEAT_INTERVAL);
         let kind = self.kinds.iter_mut().find(is_due)?;
         let line = kind.line();
-        (kind.logged_at, kind.failures, kind.samples) = (Some(now), 0, 0);
+        (kind.logged_at, kind.failures, kind.samples) = (Some(now), 0, Lost::default());
         if let Some(outage) = self.outage.as_mut().filter(|_| matches!(kind.event, FailureEvent::Retried(_))) {
             outage.logged = true;
         }
@@ -91,7 +99,7 @@ impl FailureLog {
                 let oldest = (0..self.kinds.len()).min_by_key(|index| self.kinds[*index].logged_at).unwrap_or(0);
                 self.kinds.swap_remove(oldest);
             }
-            let new = Kind { event, text: String::new(), logged_at: None, failures: 0, samples: 0 };
+            let new = Kind { event, text: String::new(), logged_at: None, failures: 0, samples: Lost::default() };
             let pushed = self.kinds.push(new);
             debug_assert!(pushed.is_ok(), "room was made above");
             self.kinds.len() - 1
@@ -107,11 +115,14 @@ impl Kind {
         match self.event {
             FailureEvent::Retried(_) => format!("not delivered, will retry: {text}{times}"),
             FailureEvent::Halved(_) => format!("a request was refused and is sent again in halves: {text}{times}"),
+            FailureEvent::WrittenDiffers if samples.samples > 0 => {
+                format!("{samples} dropped: the receiver answered 2xx and did not write them: {text}{times}")
+            }
             FailureEvent::WrittenDiffers => {
                 format!("the receiver answered 2xx and tells of other counts than were sent: {text}{times}")
             }
-            FailureEvent::TooOld => format!("{samples} samples dropped, older than sample_age_limit{times}"),
-            FailureEvent::Dropped(_) => format!("{samples} samples dropped, refused for good: {text}{times}"),
+            FailureEvent::TooOld => format!("{samples} dropped: older than sample_age_limit{times}"),
+            FailureEvent::Dropped(_) => format!("{samples} dropped, refused for good: {text}{times}"),
         }
     }
 }
@@ -169,14 +180,21 @@ mod tests {
     fn dropped_samples_are_summed_up_and_not_forgotten_when_no_more_follow() {
         let dropped = FailureEvent::Dropped(Cause::Status(400));
         let mut log = FailureLog::default();
+        log.speak_of(Some(TimeRange { from_ms: 1000, to_ms: 2000 }));
         log.note(at(0), dropped, 1, "bad".into());
-        assert_eq!(lines(&mut log, at(0)), ["1 samples dropped, refused for good: bad"]);
+        assert_eq!(
+            lines(&mut log, at(0)),
+            ["1 samples from 1970-01-01T00:00:01Z to 1970-01-01T00:00:02Z dropped, refused for good: bad"]
+        );
         log.note(at(1), dropped, 20, "bad".into());
+        log.speak_of(Some(TimeRange { from_ms: 5000, to_ms: 8000 }));
         log.note(at(2), dropped, 3, "worse".into());
         assert!(lines(&mut log, at(59)).is_empty());
         assert_eq!(
             lines(&mut log, at(60)),
-            ["23 samples dropped, refused for good: worse (2 times since last reported)"]
+            [
+                "23 samples from 1970-01-01T00:00:01Z to 1970-01-01T00:00:08Z dropped, refused for good: worse (2 times since last reported)"
+            ]
         );
         assert_eq!(log.delivered(at(61)), None, "a refusal is no outage");
     }

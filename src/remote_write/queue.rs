@@ -226,8 +226,9 @@ impl Queue {
     /// The attempt that `poll` gave has nothing in it that the endpoint is to get: it is done with.
     pub fn on_nothing_to_send(&mut self, now: Duration, sent: &Sent, counters: &EndpointCounters) {
         if let Some(in_hand) = &mut self.in_hand
-            && in_hand.pieces.pop().is_some()
+            && let Some(request) = in_hand.pieces.pop()
         {
+            self.failures.speak_of(request.times(in_hand.batching.batches()));
             in_hand.retries = 0;
             in_hand.not_before = now;
             self.backoff.reset();
@@ -257,6 +258,7 @@ impl Queue {
         counters.bytes_sent.add(outcome.bytes_sent);
         let Some(in_hand) = &mut self.in_hand else { return };
         let Some(request) = in_hand.pieces.pop() else { return };
+        self.failures.speak_of(request.times(in_hand.batching.batches()));
         let (version, others) = (in_hand.version, in_hand.pieces.len());
         let samples = request.samples() - sent.left_out() as usize;
         let ended = Ended { now, sent, samples, outcome, counters };

@@ -67,6 +67,26 @@ fn deliver(
     }
 }
 
+/// If the process ends now, this much of what the ring has evicted meanwhile is lost.
+#[test]
+fn what_is_unfinished_of_a_window_is_known_by_record() {
+    let (mut queue, counters) = (queue(20), EndpointCounters::default());
+    queue.offer(Window { records: vec![7, 9, 12], ..window(0..3, 16) });
+    let unfinished = |queue: &Queue| {
+        let mut all: Vec<(u64, u64)> = queue.unfinished().collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(unfinished(&queue), [(7, 16), (9, 16), (12, 16)]);
+    let mut left = 48;
+    while let Action::Send(Attempt { request, .. }) = queue.poll(Duration::ZERO) {
+        left -= request.samples() as u64;
+        queue.on_outcome(Duration::ZERO, &Sent::default(), &answer(204, ""), &counters);
+        assert_eq!(unfinished(&queue).iter().map(|(_, samples)| samples).sum::<u64>(), left);
+    }
+    assert_eq!(left, 0);
+}
+
 fn attempt(queue: &mut Queue, now: Duration) -> (Request, u32) {
     match queue.poll(now) {
         Action::Send(Attempt { request, retries, .. }) => (request.clone(), retries),
