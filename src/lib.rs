@@ -39,3 +39,4 @@ pub mod sim;
 pub mod status;
 pub mod tls;
 pub mod wear;
+pub mod yaml;

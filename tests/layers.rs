@@ -12,6 +12,7 @@ const BASE: &[&str] = &[
     "bugs",
     "links",
     "relabel",
+    "yaml",
     "secrets",
     "tls",
     "http_client",

@@ -10,13 +10,22 @@
 
 use super::group::{Group, ListError, Pairs, Tally, add_label};
 use crate::limits::YAML_EVENTS_MAX;
+use crate::yaml::{decode_binary, strict_layout};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Groups without a source. The error is one line that says where and what.
 pub fn parse_yaml(text: &[u8]) -> Result<Vec<Group>, String> {
     let text = std::str::from_utf8(text).map_err(|_| refused("it is not UTF-8"))?;
-    let document = Document::parse(text)?;
+    let laid_out;
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(refused) => {
+            laid_out = strict_layout(text).ok_or_else(|| refused.clone())?;
+            Document::parse(&laid_out).map_err(|_| refused)?
+        }
+    };
     let Some(root) = document.root else { return Ok(Vec::new()) };
     Reader { document: &document, reads: 0, tally: Tally::default() }.groups(root)
 }
@@ -71,7 +80,7 @@ enum Node<'d> {
 }
 
 struct Scalar<'d> {
-    text: &'d str,
+    text: Cow<'d, str>,
     /// Null by its form: such an item has no value at all.
     is_null: bool,
     /// One of the other words for null: such an item has the empty value.
@@ -126,7 +135,7 @@ impl<'d> Reader<'d> {
         while !self.ends(at) {
             let value = self.skip(at)?;
             let Node::Scalar(key) = self.node(at)? else { return self.fail(at, "a key is no text") };
-            match key.text {
+            match &*key.text {
                 "<<" if key.is_plain => {
                     for merged in self.merged(value, depth)? {
                         self.fields(merged, targets, labels, depth + 1)?;
@@ -250,7 +259,18 @@ impl<'d> Reader<'d> {
     fn scalar(&self, at: usize, text: &'d str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Scalar<'d>, String> {
         let is_text = match tag {
             None => style != ScalarStyle::Plain,
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => true,
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "binary" => {
+                let Some(text) = decode_binary(text) else {
+                    return self.fail(at, "a !!binary value is not base64 of a text; write it anew");
+                };
+                return Ok(Scalar { text: text.into(), is_null: false, is_null_word: false, is_plain: false });
+            }
+            // A number is a text here, whatever its tag says.
+            Some(tag)
+                if tag.is_yaml_core_schema() && ["str", "int", "float", "bool"].contains(&tag.suffix.as_str()) =>
+            {
+                true
+            }
             Some(tag) if tag.is_yaml_core_schema() => {
                 return self.fail(at, format_args!("the tag !!{} is not supported; remove it", tag.suffix));
             }
@@ -258,7 +278,7 @@ impl<'d> Reader<'d> {
         };
         let is_null = !is_text && matches!(text, "" | "~" | "null");
         let is_null_word = !is_text && matches!(text, "Null" | "NULL");
-        Ok(Scalar { text, is_null, is_null_word, is_plain: !is_text })
+        Ok(Scalar { text: text.into(), is_null, is_null_word, is_plain: !is_text })
     }
 
     fn encloses(&self, place: usize, at: usize) -> bool {
@@ -330,6 +350,9 @@ mod tests {
             ("- labels: {x: !!str 1, y: !own z}\n", vec!["x=1,y=z"]),
             ("- targets: [a]\n---\n- nonsense\n", vec!["a"]),
             ("[{targets: [a]}]", vec!["a"]),
+            // What Go's parser takes, and YAML's grammar does not.
+            ("- targets: [\n    'a:1'\n  ]\n  labels:\t{x:\ty}\n", vec!["a:1 x=y"]),
+            ("- labels: {x: !!binary aGFsbG8=, y: !!int 010}\n", vec!["x=hallo,y=010"]),
         ] {
             assert_eq!(shown(text), Ok(groups.into_iter().map(String::from).collect()), "{text}");
         }
@@ -349,6 +372,7 @@ mod tests {
             ("- labels: {'': x}\n", "line 1: a label has no name; write one such as site"),
             ("- labels: {<<: 1}\n", "line 1: << wants a mapping, or a list of them"),
             ("- &g {labels: *g}\n", "line 1: an alias names what contains it"),
+            ("- labels: {x: !!binary '#'}\n", "line 1: a !!binary value is not base64 of a text; write it anew"),
         ] {
             assert_eq!(shown(text), Err(refused(problem)), "{text}");
         }
