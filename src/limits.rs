@@ -281,6 +281,9 @@ pub const FRAME_RECORDS_MAX: usize = 4096;
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Mistakes of a configuration that are told at once.
+pub const CONFIG_MISTAKES_MAX: usize = 100;
+
 /// Values of a configuration that is imported, those behind YAML's aliases each time anew.
 pub const IMPORT_NODES_MAX: usize = 1 << 17;
 

@@ -10,6 +10,7 @@ use rustls::{RootCertStore, ServerConfig};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -196,10 +197,15 @@ fn a_configuration_of_prometheus_is_imported_and_checked() {
         let told = String::from_utf8(output.stderr).unwrap().replace(&format!("{}", yaml.display()), "FILE");
         (output.status.code().unwrap(), told)
     };
+    fs::write(folder.path().join("pw"), "hunter2").unwrap();
+    fs::set_permissions(folder.path().join("pw"), fs::Permissions::from_mode(0o600)).unwrap();
     let whole = "global: {scrape_interval: 30s}\nscrape_configs:\n- job_name: node\n  bearer_token: hunter2\n  \
                  static_configs: [{targets: ['localhost:9100'], labels: {rack: 7}}]\n\
                  remote_write: [{url: 'https://metrics.example/write', basic_auth: {username: u, password_file: pw}}]\n";
     assert_eq!(import(whole), (0, String::new()));
+    let ring = folder.path().join("ring");
+    let local = fs::read_to_string(&toml).unwrap().replace("/var/lib/narthex/ring", ring.to_str().unwrap());
+    fs::write(&toml, local).unwrap();
     let checked = narthex(&["check", toml.to_str().unwrap()]);
     let shown = String::from_utf8(checked.stdout).unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
@@ -213,14 +219,20 @@ fn a_configuration_of_prometheus_is_imported_and_checked() {
         assert!(shown.lines().any(|l| l == line), "{line} is not in {shown}");
     }
 
-    let partly = "global: {evaluation_interval: 1m}\nrule_files: [r.yml]\nscrape_configs: [{job_name: a}]\n";
-    let (code, told) = import(partly);
+    let unneeded =
+        "global: {evaluation_interval: 1m}\nrule_files: [r.yml]\nalerting: {}\nscrape_config_files: ['more*.yml']\n";
+    fs::write(folder.path().join("more1.yml"), "scrape_configs:\n- job_name: a\n").unwrap();
+    let (code, told) = import(unneeded);
     let lines: Vec<&str> = told.lines().collect();
-    let not_needed =
-        "not needed: FILE:1: global.evaluation_interval: means nothing to an agent, which evaluates no rules";
-    assert_eq!((code, lines.len(), lines[0]), (2, 2, not_needed));
-    assert!(lines[1].starts_with("not carried over: FILE:2: rule_files: "), "{told}");
-    assert!(narthex(&["check", toml.to_str().unwrap()]).status.success());
+    let not_needed = [
+        "not needed: FILE:1: global.evaluation_interval: means nothing to an agent, which evaluates no rules",
+        "not needed: FILE:2: rule_files, alerting: means nothing to an agent, which evaluates no rules",
+    ];
+    assert_eq!((code, lines.len(), &lines[..2]), (0, 3, &not_needed[..]), "{told}");
+    assert!(lines[2].starts_with("hint: there is no remote_write"), "{told}");
+    assert!(fs::read_to_string(&toml).unwrap().contains("job_name = \"a\""), "of the file that is named");
+    let (code, told) = import("scrape_configs: [{job_name: a, scheme: ftp}]\n");
+    assert!(code == 2 && told.starts_with("not carried over: FILE:1: scrape_configs.scheme: "), "{told}");
     assert_eq!(import("- nothing").0, 1);
 }
 

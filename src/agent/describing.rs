@@ -1,11 +1,8 @@
-//! What the log is told when an agent starts: of the ring, the flash, and what a configuration costs.
+//! What the log is told when an agent starts: of the ring and the flash.
 
-use crate::model::format_duration;
-use crate::remote_write::EndpointOptions;
 use crate::ring::{Found, Recovery};
 use crate::wear::WearReport;
 use std::path::Path;
-use std::time::Duration;
 
 /// Says in the log what is known of the flash and its wear.
 pub(super) fn describe_wear(report: &WearReport) {
@@ -34,18 +31,4 @@ pub(super) fn describe(found: Found, recovery: &Recovery, path: &Path) {
         );
     }
     log::info!("{path}: the ring holds {} segments", recovery.segments.len());
-}
-
-/// What to say at the start of an endpoint that lets samples wait for as long as a commit does: each of them is written.
-pub(super) fn cost_in_flash(options: &EndpointOptions, commit_interval: Duration) -> Option<String> {
-    let deadline = options.queue.batch_send_deadline;
-    let costs = deadline >= commit_interval && !commit_interval.is_zero();
-    costs.then(|| {
-        let (deadline, interval) = (format_duration(deadline), format_duration(commit_interval));
-        format!(
-            "remote_write {:?}: every sample is written to flash before it is sent, as batch_send_deadline {deadline:?} is not \
-             shorter than commit_interval {interval:?}; to spare the flash, make commit_interval longer",
-            options.name
-        )
-    })
 }

@@ -15,10 +15,27 @@ pub enum AgentError {
     NoTarget,
     NoBuffer,
     Ring(RingError),
-    Labels { job: String, cause: LabelsError },
-    Client { job: String, cause: TlsError },
-    Endpoint { name: String, cause: UplinkError },
-    Status { listen: SocketAddr, cause: io::Error },
+    Labels {
+        job: String,
+        cause: LabelsError,
+    },
+    Client {
+        job: String,
+        cause: TlsError,
+    },
+    Endpoint {
+        name: String,
+        cause: UplinkError,
+    },
+    Status {
+        listen: SocketAddr,
+        cause: io::Error,
+    },
+    /// A file that the configuration names can't be used; `owner` is whose it is.
+    File {
+        owner: String,
+        problem: String,
+    },
 }
 
 impl fmt::Display for AgentError {
@@ -37,6 +54,7 @@ impl fmt::Display for AgentError {
             AgentError::Labels { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Client { job, cause } => write!(f, "scrape_configs {job:?}: {cause}"),
             AgentError::Endpoint { name, cause } => write!(f, "remote_write {name:?}: {cause}"),
+            AgentError::File { owner, problem } => write!(f, "{owner}: {problem}"),
             AgentError::Status { listen, cause } => {
                 write!(f, "status.listen: {listen} can't be listened on: {cause}; write another address or port")
             }

@@ -24,6 +24,7 @@ mod linking;
 mod metadata;
 mod notify;
 mod numbers;
+mod preflight;
 mod scraping;
 mod sending;
 mod shared;
@@ -41,12 +42,13 @@ use crate::remote_write::{EndpointOptions, Meter, Protocol, Turns, Uplink, class
 use crate::ring::{Layout, RingError};
 use crate::scrape::reported_families;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
-use describing::{cost_in_flash, describe, describe_wear};
+use describing::{describe, describe_wear};
 use discovering::Discoveries;
 use endings::Endings;
 pub use error::AgentError;
 pub use lanes::lanes_of;
 use notify::Notify;
+pub use preflight::{Preflight, preflight, readable_by_others};
 pub use scraping::scrape_once;
 use shared::{METER_KEY, Shared, unless_stopped};
 use smol::channel::Receiver;
@@ -102,11 +104,8 @@ impl Agent {
         let (counters, table) =
             (Rc::<Counters>::default(), Rc::new(SeriesTable::with_series_max(config.limits.series_max)));
         let endpoints = endpoints(config)?;
-        if endpoints.is_empty() {
-            return Err(AgentError::NoEndpoint);
-        }
-        if !config.jobs.iter().any(|job| job.lists_something()) {
-            return Err(AgentError::NoTarget);
+        if let Some(missing) = preflight::missing_parts(config).into_iter().next() {
+            return Err(missing);
         }
         let resolver = Resolver::new();
         let discoveries = Discoveries::new(config, &resolver)?;
@@ -126,8 +125,6 @@ impl Agent {
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
-        let costs = endpoints.iter().filter_map(|(endpoint, _)| cost_in_flash(endpoint, options.commit_interval));
-        costs.for_each(|line| log::warn!("{line}"));
         let protocol = |(endpoint, _): &(EndpointOptions, _)| Rc::new(RefCell::new(Protocol::new(endpoint.message)));
         let shared = Shared {
             clock: SystemClock::new(),

@@ -1,14 +1,17 @@
-//! `narthex check FILE`: is this configuration valid, and what does it come to?
+//! `narthex check FILE`: would `narthex run` start on this configuration, and what does it come to?
 
-use crate::config::{self, ConfigError};
+use super::output::tell;
+use crate::agent::{Preflight, preflight, readable_by_others};
+use crate::config::{self, Config};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Why `check` ends with exit code 1. Its text is the one line for standard error.
+/// Why `check` ends with exit code 1. Its text is for standard error.
 #[derive(Debug)]
 pub enum CheckError {
-    Config(ConfigError),
+    /// A line for each mistake.
+    Mistakes(Vec<String>),
     /// The configuration is valid, but could not be shown.
     Output(io::Error),
 }
@@ -16,7 +19,7 @@ pub enum CheckError {
 impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CheckError::Config(error) => error.fmt(f),
+            CheckError::Mistakes(lines) => f.write_str(&lines.join("\n")),
             CheckError::Output(cause) => {
                 write!(f, "the effective configuration could not be written ({cause}); check where output goes")
             }
@@ -24,24 +27,49 @@ impl fmt::Display for CheckError {
     }
 }
 
-impl std::error::Error for CheckError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            CheckError::Config(error) => Some(error),
-            CheckError::Output(cause) => Some(cause),
-        }
-    }
+impl std::error::Error for CheckError {}
+
+/// A configuration on which an agent can start.
+pub struct Checked {
+    pub config: Config,
+    /// A line for each thing that is hardly meant.
+    pub warnings: Vec<String>,
+    targets: usize,
 }
 
-/// Writes the effective configuration to `out`, secrets masked; writes nothing if the file has a mistake.
+/// Reads a configuration and everything that it names, as `run` and `check` both do. The error has every mistake.
+pub fn inspect(file: &Path) -> Result<Checked, CheckError> {
+    let config =
+        config::load(file).map_err(|errors| CheckError::Mistakes(errors.iter().map(ToString::to_string).collect()))?;
+    let Preflight { mistakes, mut warnings, targets_in_files } = preflight(&config);
+    if !mistakes.is_empty() {
+        return Err(CheckError::Mistakes(mistakes.iter().map(ToString::to_string).collect()));
+    }
+    if config.has_inline_secret() {
+        warnings.extend(readable_by_others(file));
+    }
+    let listed = config.jobs.iter().flat_map(|job| &job.static_configs).map(|group| group.targets.len());
+    Ok(Checked { targets: listed.sum::<usize>() + targets_in_files, config, warnings })
+}
+
+/// Writes the effective configuration to `out`, secrets masked, and a last line that says what is in it; writes nothing if there
+/// is a mistake. Warnings go to stderr.
 pub fn check(file: &Path, out: &mut dyn Write) -> Result<(), CheckError> {
-    let config = config::load(file).map_err(CheckError::Config)?;
-    out.write_all(config.to_toml().as_bytes()).and_then(|()| out.flush()).map_err(CheckError::Output)
+    let Checked { config, warnings, targets } = inspect(file)?;
+    let counted = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let summary =
+        [counted(config.jobs.len(), "job"), counted(targets, "target"), counted(config.endpoints.len(), "endpoint")];
+    warnings.iter().for_each(|line| tell(&format!("warning: {line}")));
+    let shown = format!("{}\nOK: {}\n", config.to_toml(), summary.join(", "));
+    out.write_all(shown.as_bytes()).and_then(|()| out.flush()).map_err(CheckError::Output)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RUNS: &str = "global.scrape_interval = '15s'\nscrape_configs = [{ job_name = 'a', static_configs = [{ targets = ['a:1'] }] }]\n\
+                        remote_write = [{ url = 'http://a' }]\nbuffer.path = 'ring'\n";
 
     fn check_text(text: &str) -> (Result<(), String>, String) {
         let directory = tempfile::tempdir().unwrap();
@@ -53,10 +81,11 @@ mod tests {
 
     #[test]
     fn a_valid_file_is_shown_with_its_defaults() {
-        let (result, shown) = check_text("global.scrape_interval = '15s'");
+        let (result, shown) = check_text(RUNS);
         assert_eq!(result, Ok(()));
         assert!(shown.starts_with("[global]\nscrape_interval = \"15s\"\nscrape_timeout = \"10s\"\n"), "{shown}");
         assert!(shown.contains("\n[limits]\nmax_series = 262144\n"), "{shown}");
+        assert!(shown.ends_with("\nOK: 1 job, 1 target, 1 endpoint\n"), "{shown}");
     }
 
     #[test]
@@ -69,7 +98,7 @@ mod tests {
     fn an_output_that_fails_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("narthex.toml");
-        std::fs::write(&file, "").unwrap();
+        std::fs::write(&file, RUNS).unwrap();
         let mut full: &mut [u8] = &mut [0; 4];
         assert!(matches!(check(&file, &mut full), Err(CheckError::Output(_))));
     }

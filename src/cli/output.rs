@@ -29,11 +29,16 @@ pub fn misuse(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(MISUSE)
 }
 
-/// Prints the error that stopped a command.
+/// Prints the error that stopped a command, a line for each thing that is wrong.
 pub fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
-    // There is nobody left to tell that standard error is gone.
-    _ = writeln!(io::stderr().lock(), "narthex: {error}");
+    error.to_string().lines().for_each(tell);
     ExitCode::FAILURE
+}
+
+/// Prints a line on standard error.
+pub fn tell(line: &str) {
+    // There is nobody left to tell that standard error is gone.
+    _ = writeln!(io::stderr().lock(), "narthex: {line}");
 }
 
 /// Exit code of a command that has ended, after its error.

@@ -1,7 +1,7 @@
 //! `narthex run`: the agent until a signal tells it to stop.
 
+use super::check::{Checked, inspect};
 use crate::agent::Agent;
-use crate::config;
 use async_signal::{Signal, Signals};
 use smol::LocalExecutor;
 use smol::stream::StreamExt;
@@ -10,10 +10,11 @@ use std::process::ExitCode;
 
 /// Exit code 0 after a clean stop; 1 where it can't start, or where samples could not be committed at the end.
 pub fn run(path: &Path) -> ExitCode {
-    let config = match config::load(path) {
-        Ok(config) => config,
+    let Checked { config, warnings, .. } = match inspect(path) {
+        Ok(checked) => checked,
         Err(error) => return super::refuse(&error),
     };
+    warnings.iter().for_each(|line| log::warn!("{line}"));
     let signals = match Signals::new([Signal::Term, Signal::Int, Signal::Hup]) {
         Ok(signals) => signals,
         Err(error) => return super::refuse(&format!("cannot install signal handlers: {error}")),

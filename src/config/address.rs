@@ -7,7 +7,7 @@ use ureq_proto::http::Uri;
 
 const TARGET_EXAMPLE: &str = "127.0.0.1:9100";
 
-/// Why a target is not `host` or `host:port`; what to write instead. Never repeats a `user:password@`.
+/// Why a target is not `host`, `host:port` or `:port`; what to write instead. Never repeats a `user:password@`.
 pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> {
     if let Some(path) = address.strip_prefix(SOCKET_PREFIX) {
         return check_socket(path);
@@ -25,9 +25,10 @@ pub(super) fn check_target(address: &str, scheme: Scheme) -> Result<(), String> 
         let host = quoted(if host.is_empty() { TARGET_EXAMPLE } else { host });
         return Err(format!("{shown} has a path; write {host} here, and metrics_path in its [[scrape_configs]]"));
     }
-    let url = format!("{}://{address}/", scheme.name());
-    let whole = |uri: &Uri| uri.authority().is_some_and(|a| a.as_str() == address) && uri.path() == "/";
-    match url.parse::<Uri>() {
+    // A port alone is one of this device, as in Go.
+    let named = if address.starts_with(':') { format!("localhost{address}") } else { address.into() };
+    let whole = |uri: &Uri| uri.authority().is_some_and(|a| a.as_str() == named) && uri.path() == "/";
+    match format!("{}://{named}/", scheme.name()).parse::<Uri>() {
         Ok(uri) if has_valid_host(&uri) && whole(&uri) => Ok(()),
         _ => Err(format!("{shown} is not an address; write one such as {TARGET_EXAMPLE:?} or \"[::1]:9100\"")),
     }
@@ -94,6 +95,7 @@ mod tests {
             "unix:///run/x.sock",
             "localhost",
             "localhost:9100",
+            ":9100",
             "10.0.0.1:1",
             "[::1]:9100",
             "[fe80::1]",
@@ -102,8 +104,8 @@ mod tests {
             assert_eq!(check_target(good, Scheme::Http), Ok(()), "{good}");
         }
         for bad in [
-            "", "unix://x", "unix://", ":9100", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1", "a:1?x",
-            "a:1#x", "ü:1", "[::1", "a\n",
+            "", "unix://x", "unix://", ":", ":0", ":x", "a:", "a:0", "a:65536", "a:b", "a b:1", "::1", "u@a:1",
+            "a:1?x", "a:1#x", "ü:1", "[::1", "a\n",
         ] {
             assert!(check_target(bad, Scheme::Http).is_err(), "{bad}");
         }

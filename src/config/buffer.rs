@@ -23,11 +23,13 @@ pub(super) fn read_buffer(document: &Table) -> Result<Option<BufferOptions>, Con
             Some(value) => Err(value.error(format_args!("needs a [buffer]; write one with path = {PATH_EXAMPLE}"))),
         };
     };
-    let path = table.require("path", PATH_EXAMPLE)?.path(PATH_EXAMPLE)?;
-    let shape = read_shape(&table, &path)?;
+    let path = table.source.noted(table.require("path", PATH_EXAMPLE).and_then(|value| value.path(PATH_EXAMPLE)));
+    let path = path.unwrap_or_default();
+    let shape = table.source.noted(read_shape(&table, &path)).flatten();
     let commit_interval = table.get_or("commit_interval", COMMIT_INTERVAL, Value::duration)?;
     let (write_budget, commit_interval_max) = read_write_budget(&table, commit_interval)?;
-    let rated_cycles = table.get("rated_cycles").map(|value| value.count(RATED_CYCLES_MAX)).transpose()?;
+    let rated_cycles = table.get_or("rated_cycles", None, |value| value.count(RATED_CYCLES_MAX).map(Some))?;
+    let Some(shape) = shape else { return Ok(None) };
     Ok(Some(BufferOptions {
         path,
         size_bytes: shape.layout.size_bytes(),
@@ -43,14 +45,14 @@ pub(super) fn read_buffer(document: &Table) -> Result<Option<BufferOptions>, Con
 
 /// The budget, and how long it may put off a commit.
 fn read_write_budget(table: &Table, commit_interval: Duration) -> Result<(Option<WriteBudget>, Duration), ConfigError> {
-    let read = |value: Value| {
+    let read = |value: &Value| {
         let text = value.text(WRITE_BUDGET_EXAMPLE)?;
-        WriteBudget::parse(text).map_err(|problem| value.error(format_args!("{} is {problem}", quoted(text))))
+        WriteBudget::parse(text).map(Some).map_err(|problem| value.error(format_args!("{} is {problem}", quoted(text))))
     };
-    let budget = table.get("write_budget").map(read).transpose()?;
+    let budget = table.get_or("write_budget", None, read)?;
     let longest =
         table.get_or("commit_interval_max", COMMIT_INTERVAL_MAX.max(commit_interval), Value::nonzero_duration)?;
-    if longest < commit_interval {
+    if longest < commit_interval && table.is_clean() {
         let (longest, interval) = (quoted_duration(longest), quoted_duration(commit_interval));
         let problem = format!("{longest} is less than the commit_interval {interval}; write {interval} or more");
         return Err(table.error("commit_interval_max", problem));
@@ -59,13 +61,17 @@ fn read_write_budget(table: &Table, commit_interval: Duration) -> Result<(Option
 }
 
 /// The shape of a ring of these sizes in a file, or on the device that the path names; or the relation that does not hold.
-fn read_shape(table: &Table, path: &Path) -> Result<Shape, ConfigError> {
-    let size = |key| table.get(key).map(|value| value.size()).transpose();
+/// `None` if one of them is wrong by itself.
+fn read_shape(table: &Table, path: &Path) -> Result<Option<Shape>, ConfigError> {
+    let size = |key| table.get_or(key, None, |value| value.size().map(Some));
     let sizes = RingSizes {
         size_bytes: size("size")?,
         segment_size_bytes: size("segment_size")?,
         erase_block_bytes: size("erase_block")?,
         program_unit_bytes: size("program_unit")?,
     };
-    sizes.shape(&Place::of(path)).map_err(|wrong| table.error(wrong.key, wrong.problem))
+    match sizes.shape(&Place::of(path)) {
+        Err(wrong) if table.is_clean() => Err(table.error(wrong.key, wrong.problem)),
+        shape => Ok(shape.ok()),
+    }
 }

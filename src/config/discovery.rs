@@ -34,10 +34,10 @@ pub(super) fn read_discovery(table: &Table) -> Result<DiscoveryOptions, ConfigEr
     let http = table.tables("http_sd_configs", &keys::HTTP_SD_CONFIG)?;
     let mdns = table.tables("mdns_sd_configs", &keys::MDNS_SD_CONFIG)?;
     Ok(DiscoveryOptions {
-        file: file.iter().map(read_file_sd).collect::<Result<_, _>>()?,
-        dns: dns.iter().map(read_dns_sd).collect::<Result<_, _>>()?,
-        http: http.iter().map(read_http_sd).collect::<Result<_, _>>()?,
-        mdns: mdns.iter().map(read_mdns_sd).collect::<Result<_, _>>()?,
+        file: file.iter().filter_map(|entry| table.source.noted(read_file_sd(entry))).collect(),
+        dns: dns.iter().filter_map(|entry| table.source.noted(read_dns_sd(entry))).collect(),
+        http: http.iter().filter_map(|entry| table.source.noted(read_http_sd(entry))).collect(),
+        mdns: mdns.iter().filter_map(|entry| table.source.noted(read_mdns_sd(entry))).collect(),
     })
 }
 

@@ -24,14 +24,14 @@ const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result<Vec<EndpointOptions>, ConfigError> {
     let mut endpoints: Vec<EndpointOptions> = Vec::new();
     for table in document.tables("remote_write", &keys::REMOTE_WRITE)? {
-        let endpoint = read_endpoint(&table, global)?;
-        check_lanes(&table, &endpoints, &endpoint)?;
-        if endpoints.iter().any(|other| other.name == endpoint.name) {
+        let Some(endpoint) = table.source.noted(read_endpoint(&table, global)) else { continue };
+        table.source.noted(check_lanes(&table, &endpoints, &endpoint));
+        if table.is_clean() && endpoints.iter().any(|other| other.name == endpoint.name) {
             let problem = match table.get("name") {
                 Some(_) => format!("{} is the name of an endpoint above too; write another", quoted(&endpoint.name)),
                 None => "is missing, and an endpoint above has the same url or name; write a name for each".into(),
             };
-            return Err(table.error("name", problem));
+            table.source.noted::<()>(Err(table.error("name", problem)));
         }
         endpoints.push(endpoint);
     }
@@ -39,26 +39,32 @@ pub(super) fn read_endpoints(document: &Table, global: &GlobalOptions) -> Result
 }
 
 fn read_endpoint(table: &Table, global: &GlobalOptions) -> Result<EndpointOptions, ConfigError> {
-    let url_value = table.require("url", URL_EXAMPLE)?;
-    let url = url_value.text(URL_EXAMPLE)?;
-    check_url(url, URL_EXAMPLE).map_err(|problem| url_value.error(problem))?;
-    let write_relabel = read_rules(table, "write_relabel_configs", global.samples.scheme)?;
-    check_priorities(table, &write_relabel)?;
+    let noted = &table.source;
+    let url = noted.noted(read_url(table)).unwrap_or_default();
+    let write_relabel = read_rules(table, "write_relabel_configs", global.samples.scheme);
+    noted.noted(check_priorities(table, &write_relabel));
     Ok(EndpointOptions {
-        name: read_name(table, url)?,
+        name: noted.noted(read_name(table, url)).unwrap_or_default(),
         url: url.into(),
         timeout: table.get_or("remote_timeout", REMOTE_TIMEOUT, Value::nonzero_duration)?,
-        http: read_sigv4(table, read_http_client(table)?)?,
-        headers: read_plain_headers(table)?,
-        queue: read_queue(table)?,
-        message: read_protobuf_message(table)?,
-        catch_up: read_catch_up(table)?,
+        http: noted.noted(read_sigv4(table, read_http_client(table)?)).unwrap_or_default(),
+        headers: noted.noted(read_plain_headers(table)).unwrap_or_default(),
+        queue: noted.noted(read_queue(table)).unwrap_or_default(),
+        message: noted.noted(read_protobuf_message(table)).unwrap_or_default(),
+        catch_up: noted.noted(read_catch_up(table)).unwrap_or_default(),
         priority: read_priority(table)?,
-        rates: read_rates(table)?,
+        rates: noted.noted(read_rates(table)).unwrap_or_default(),
         content: read_content(table, &global.external_labels)?,
-        metadata: read_metadata(table)?,
+        metadata: noted.noted(read_metadata(table)).unwrap_or_default(),
         write_relabel,
     })
+}
+
+fn read_url<'t>(table: &Table<'t>) -> Result<&'t str, ConfigError> {
+    let value = table.require("url", URL_EXAMPLE)?;
+    let url = value.text(URL_EXAMPLE)?;
+    check_url(url, URL_EXAMPLE).map_err(|problem| value.error(problem))?;
+    Ok(url)
 }
 
 /// The name, or one made of the URL: the ring knows the endpoint by it, so it must be the same at each start.

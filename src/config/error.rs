@@ -1,4 +1,4 @@
-//! Why there is no configuration: one line that says where, what, and what to write instead.
+//! Why there is no configuration: a line for each mistake that says where, what, and what to write instead.
 
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::model::format_size;
@@ -18,6 +18,16 @@ pub enum ConfigError {
         file: PathBuf,
     },
     NotUtf8 {
+        file: PathBuf,
+        line: usize,
+    },
+    /// The text is YAML, which is what Prometheus reads.
+    Yaml {
+        file: PathBuf,
+        line: usize,
+    },
+    /// A text without quotes.
+    Unquoted {
         file: PathBuf,
         line: usize,
     },
@@ -42,6 +52,8 @@ pub enum ConfigError {
         key: String,
         /// What is wrong; what to write instead.
         problem: String,
+        /// Likely a consequence of an unknown key of the same table, which is told already.
+        may_follow: bool,
     },
     /// The file holds a secret, and users other than its owner may replace where that secret is sent.
     WritableByOthers {
@@ -63,10 +75,18 @@ impl fmt::Display for ConfigError {
             ConfigError::NotUtf8 { file, line } => {
                 write!(f, "{}:{line}: is not UTF-8 text; save the file as UTF-8", file.display())
             }
+            ConfigError::Yaml { file, line } => {
+                let file = file.display();
+                write!(f, "{file}:{line}: is YAML, and Narthex reads TOML; run: narthex import {file} > narthex.toml")
+            }
+            ConfigError::Unquoted { file, line } => {
+                write!(f, "{}:{line}: is not TOML: a text needs quotes; write it as \"...\"", file.display())
+            }
             ConfigError::Syntax { file, line, message } => {
                 write!(f, "{}:{line}: is not TOML: {message}", file.display())
             }
-            ConfigError::UnknownKey { file, line, key, problem } | ConfigError::Key { file, line, key, problem } => {
+            ConfigError::UnknownKey { file, line, key, problem }
+            | ConfigError::Key { file, line, key, problem, .. } => {
                 write!(f, "{}:{line}: {key}: {problem}", file.display())
             }
             ConfigError::WritableByOthers { file, mode } => {
@@ -76,6 +96,55 @@ impl fmt::Display for ConfigError {
         }
     }
 }
+
+impl ConfigError {
+    /// The line that it is about; 0 if it is about the file.
+    pub fn line(&self) -> usize {
+        match self {
+            ConfigError::Unreadable { .. } | ConfigError::TooLarge { .. } | ConfigError::WritableByOthers { .. } => 0,
+            ConfigError::NotUtf8 { line, .. }
+            | ConfigError::Yaml { line, .. }
+            | ConfigError::Unquoted { line, .. }
+            | ConfigError::Syntax { line, .. }
+            | ConfigError::UnknownKey { line, .. }
+            | ConfigError::Key { line, .. } => *line,
+        }
+    }
+}
+
+/// Every mistake of a file, in the order of its lines; one at least. Shown as a line each.
+#[derive(Debug)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Of one mistake at least.
+    pub(super) fn of(mut errors: Vec<ConfigError>) -> ConfigErrors {
+        errors.sort_by_key(ConfigError::line);
+        ConfigErrors(errors)
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        ConfigErrors(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
 
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {

@@ -22,28 +22,30 @@ const TOKEN_URL_EXAMPLE: &str = "\"https://login.example/oauth2/token\"";
 pub(super) fn read_http_client(table: &Table) -> Result<HttpClientOptions, ConfigError> {
     table.get_or("enable_http2", true, Value::flag)?;
     Ok(HttpClientOptions {
-        auth: read_auth(table)?,
-        tls: match table.table("tls_config", &keys::TLS_CONFIG)? {
-            Some(options) => read_tls(&options)?,
-            None => TlsOptions::default(),
-        },
-        proxy: read_proxy(table)?,
+        auth: table.source.noted(read_auth(table)).unwrap_or_default(),
+        tls: read_tls_config(table),
+        proxy: table.source.noted(read_proxy(table)).unwrap_or_default(),
         follow_redirects: table.get_or("follow_redirects", true, Value::flag)?,
-        http_headers: match table.get("http_headers") {
-            Some(headers) => read_headers(&headers)?,
-            None => Vec::new(),
-        },
+        http_headers: table.get_or("http_headers", Vec::new(), read_headers)?,
     })
+}
+
+fn read_tls_config(table: &Table) -> TlsOptions {
+    let read = || match table.table("tls_config", &keys::TLS_CONFIG)? {
+        Some(options) => read_tls(&options),
+        None => Ok(TlsOptions::default()),
+    };
+    table.source.noted(read()).unwrap_or_default()
 }
 
 fn read_auth(table: &Table) -> Result<Auth, ConfigError> {
     let present = ["basic_auth", "authorization", "oauth2"].into_iter().filter(|key| table.get(key).is_some());
     let present: Vec<&str> = present.collect();
     if let [first, second, ..] = present[..] {
-        return Err(table.error(second, format_args!("stands beside {first}; keep one of the two")));
+        return Err(table.error(second, format_args!("conflicts with {first}; remove one of them")));
     }
     if let Some(basic) = table.table("basic_auth", &keys::BASIC_AUTH)? {
-        return read_basic(table, &basic);
+        return read_basic(&basic);
     }
     if let Some(authorization) = table.table("authorization", &keys::AUTHORIZATION)? {
         let kind = read_authorization_type(&authorization)?;
@@ -61,7 +63,7 @@ fn read_auth(table: &Table) -> Result<Auth, ConfigError> {
     }
 }
 
-fn read_basic(table: &Table, basic: &Table) -> Result<Auth, ConfigError> {
+fn read_basic(basic: &Table) -> Result<Auth, ConfigError> {
     let username = match one_of(basic, "username", "username_file")? {
         None => None,
         Some((value, true)) => Some(SecretSource::File(value.path("\"/etc/narthex/user\"")?)),
@@ -69,7 +71,7 @@ fn read_basic(table: &Table, basic: &Table) -> Result<Auth, ConfigError> {
     };
     let password = read_secret(basic, "password", "password_file")?;
     match (&username, &password) {
-        (None, None) => Err(table.error("basic_auth", "is empty; write username and password, or leave it out")),
+        (None, None) => Err(basic.error_here("is empty; write username and password, or leave it out")),
         _ => Ok(Auth::Basic { username, password }),
     }
 }
@@ -113,14 +115,11 @@ fn read_oauth2(table: &Table) -> Result<OAuth2Options, ConfigError> {
             Some(params) => read_params(&params)?,
             None => Vec::new(),
         },
-        tls: match table.table("tls_config", &keys::TLS_CONFIG)? {
-            Some(options) => read_tls(&options)?,
-            None => TlsOptions::default(),
-        },
-        proxy: read_proxy(table)?,
+        tls: read_tls_config(table),
+        proxy: table.source.noted(read_proxy(table)).unwrap_or_default(),
     };
     if !options.scopes.is_empty() && options.endpoint_params.iter().any(|(name, _)| name == "scope") {
-        return Err(table.error("endpoint_params", "has a scope beside scopes; keep one of the two"));
+        return Err(table.error("endpoint_params", "has a scope, which conflicts with scopes; remove one of them"));
     }
     Ok(options)
 }
@@ -156,7 +155,7 @@ fn read_proxy(table: &Table) -> Result<ProxyOptions, ConfigError> {
     let from_environment = table.get_or("proxy_from_environment", false, Value::flag)?;
     let choice = match (url, from_environment) {
         (Some(_), true) => {
-            return Err(table.error("proxy_from_environment", "stands beside proxy_url; keep one of the two"));
+            return Err(table.error("proxy_from_environment", "conflicts with proxy_url; remove one of them"));
         }
         (None, true) if !no_proxy.is_empty() => {
             let problem = "stands beside proxy_from_environment, which takes NO_PROXY; remove it";
@@ -218,7 +217,7 @@ fn read_headers(value: &Value) -> Result<Vec<HeaderOptions>, ConfigError> {
             return Err(value.error(problem));
         }
         let header = value.table("write { values = [\"a\"] }")?;
-        header.only(&keys::HTTP_HEADER)?;
+        header.only(&keys::HTTP_HEADER);
         let list = |key| match header.get(key) {
             Some(list) => list.list("[\"a\"]").map(Iterator::collect::<Vec<Value>>),
             None => Ok(Vec::new()),

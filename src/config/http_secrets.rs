@@ -19,7 +19,7 @@ pub(super) fn one_of<'t>(
         value => value,
     };
     match (inline, table.get(file_key)) {
-        (Some(_), Some(_)) => Err(table.error(file_key, format_args!("stands beside {key}; keep one of the two"))),
+        (Some(_), Some(_)) => Err(table.error(file_key, format_args!("conflicts with {key}; remove one of them"))),
         (Some(inline), None) => Ok(Some((inline, false))),
         (None, Some(file)) => Ok(Some((file, true))),
         (None, None) => Ok(None),
@@ -61,6 +61,7 @@ pub(super) fn read_tls(table: &Table) -> Result<TlsOptions, ConfigError> {
     let max_version = read_version(table, "max_version")?;
     if let (Some(min), Some(max)) = (min_version, max_version)
         && max < min
+        && table.is_clean()
     {
         let (min, max) = (quoted(min.name()), quoted(max.name()));
         return Err(table.error("max_version", format_args!("{max} is below min_version {min}; write {min} or more")));

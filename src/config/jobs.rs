@@ -48,15 +48,16 @@ impl Default for GlobalOptions {
 pub(super) fn read_global(document: &Table) -> Result<GlobalOptions, ConfigError> {
     let defaults = GlobalOptions::default();
     let Some(table) = document.table("global", &keys::GLOBAL)? else { return Ok(defaults) };
-    let (scrape_interval, scrape_timeout) = read_timing(&table, &defaults)?;
+    let timing = table.source.noted(read_timing(&table, &defaults));
+    let (scrape_interval, scrape_timeout) = timing.unwrap_or((defaults.scrape_interval, defaults.scrape_timeout));
     let samples = read_sample_defaults(&table, &defaults.samples)?;
     let external_labels = table.get_or("external_labels", defaults.external_labels, read_external_labels)?;
     if let Some((name, _)) = external_labels.iter().find(|(name, _)| !samples.scheme.allows_label(name)) {
         let problem =
             format_args!("{} is not a label's name in the scheme legacy; write letters, digits and _", quoted(name));
-        return Err(table.error("external_labels", problem));
+        table.source.noted::<()>(Err(table.error("external_labels", problem)));
     }
-    let page = read_global_page(&table)?;
+    let page = table.source.noted(read_global_page(&table)).unwrap_or_default();
     Ok(GlobalOptions { scrape_interval, scrape_timeout, external_labels, samples, page })
 }
 
@@ -64,11 +65,14 @@ pub(super) fn read_jobs(document: &Table, global: &GlobalOptions) -> Result<Vec<
     let mut jobs = Vec::new();
     let (mut names, mut targets) = (HashMap::new(), 0);
     for table in document.tables("scrape_configs", &keys::SCRAPE_CONFIG)? {
-        let job = read_job(&table, global, &mut targets)?;
+        let Some(job) = table.source.noted(read_job(&table, global, &mut targets)) else { continue };
+        if job.job_name.is_empty() {
+            continue;
+        }
         if let Some(first) = names.insert(job.job_name.clone(), table.get("job_name")).flatten() {
             let (name, line) = (quoted(&job.job_name), first.line());
-            let problem = format_args!("{name} is the job on line {line} too; give each job its own name");
-            return Err(table.error("job_name", problem));
+            let problem = format!("{name} is the job on line {line} too; give each job its own name");
+            table.source.noted::<()>(Err(table.error("job_name", problem)));
         }
         jobs.push(job);
     }
@@ -77,42 +81,54 @@ pub(super) fn read_jobs(document: &Table, global: &GlobalOptions) -> Result<Vec<
 
 /// Adds the targets that the job lists to `targets`.
 fn read_job(table: &Table, global: &GlobalOptions, targets: &mut usize) -> Result<JobOptions, ConfigError> {
-    let name = table.require("job_name", "\"node\"")?;
-    let job_name = name.text("\"node\"")?;
-    if job_name.is_empty() {
-        return Err(name.error("is empty; write a name such as \"node\""));
-    }
-    let (interval, timeout) = read_timing(table, global)?;
+    let job_name = table.source.noted(read_job_name(table)).unwrap_or_default();
+    let timing = table.source.noted(read_timing(table, global));
+    let (interval, timeout) = timing.unwrap_or((global.scrape_interval, global.scrape_timeout));
     let samples = read_sample_defaults(table, &global.samples)?;
     let mut job = JobOptions {
-        job_name: job_name.into(),
-        metrics_path: read_metrics_path(table)?,
+        job_name,
+        metrics_path: table.get_or("metrics_path", "/metrics".into(), read_metrics_path)?,
         params: table.get_or("params", Params::new(), read_params)?,
-        scheme: read_scheme(table)?,
+        scheme: table.get_or("scheme", Scheme::Http, read_scheme)?,
         interval,
         timeout,
         http: read_http_client(table)?,
-        relabel: read_rules(table, "relabel_configs", samples.scheme)?,
+        relabel: read_rules(table, "relabel_configs", samples.scheme),
         target_limit: samples.target_limit,
         samples: Rc::new(read_sample_rules(table, &samples)?),
-        page: Rc::new(read_page(table, &global.page, samples.scheme)?),
+        page: Rc::new(table.source.noted(read_page(table, &global.page, samples.scheme)).unwrap_or_default()),
         static_configs: Vec::new(),
-        discovery: read_discovery(table)?,
+        discovery: table.source.noted(read_discovery(table)).unwrap_or_default(),
     };
+    // What relabelling makes of an address is seen when it is scraped, as in Prometheus.
+    let has_rules = |value: Value| value.list("[]").is_ok_and(|mut rules| rules.next().is_some());
+    let checked_scheme = (!table.get("relabel_configs").is_some_and(has_rules)).then_some(job.scheme);
     let mut static_configs = Vec::new();
     for static_config in table.tables("static_configs", &keys::STATIC_CONFIG)? {
+        let read = read_static_config(&static_config, checked_scheme, targets);
+        let Some(read) = table.source.noted(read) else { continue };
         // One at a time, so that an error stands at the line of the one that has it.
-        job.static_configs = vec![read_static_config(&static_config, &job, targets)?];
-        check_targets(&job).map_err(|error| match error {
-            PopulateError::Labels(_) => {
-                static_config.error("labels", format_args!("{error}; write fewer or shorter ones"))
-            }
-            _ => static_config.error("targets", error),
-        })?;
+        job.static_configs = vec![read];
+        if table.is_clean() {
+            table.source.noted(check_targets(&job).map_err(|error| match error {
+                PopulateError::Labels(_) => {
+                    static_config.error("labels", format_args!("{error}; write fewer or shorter ones"))
+                }
+                _ => static_config.error("targets", error),
+            }));
+        }
         static_configs.append(&mut job.static_configs);
     }
     job.static_configs = static_configs;
     Ok(job)
+}
+
+fn read_job_name(table: &Table) -> Result<String, ConfigError> {
+    let name = table.require("job_name", "\"node\"")?;
+    match name.text("\"node\"")? {
+        "" => Err(name.error("is empty; write a name such as \"node\"")),
+        text => Ok(text.into()),
+    }
 }
 
 /// Whether what the job lists itself comes to targets.
@@ -129,22 +145,20 @@ fn read_timing(table: &Table, inherited: &GlobalOptions) -> Result<(Duration, Du
         return Ok((interval, inherited.scrape_timeout.min(interval)));
     };
     let timeout = value.nonzero_duration()?;
-    if timeout > interval {
+    if timeout > interval && table.is_clean() {
         let (timeout, interval) = (quoted_duration(timeout), quoted_duration(interval));
         return Err(value.error(format_args!("{timeout} is longer than the scrape_interval; write at most {interval}")));
     }
     Ok((interval, timeout))
 }
 
-fn read_metrics_path(table: &Table) -> Result<String, ConfigError> {
-    let Some(value) = table.get("metrics_path") else { return Ok("/metrics".into()) };
+fn read_metrics_path(value: &Value) -> Result<String, ConfigError> {
     let path = value.text("\"/metrics\"")?;
     check_metrics_path(path).map_err(|problem| value.error(problem))?;
     Ok(path.into())
 }
 
-fn read_scheme(table: &Table) -> Result<Scheme, ConfigError> {
-    let Some(value) = table.get("scheme") else { return Ok(Scheme::Http) };
+fn read_scheme(value: &Value) -> Result<Scheme, ConfigError> {
     match value.text("\"http\" or \"https\"")? {
         "http" => Ok(Scheme::Http),
         "https" => Ok(Scheme::Https),
@@ -152,13 +166,17 @@ fn read_scheme(table: &Table) -> Result<Scheme, ConfigError> {
     }
 }
 
-fn read_static_config(table: &Table, job: &JobOptions, count: &mut usize) -> Result<StaticConfig, ConfigError> {
+/// Addresses are checked if there is a scheme to ask them by.
+fn read_static_config(
+    table: &Table,
+    checked_scheme: Option<Scheme>,
+    count: &mut usize,
+) -> Result<StaticConfig, ConfigError> {
     let mut targets = Vec::new();
     for value in table.require("targets", TARGETS_EXAMPLE)?.list(TARGETS_EXAMPLE)? {
-        let address = value.text(TARGET_EXAMPLE)?;
-        // What relabelling makes of it is seen when it is scraped, as in Prometheus.
-        if job.relabel.is_empty() {
-            check_target(address, job.scheme).map_err(|problem| value.error(problem))?;
+        let Some(address) = table.source.noted(value.text(TARGET_EXAMPLE)) else { continue };
+        if let Some(scheme) = checked_scheme {
+            table.source.noted(check_target(address, scheme).map_err(|problem| value.error(problem)));
         }
         *count += 1;
         if *count > TARGETS_MAX {

@@ -2,6 +2,12 @@
 
 use super::unsupported;
 
+/// Keys that are named for one that is unknown.
+const NEAREST_SHOWN: usize = 3;
+
+/// Bytes of an unknown key that are compared with those that are known: any longer one is another word.
+const COMPARED_BYTES_MAX: usize = 64;
+
 /// Which keys a table may have.
 pub(super) struct Keys {
     known: &'static [&'static str],
@@ -289,23 +295,29 @@ impl Keys {
         if self.unsupported.contains(&key) || (self.knows("static_configs") && key.ends_with("_sd_configs")) {
             return unsupported::complaint(key);
         }
+        let mut near: Vec<_> = self.known.iter().map(|known| (edit_distance(key, known), *known)).collect();
+        near.sort();
         // A quarter of the letters may be wrong, but one at least: any more is another word.
         let wrong_max = (key.len() / 4).max(1);
-        let near = self.known.iter().map(|known| (edit_distance(key, known, wrong_max), known)).min();
-        match near {
-            Some((wrong, known)) if wrong <= wrong_max => format!("unknown key; did you mean {known}?"),
+        // A key that a new version calls by a longer name.
+        let longer = self.known.iter().find(|known| known.strip_suffix(key).is_some_and(|start| start.ends_with('_')));
+        match (longer, &near[..]) {
+            (Some(known), _) => format!("unknown key; did you mean {known}?"),
+            (None, [(wrong, known), ..]) if *wrong <= wrong_max => format!("unknown key; did you mean {known}?"),
+            (None, [_, _, _, _, ..]) => {
+                let nearest: Vec<&str> = near.iter().take(NEAREST_SHOWN).map(|(_, known)| *known).collect();
+                format!("unknown key; the nearest are {}, and docs/configuration.md has them all", nearest.join(", "))
+            }
             _ => format!("unknown key; the keys here are {}", self.known.join(", ")),
         }
     }
 }
 
-/// Letters to insert, remove or replace (Levenshtein), counted in bytes; some number above `most` if it is more than that.
-fn edit_distance(from: &str, to: &str, most: usize) -> usize {
-    if from.len().abs_diff(to.len()) > most {
-        return most + 1;
-    }
+/// Letters to insert, remove or replace (Levenshtein), counted in bytes, of the beginning of `from`.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let from = &from.as_bytes()[..from.len().min(COMPARED_BYTES_MAX)];
     let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.bytes().enumerate() {
+    for (i, a) in from.iter().copied().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, b) in to.bytes().enumerate() {
@@ -326,8 +338,8 @@ mod tests {
         for (from, to, distance) in
             [("", "", 0), ("url", "url", 0), ("ulr", "url", 2), ("nam", "name", 1), ("sise", "size", 1)]
         {
-            assert_eq!(edit_distance(from, to, 9), distance, "{from} {to}");
+            assert_eq!(edit_distance(from, to), distance, "{from} {to}");
         }
-        assert!(edit_distance("x", "scrape_interval", 3) > 3);
+        assert!(edit_distance(&"x".repeat(1 << 20), "url") <= COMPARED_BYTES_MAX);
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A [`Config`] that exists is valid: no stage can refuse what it is given from here. Whatever is not understood is an
-//! error with its line and key, never ignored. Refuses to know whether the files it names exist and the hosts answer.
+//! error with its line and key, never ignored; reading goes on, so that all errors are told at once. Refuses to know whether the files it names exist and the hosts answer.
 
 mod address;
 mod buffer;
@@ -32,12 +32,14 @@ mod relabel;
 mod samples;
 mod sigv4;
 mod status;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod unsupported;
 mod uplink;
+mod warnings;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigErrors};
 pub use jobs::GlobalOptions;
 pub use limits::LimitOptions;
 pub use page::GlobalPageOptions;
@@ -54,7 +56,6 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use toml::de::DeTable;
 
 /// What the file asks for, with every default filled in.
 #[derive(Clone, Debug)]
@@ -72,26 +73,26 @@ pub struct Config {
 }
 
 /// Reads a file. Relative paths in it start from its directory; in the [`Config`] they are absolute.
-pub fn load(path: &Path) -> Result<Config, ConfigError> {
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let unreadable = |cause| ConfigError::Unreadable { file: path.into(), cause };
     let (bytes, metadata) = read_bounded(path).map_err(unreadable)?;
     if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        return Err(ConfigError::TooLarge { file: path.into() });
+        return Err(ConfigError::TooLarge { file: path.into() }.into());
     }
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         ConfigError::NotUtf8 { file: path.into(), line }
     })?;
     let absolute = std::path::absolute(path).map_err(unreadable)?;
-    let config = read(&Source { text, file: path, directory: directory_of(&absolute), environment: &variable })?;
+    let config = read(Source::new(text, path, directory_of(&absolute), &variable))?;
     if config.has_inline_secret() {
-        refuse_writable_by_others(path, &metadata)?;
+        refuse_writable_by_others(path, &metadata).map_err(ConfigErrors::from)?;
     }
     Ok(config)
 }
 
 /// Reads a text as if it stood in the file of that name, which need not exist. Relative paths start from that file's directory.
-pub fn parse(text: &str, path_for_messages: &Path) -> Result<Config, ConfigError> {
+pub fn parse(text: &str, path_for_messages: &Path) -> Result<Config, ConfigErrors> {
     parse_in(text, path_for_messages, &variable)
 }
 
@@ -100,9 +101,9 @@ pub fn parse_in(
     text: &str,
     path_for_messages: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, ConfigError> {
+) -> Result<Config, ConfigErrors> {
     let directory = directory_of(path_for_messages);
-    read(&Source { text, file: path_for_messages, directory, environment })
+    read(Source::new(text, path_for_messages, directory, environment))
 }
 
 /// Whether a file that holds a secret may be written by its owner only: who can write to it can have the secret sent elsewhere.
@@ -122,31 +123,31 @@ impl Config {
         toml::to_string(&effective::Effective::from(self)).expect("a configuration is always TOML")
     }
 
-    fn has_inline_secret(&self) -> bool {
+    /// Whether the file itself holds a secret.
+    pub fn has_inline_secret(&self) -> bool {
         let endpoints = self.endpoints.iter().map(|endpoint| &endpoint.http);
         let lists = self.jobs.iter().flat_map(|job| &job.discovery.http).map(|list| &list.http);
         self.jobs.iter().map(|job| &job.http).chain(endpoints).chain(lists).any(has_inline_secret)
     }
 }
 
-fn read(source: &Source) -> Result<Config, ConfigError> {
-    let root = DeTable::parse(source.text).map_err(|error| ConfigError::Syntax {
-        file: source.file.into(),
-        line: source.line(error.span().map_or(0, |span| span.start)),
-        message: error.message().replace('\n', " "),
-    })?;
-    let document = Table::document(source, root.get_ref());
-    document.only(&keys::DOCUMENT)?;
-    let global = jobs::read_global(&document)?;
-    Ok(Config {
-        jobs: jobs::read_jobs(&document, &global)?,
-        endpoints: endpoints::read_endpoints(&document, &global)?,
-        buffer: buffer::read_buffer(&document)?,
-        limits: limits::read_limits(&document)?,
-        status: status::read_status(&document)?,
-        uplink: uplink::read_uplink(&document)?,
+/// Each section is read, whatever is wrong with those before it: what stands in for one that is refused is seen by nobody.
+fn read(source: Source) -> Result<Config, ConfigErrors> {
+    let root = syntax::parse(&source).map_err(ConfigErrors::of)?;
+    let document = Table::document(&source, &root);
+    document.only(&keys::DOCUMENT);
+    let global = source.noted(jobs::read_global(&document)).unwrap_or_default();
+    let config = Config {
+        jobs: source.noted(jobs::read_jobs(&document, &global)).unwrap_or_default(),
+        endpoints: source.noted(endpoints::read_endpoints(&document, &global)).unwrap_or_default(),
+        buffer: source.noted(buffer::read_buffer(&document)).flatten(),
+        limits: source.noted(limits::read_limits(&document)).unwrap_or_default(),
+        status: source.noted(status::read_status(&document)).flatten(),
+        uplink: source.noted(uplink::read_uplink(&document)).unwrap_or_default(),
         global,
-    })
+    };
+    let mistakes = source.take_mistakes();
+    if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors::of(mistakes)) }
 }
 
 /// The bytes of a file, and at most one more than is allowed.

@@ -27,11 +27,11 @@ pub struct GlobalPageOptions {
 
 /// `scheme` is what the table's names are held to.
 pub(super) fn read_global_page(table: &Table) -> Result<GlobalPageOptions, ConfigError> {
-    refuse_nhcb(table)?;
+    table.source.noted(refuse_nhcb(table));
     Ok(GlobalPageOptions {
-        protocols: table.get("scrape_protocols").map(|value| read_protocols(&value)).transpose()?,
-        escaping_scheme: table.get(ESCAPING_KEY).map(|value| read_escaping(&value)).transpose()?,
-        body_size_bytes_limit: table.get_or("body_size_limit", 0, Value::size)?,
+        protocols: table.get_or("scrape_protocols", None, |value| read_protocols(value).map(Some))?,
+        escaping_scheme: table.get_or(ESCAPING_KEY, None, |value| read_escaping(value).map(Some))?,
+        body_size_bytes_limit: table.get_or("body_size_limit", 0, Value::size_limit)?,
         sample_limit: table.get_or("sample_limit", 0, |value| value.limit(LIMIT_MAX))?,
         extra_metrics: table.get_or("extra_scrape_metrics", false, Value::flag)?,
         native_histograms: table.get_or("scrape_native_histograms", false, Value::flag)?,
@@ -46,22 +46,22 @@ pub(super) fn read_page(
     global: &GlobalPageOptions,
     names: NameScheme,
 ) -> Result<PageOptions, ConfigError> {
-    refuse_nhcb(table)?;
+    table.source.noted(refuse_nhcb(table));
     let or_global = |own: u64, inherited: u64| if own == 0 { inherited } else { own };
     let native_histograms = read_native_histograms(table, global)?;
-    let protocols = match (table.get("scrape_protocols"), &global.protocols) {
-        (Some(value), _) => read_protocols(&value)?,
-        (None, Some(inherited)) => inherited.clone(),
-        (None, None) if native_histograms.scraped => ScrapeProtocol::PROTO_FIRST.to_vec(),
-        (None, None) => PageOptions::default().protocols,
-    };
     let defaults = PageOptions::default();
-    let body_size_bytes_limit = table.get_or("body_size_limit", 0, Value::size)?;
+    let inherited = match &global.protocols {
+        Some(inherited) => inherited.clone(),
+        None if native_histograms.scraped => ScrapeProtocol::PROTO_FIRST.to_vec(),
+        None => defaults.protocols,
+    };
+    let protocols = table.get_or("scrape_protocols", inherited, read_protocols)?;
+    let body_size_bytes_limit = table.get_or("body_size_limit", 0, Value::size_limit)?;
     let sample_limit = table.get_or("sample_limit", 0, |value| value.limit(LIMIT_MAX))?;
     Ok(PageOptions {
         protocols,
-        fallback_protocol: table.get("fallback_scrape_protocol").map(|value| read_protocol(&value)).transpose()?,
-        escaping_scheme: read_job_escaping(table, global, names)?,
+        fallback_protocol: table.get_or("fallback_scrape_protocol", None, |value| read_protocol(value).map(Some))?,
+        escaping_scheme: table.source.noted(read_job_escaping(table, global, names)).unwrap_or_default(),
         compression: table.get_or("enable_compression", defaults.compression, Value::flag)?,
         body_size_bytes_limit: or_global(body_size_bytes_limit, global.body_size_bytes_limit),
         sample_limit: or_global(sample_limit as u64, global.sample_limit as u64) as usize,
@@ -127,7 +127,7 @@ fn read_job_escaping(
     };
     let inherited = global.escaping_scheme.filter(|_| table.get("metric_name_validation_scheme").is_none());
     let scheme = table.get_or(ESCAPING_KEY, inherited.unwrap_or(fitting), read_escaping)?;
-    if scheme == EscapingScheme::AllowUtf8 && names == NameScheme::Legacy {
+    if scheme == EscapingScheme::AllowUtf8 && names == NameScheme::Legacy && table.is_clean() {
         let problem = "asks for names that metric_name_validation_scheme \"legacy\" forbids; write \"underscores\"";
         return Err(table.error(ESCAPING_KEY, problem));
     }

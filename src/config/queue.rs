@@ -10,15 +10,15 @@ use serde::Serialize;
 
 /// `give_up_on` stands in the endpoint's own table: it is about answers, not about queues.
 pub(super) fn read_queue(endpoint: &Table) -> Result<QueueOptions, ConfigError> {
-    let give_up_on = endpoint.get("give_up_on").map(|value| read_statuses(&value)).transpose()?.unwrap_or_default();
+    let give_up_on = endpoint.get_or("give_up_on", Vec::new(), read_statuses)?;
     let defaults = QueueOptions { give_up_on, ..QueueOptions::default() };
     let Some(table) = endpoint.table("queue_config", &keys::QUEUE_CONFIG)? else { return Ok(defaults) };
-    let age_limit = table.get("sample_age_limit").map(|value| value.duration()).transpose()?;
+    let age_limit = table.get_or("sample_age_limit", None, |value| value.duration().map(Some))?;
     let queue = QueueOptions {
         capacity: table.get_or("capacity", defaults.capacity, |value| value.count(usize::MAX))?,
         max_samples_per_send: table
             .get_or("max_samples_per_send", defaults.max_samples_per_send, |value| value.count(REQUEST_SAMPLES_MAX))?,
-        max_bytes_per_send: table.get("max_bytes_per_send").map(read_max_bytes).transpose()?,
+        max_bytes_per_send: table.get_or("max_bytes_per_send", None, |value| read_max_bytes(value).map(Some))?,
         batch_send_deadline: table.get_or("batch_send_deadline", defaults.batch_send_deadline, Value::duration)?,
         min_backoff: table.get_or("min_backoff", defaults.min_backoff, Value::nonzero_duration)?,
         max_backoff: table.get_or("max_backoff", defaults.max_backoff, Value::nonzero_duration)?,
@@ -27,6 +27,9 @@ pub(super) fn read_queue(endpoint: &Table) -> Result<QueueOptions, ConfigError> 
         // Zero is as good as none, as in Prometheus.
         sample_age_limit: age_limit.filter(|limit| !limit.is_zero()),
     };
+    if !table.is_clean() {
+        return Ok(queue);
+    }
     check_capacity(&table, &queue)?;
     if queue.max_backoff < queue.min_backoff {
         let key = if table.get("max_backoff").is_some() { "max_backoff" } else { "min_backoff" };
@@ -52,7 +55,7 @@ fn read_statuses(list: &Value) -> Result<Vec<u16>, ConfigError> {
     Ok(statuses)
 }
 
-fn read_max_bytes(value: Value) -> Result<usize, ConfigError> {
+fn read_max_bytes(value: &Value) -> Result<usize, ConfigError> {
     let bytes = value.size()?;
     if !(SEND_BYTES_MIN..=SEND_BYTES_MAX).contains(&bytes) {
         let (least, most) = (format_size(SEND_BYTES_MIN), format_size(SEND_BYTES_MAX));

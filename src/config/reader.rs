@@ -5,7 +5,9 @@
 
 use super::error::ConfigError;
 use super::keys::Keys;
+use crate::limits::CONFIG_MISTAKES_MAX;
 use crate::model::{format_duration, parse_duration, parse_size};
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -26,16 +28,59 @@ pub(super) struct Source<'t> {
     /// What relative paths start from.
     pub(super) directory: &'t Path,
     pub(super) environment: &'t dyn Fn(&str) -> Option<String>,
+    /// Offsets of the line ends.
+    line_ends: Vec<usize>,
+    /// What was found to be wrong so far: reading goes on, so that all of it is told at once.
+    mistakes: RefCell<Vec<ConfigError>>,
 }
 
-impl Source<'_> {
-    /// The line that a byte offset is on, counted from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        1 + self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
+impl<'t> Source<'t> {
+    pub(super) fn new(
+        text: &'t str,
+        file: &'t Path,
+        directory: &'t Path,
+        environment: &'t dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Source { text, file, directory, environment, line_ends, mistakes: RefCell::default() }
     }
 
-    fn error(&self, offset: usize, key: String, problem: impl Display) -> ConfigError {
-        ConfigError::Key { file: self.file.into(), line: self.line(offset), key, problem: problem.to_string() }
+    /// The value; or `None`, and the mistake is noted, unless there are more than anybody reads.
+    pub(super) fn noted<T>(&self, read: Result<T, ConfigError>) -> Option<T> {
+        read.map_err(|mistake| {
+            let mut mistakes = self.mistakes.borrow_mut();
+            let is_told = matches!(mistake, ConfigError::Key { may_follow: true, .. });
+            if !is_told && mistakes.len() < CONFIG_MISTAKES_MAX {
+                mistakes.push(mistake);
+            }
+        })
+        .ok()
+    }
+
+    /// What was noted.
+    pub(super) fn take_mistakes(&self) -> Vec<ConfigError> {
+        self.mistakes.take()
+    }
+
+    fn mistakes_count(&self) -> usize {
+        self.mistakes.borrow().len()
+    }
+
+    /// The line that a byte offset is on, counted from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        1 + self.line_ends.partition_point(|end| *end < offset)
+    }
+
+    /// A line without its end.
+    pub(super) fn line_text(&self, line: usize) -> &'t str {
+        let end = |line: usize| self.line_ends.get(line).copied().unwrap_or(self.text.len());
+        let start = if line < 2 { 0 } else { (end(line - 2) + 1).min(self.text.len()) };
+        &self.text[start..end(line.max(1) - 1)]
+    }
+
+    fn error(&self, offset: usize, key: String, problem: impl Display, may_follow: bool) -> ConfigError {
+        let (file, line, problem) = (self.file.into(), self.line(offset), problem.to_string());
+        ConfigError::Key { file, line, key, problem, may_follow }
     }
 }
 
@@ -46,40 +91,59 @@ pub(super) struct Table<'t> {
     key: String,
     span: Range<usize>,
     entries: &'t DeTable<'t>,
+    /// Mistakes that were noted before its first value was read.
+    mistakes_before: Cell<Option<usize>>,
+    has_unknown: Cell<bool>,
 }
 
 impl<'t> Table<'t> {
     pub(super) fn document(source: &'t Source<'t>, entries: &'t DeTable<'t>) -> Self {
-        Table { source, key: String::new(), span: 0..0, entries }
+        Table {
+            source,
+            key: String::new(),
+            span: 0..0,
+            entries,
+            mistakes_before: Cell::default(),
+            has_unknown: Cell::default(),
+        }
     }
 
-    /// Refuses the first key, in the order of the file, that is not of this table.
-    pub(super) fn only(&self, keys: &Keys) -> Result<(), ConfigError> {
-        let first = self.entries.keys().filter(|key| !keys.knows(key.get_ref())).min_by_key(|key| key.span().start);
-        match first {
-            None => Ok(()),
-            Some(key) => Err(ConfigError::UnknownKey {
+    /// Notes each key that is not of this table.
+    pub(super) fn only(&self, keys: &Keys) {
+        for key in self.entries.keys().filter(|key| !keys.knows(key.get_ref())) {
+            self.has_unknown.set(true);
+            self.source.noted::<()>(Err(ConfigError::UnknownKey {
                 file: self.source.file.into(),
                 line: self.source.line(key.span().start),
                 key: self.key_of(key.get_ref()),
                 problem: keys.complaint(key.get_ref()),
-            }),
+            }));
         }
     }
 
+    /// Whether each value that was read so far is the one that is written: only then is there something to say about how they
+    /// go together.
+    pub(super) fn is_clean(&self) -> bool {
+        self.mistakes_before.get().is_none_or(|before| before == self.source.mistakes_count())
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<Value<'t>> {
+        if self.mistakes_before.get().is_none() {
+            self.mistakes_before.set(Some(self.source.mistakes_count()));
+        }
         let value = self.entries.get(key)?;
         Some(Value { source: self.source, key: self.key_of(key), span: value.span(), value: value.get_ref() })
     }
 
-    /// What `read` makes of the key's value, or the default where the key is missing.
+    /// What `read` makes of the key's value, or the default where the key is missing. It is never an error: a mistake is noted,
+    /// and the default stands in, so that the table's other keys are read too.
     pub(super) fn get_or<T>(
         &self,
         key: &str,
         default: T,
         read: impl FnOnce(&Value<'t>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
-        self.get(key).map_or(Ok(default), |value| read(&value))
+        Ok(self.get(key).and_then(|value| self.source.noted(read(&value))).unwrap_or(default))
     }
 
     /// `example` is what to write where the key is missing.
@@ -91,21 +155,21 @@ impl<'t> Table<'t> {
     pub(super) fn table(&self, key: &str, keys: &Keys) -> Result<Option<Table<'t>>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let table = value.table(format_args!("write [{}]", value.key))?;
-        table.only(keys)?;
+        table.only(keys);
         Ok(Some(table))
     }
 
-    /// The tables of an array of tables, each held to its keys.
+    /// The tables of an array of tables, each held to its keys. What is no table is noted and left out.
     pub(super) fn tables(&self, key: &str, keys: &Keys) -> Result<Vec<Table<'t>>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
         let remedy = format!("write [[{}]]", value.key);
         let DeValue::Array(items) = value.value else { return Err(value.wrong_type(remedy)) };
-        let tables = items.iter().map(|item| {
-            let table = value.item(item).table(&remedy)?;
-            table.only(keys)?;
-            Ok(table)
+        let tables = items.iter().filter_map(|item| {
+            let table = self.source.noted(value.item(item).table(&remedy))?;
+            table.only(keys);
+            Some(table)
         });
-        tables.collect()
+        Ok(tables.collect())
     }
 
     /// Each key of a table whose keys are the user's own, in order of their names.
@@ -116,12 +180,13 @@ impl<'t> Table<'t> {
     /// About a key of this table, at its value if it has one.
     pub(super) fn error(&self, key: &str, problem: impl Display) -> ConfigError {
         let offset = self.entries.get(key).map_or(self.span.start, |value| value.span().start);
-        self.source.error(offset, self.key_of(key), problem)
+        let may_follow = self.has_unknown.get() && !self.entries.contains_key(key);
+        self.source.error(offset, self.key_of(key), problem, may_follow)
     }
 
     /// About the table itself.
     pub(super) fn error_here(&self, problem: impl Display) -> ConfigError {
-        self.source.error(self.span.start, self.key.clone(), problem)
+        self.source.error(self.span.start, self.key.clone(), problem, self.has_unknown.get())
     }
 
     fn key_of(&self, key: &str) -> String {
@@ -145,7 +210,7 @@ pub(super) struct Value<'t> {
 
 impl<'t> Value<'t> {
     pub(super) fn error(&self, problem: impl Display) -> ConfigError {
-        self.source.error(self.span.start, self.key.clone(), problem)
+        self.source.error(self.span.start, self.key.clone(), problem, false)
     }
 
     pub(super) fn line(&self) -> usize {
@@ -200,6 +265,16 @@ impl<'t> Value<'t> {
         parse_size(text).map_err(|error| self.error(format_args!("{} is {error}", quoted(text))))
     }
 
+    /// Bytes; 0 stands for no limit and needs no unit, as in Prometheus.
+    pub(super) fn size_limit(&self) -> Result<u64, ConfigError> {
+        let is_zero = match self.value {
+            DeValue::Integer(integer) => integer.as_str() == "0",
+            DeValue::String(text) => text == "0",
+            _ => false,
+        };
+        if is_zero { Ok(0) } else { self.size() }
+    }
+
     /// A whole number of at least one and at most `most`.
     pub(super) fn count(&self, most: usize) -> Result<usize, ConfigError> {
         // What is at most a `usize` is one.
@@ -248,9 +323,14 @@ impl<'t> Value<'t> {
 
     pub(super) fn table(&self, remedy: impl Display) -> Result<Table<'t>, ConfigError> {
         match self.value {
-            DeValue::Table(entries) => {
-                Ok(Table { source: self.source, key: self.key.clone(), span: self.span.clone(), entries })
-            }
+            DeValue::Table(entries) => Ok(Table {
+                source: self.source,
+                key: self.key.clone(),
+                span: self.span.clone(),
+                entries,
+                mistakes_before: Cell::default(),
+                has_unknown: Cell::default(),
+            }),
             _ => Err(self.wrong_type(remedy)),
         }
     }

@@ -10,16 +10,20 @@ use serde::Serialize;
 
 const SOURCE_LABELS_EXAMPLE: &str = "[\"__address__\"]";
 
-/// The rules of an array of tables; `scheme` is what names they may make.
-pub(super) fn read_rules(table: &Table, key: &str, scheme: NameScheme) -> Result<Rules, ConfigError> {
-    let tables = table.tables(key, &keys::RELABEL_CONFIG)?;
+/// The rules of an array of tables, without those that are noted to be wrong; `scheme` is what names they may make.
+pub(super) fn read_rules(table: &Table, key: &str, scheme: NameScheme) -> Rules {
+    let source = table.source;
+    let tables = source.noted(table.tables(key, &keys::RELABEL_CONFIG)).unwrap_or_default();
     if let Some(extra) = tables.get(RELABEL_RULES_MAX) {
-        return Err(extra.error_here(format_args!("is one too many; write at most {RELABEL_RULES_MAX}")));
+        let problem = format!("is one too many; write at most {RELABEL_RULES_MAX}");
+        source.noted::<()>(Err(extra.error_here(problem)));
+        return Rules::default();
     }
-    tables.iter().map(|rule| read_rule(rule, scheme)).collect()
+    tables.iter().filter_map(|rule| source.noted(read_rule(rule, scheme)).flatten()).collect()
 }
 
-fn read_rule(table: &Table, scheme: NameScheme) -> Result<Rule, ConfigError> {
+/// `None` if one of its keys is wrong by itself.
+fn read_rule(table: &Table, scheme: NameScheme) -> Result<Option<Rule>, ConfigError> {
     let defaults = RuleOptions::default();
     let text = |key: &str, default: String, example: &str| {
         table.get_or(key, default, |value| value.text(example).map(str::to_owned))
@@ -33,7 +37,10 @@ fn read_rule(table: &Table, scheme: NameScheme) -> Result<Rule, ConfigError> {
         target_label: text("target_label", defaults.target_label, "\"instance\"")?,
         replacement: text("replacement", defaults.replacement, "\"$1\"")?,
     };
-    Rule::new(options, scheme).map_err(|error| table.error(error.key(), error))
+    match table.is_clean() {
+        true => Rule::new(options, scheme).map(Some).map_err(|error| table.error(error.key(), error)),
+        false => Ok(None),
+    }
 }
 
 fn read_action(value: &Value) -> Result<Action, ConfigError> {

@@ -35,7 +35,7 @@ pub(super) fn read_sample_defaults(table: &Table, inherited: &SampleDefaults) ->
 pub(super) fn read_sample_rules(table: &Table, defaults: &SampleDefaults) -> Result<SampleRules, ConfigError> {
     Ok(SampleRules {
         honor_labels: table.get_or("honor_labels", false, Value::flag)?,
-        rules: read_rules(table, "metric_relabel_configs", defaults.scheme)?,
+        rules: read_rules(table, "metric_relabel_configs", defaults.scheme),
         scheme: defaults.scheme,
         limits: defaults.label_limits,
     })

@@ -17,7 +17,7 @@ pub(super) fn read_sigv4(table: &Table, http: HttpClientOptions) -> Result<HttpC
         return Err(table.error("sigv4", problem));
     }
     if http.auth != Auth::None {
-        return Err(table.error("sigv4", "stands beside basic_auth, authorization or oauth2; keep one of them"));
+        return Err(table.error("sigv4", "conflicts with basic_auth, authorization or oauth2; remove one of them"));
     }
     let part = |key, example| {
         let value: Value = sigv4.require(key, example)?;

@@ -33,8 +33,7 @@ const REASONS: [(&str, &str); 25] = [
 ];
 
 /// Discoveries that ask a programming interface of their own.
-const OF_DISCOVERY: &str =
-    "it asks a data centre's own interface; have its machines written to a file, or served by HTTP";
+const OF_DISCOVERY: &str = "Narthex does not ask this interface; have its targets written to a file (file_sd_configs) or served by HTTP (http_sd_configs)";
 
 /// What to say of a key that only Prometheus reads.
 pub(super) fn complaint(key: &str) -> String {

@@ -14,16 +14,19 @@ const WINDOWS_EXAMPLE: &str = "[\"01:00-05:00\"]";
 pub(super) fn read_uplink(document: &Table) -> Result<UplinkOptions, ConfigError> {
     let defaults = UplinkOptions::default();
     let Some(table) = document.table("uplink", &keys::UPLINK)? else { return Ok(defaults) };
-    let budget = |key| table.get(key).map(|value| read_bytes(&value, UPLINK_BUDGET_BYTES_MIN)).transpose();
+    let budget = |key| table.get_or(key, None, |value| read_bytes(value, UPLINK_BUDGET_BYTES_MIN).map(Some));
     let options = UplinkOptions {
         bytes_per_day: budget("max_bytes_per_day")?,
         bytes_per_month: budget("max_bytes_per_month")?,
         month_starts_on: table
             .get_or("month_starts_on", defaults.month_starts_on, |value| value.number(1, 28).map(|day| day as u8))?,
         windows: table.get_or("windows", defaults.windows, read_windows)?,
-        low_windows: table.get("low_windows").map(|value| read_windows(&value)).transpose()?,
-        spread: table.get("spread").map(|value| value.duration()).transpose()?,
+        low_windows: table.get_or("low_windows", None, |value| read_windows(value).map(Some))?,
+        spread: table.get_or("spread", None, |value| value.duration().map(Some))?,
     };
+    if !table.is_clean() {
+        return Ok(options);
+    }
     if options.bytes_per_month.is_none() && table.get("month_starts_on").is_some() {
         return Err(table.error("month_starts_on", "means nothing without max_bytes_per_month; write both"));
     }
@@ -52,13 +55,13 @@ pub(super) fn read_priority(table: &Table) -> Result<Class, ConfigError> {
 
 /// `max_bytes_per_second` and `backlog_max_bytes_per_second`.
 pub(super) fn read_rates(table: &Table) -> Result<RateOptions, ConfigError> {
-    let rate = |key| table.get(key).map(|value| read_bytes(&value, RATE_BYTES_MIN)).transpose();
+    let rate = |key| table.get_or(key, None, |value| read_bytes(value, RATE_BYTES_MIN).map(Some));
     let rates = RateOptions {
         bytes_per_second: rate("max_bytes_per_second")?,
         backlog_bytes_per_second: rate("backlog_max_bytes_per_second")?,
     };
     match (rates.bytes_per_second, rates.backlog_bytes_per_second) {
-        (Some(all), Some(backlog)) if backlog > all => {
+        (Some(all), Some(backlog)) if backlog > all && table.is_clean() => {
             let problem =
                 "is more than max_bytes_per_second, which the backlog counts for too; write less, or leave it out";
             Err(table.error("backlog_max_bytes_per_second", problem))

@@ -84,7 +84,8 @@ impl Resolver {
         if let Some(scoped) = scoped_address(host, port) {
             return Ok(vec![scoped?]);
         }
-        if host.eq_ignore_ascii_case("localhost") {
+        // A port alone: Go connects to this device too.
+        if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
             return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
         }
         let permit = self.permits.acquire_arc().await;

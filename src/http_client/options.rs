@@ -17,6 +17,36 @@ pub struct HttpClientOptions {
     pub http_headers: Vec<HeaderOptions>,
 }
 
+impl HttpClientOptions {
+    /// The texts that only this device may know, each with its key. Without those of TLS.
+    pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
+        let named = |key, source: &Option<SecretSource>| source.clone().map(|source| (key, source));
+        let mut secrets = match &self.auth {
+            Auth::None => Vec::new(),
+            Auth::Basic { username, password } => {
+                let (username, password) =
+                    (named("basic_auth username_file", username), named("basic_auth password_file", password));
+                username.into_iter().chain(password).collect()
+            }
+            Auth::Header { credentials, .. } => vec![("authorization credentials_file", credentials.clone())],
+            Auth::OAuth2(options) => named("oauth2 client_secret_file", &options.client_secret).into_iter().collect(),
+            Auth::SigV4(options) => vec![("sigv4 secret_key_file", options.secret_key.clone())],
+        };
+        let files = self.http_headers.iter().flat_map(|header| &header.files);
+        secrets.extend(files.map(|file| ("http_headers files", SecretSource::File(file.clone()))));
+        secrets
+    }
+
+    /// Its own, and that of its token server.
+    pub fn tls_configs(&self) -> impl Iterator<Item = &TlsOptions> {
+        let of_tokens = match &self.auth {
+            Auth::OAuth2(options) => Some(&options.tls),
+            _ => None,
+        };
+        std::iter::once(&self.tls).chain(of_tokens)
+    }
+}
+
 impl Default for HttpClientOptions {
     fn default() -> Self {
         HttpClientOptions {

@@ -1,6 +1,9 @@
 //! A tree of YAML as TOML, one value a line, so that the loader's errors lead back to what they are about.
 
-use super::yaml::{Node, Step, Value};
+use super::comments::Comments;
+use super::empty::is_list_of_tables;
+use super::yaml::{Node, Place, Step, Value};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// TOML, and what stands on its lines.
@@ -18,30 +21,49 @@ impl Written {
     }
 }
 
-pub(super) fn write(root: &Node) -> Written {
-    let mut writer = Writer { toml: String::new(), line: 1, lines: Vec::new(), path: Vec::new(), names: Vec::new() };
+pub(super) fn write(root: &Node, comments: &Comments) -> Written {
+    let mut writer = Writer {
+        toml: String::new(),
+        line: 1,
+        lines: Vec::new(),
+        path: Vec::new(),
+        names: Vec::new(),
+        comments,
+        commented: HashSet::new(),
+    };
     if let Value::Map(entries) = &root.value {
         writer.table(entries);
     }
     Written { toml: writer.toml, lines: writer.lines }
 }
 
-struct Writer {
+struct Writer<'c> {
     toml: String,
     line: usize,
     lines: Vec<(usize, Vec<Step>)>,
     path: Vec<Step>,
     /// The keys of `path`, as they are written in headers.
     names: Vec<String>,
+    comments: &'c Comments,
+    /// Places whose comments are written.
+    commented: HashSet<Place>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn put(&mut self, text: &str) {
         self.line += text.matches('\n').count();
         self.toml += text;
     }
 
-    fn mark(&mut self) {
+    /// Begins what is at `place` in the YAML, with the comments before it.
+    fn mark(&mut self, place: Place) {
+        let comments = self.comments;
+        if self.commented.insert(place) {
+            for line in comments.at(place) {
+                self.put(line);
+                self.put("\n");
+            }
+        }
         self.lines.push((self.line, self.path.clone()));
     }
 
@@ -61,12 +83,12 @@ impl Writer {
             self.path.push(Step::Key(key.clone()));
             self.names.push(quoted_key(key));
             match &node.value {
-                Value::Map(entries) => self.section("[", "]", entries),
+                Value::Map(entries) => self.section(["[", "]"], node.place, entries),
                 Value::List(items) => {
                     for (index, item) in items.iter().enumerate() {
                         self.path.push(Step::Item(index));
                         if let Value::Map(entries) = &item.value {
-                            self.section("[[", "]]", entries);
+                            self.section(["[[", "]]"], item.place, entries);
                         }
                         self.path.pop();
                     }
@@ -78,38 +100,43 @@ impl Writer {
         }
     }
 
-    fn section(&mut self, open: &str, close: &str, entries: &[(String, Node)]) {
+    fn section(&mut self, [open, close]: [&str; 2], place: Place, entries: &[(String, Node)]) {
         if !self.toml.is_empty() {
             self.put("\n");
         }
-        self.mark();
+        self.mark(place);
         let header = format!("{open}{}{close}\n", self.names.join("."));
         self.put(&header);
         self.table(entries);
     }
 
-    /// Nothing where there is no value: then Prometheus takes its default.
+    /// An array of tables that is empty is none: one added by hand would be a second by its name.
     fn entry(&mut self, key: &str, node: &Node) {
         let is_text = is_text(&self.path, key);
         let start = format!("{} = ", quoted_key(key));
         match &node.value {
-            Value::Null | Value::Map(_) => {}
+            Value::Map(_) => {}
+            Value::List(items) if items.is_empty() && is_list_of_tables(key) => {}
+            Value::Null => {
+                self.mark(node.place);
+                self.put(&format!("{start}\"\"\n"));
+            }
             Value::Scalar { text, is_plain } => {
-                self.mark();
+                self.mark(node.place);
                 let value = scalar(text, *is_plain && !is_text);
                 self.put(&format!("{start}{value}\n"));
             }
             Value::List(items) if items.len() < 2 => {
-                self.mark();
+                self.mark(node.place);
                 let items: String = items.iter().map(|item| inline(item, is_text)).collect();
                 self.put(&format!("{start}[{items}]\n"));
             }
             Value::List(items) => {
-                self.mark();
+                self.mark(node.place);
                 self.put(&format!("{start}[\n"));
                 for (index, item) in items.iter().enumerate() {
                     self.path.push(Step::Item(index));
-                    self.mark();
+                    self.mark(item.place);
                     self.put(&format!("    {},\n", inline(item, is_text)));
                     self.path.pop();
                 }
@@ -143,17 +170,15 @@ fn scalar(text: &str, may_be_other: bool) -> String {
             _ => {}
         }
         let digits = text.replace('_', "");
-        let integer = match digits.strip_prefix("0x") {
-            Some(hex) => i64::from_str_radix(hex, 16).ok(),
-            None => digits.parse::<i64>().ok(),
-        };
-        if let Some(integer) = integer {
+        if let Some(integer) = integer(&digits) {
             return integer.to_string();
         }
         if let Ok(float) = digits.parse::<f64>()
             && float.is_finite()
         {
-            return toml::Value::Float(float).to_string();
+            // Go takes a float without a fraction for an integer.
+            let is_whole = float.fract() == 0.0 && float.abs() < (1u64 << 53) as f64;
+            return if is_whole { (float as i64).to_string() } else { toml::Value::Float(float).to_string() };
         }
     }
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -172,6 +197,19 @@ fn scalar(text: &str, may_be_other: bool) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// As Go's `strconv.ParseInt` of base 0: a leading 0 is octal.
+fn integer(digits: &str) -> Option<i64> {
+    let (sign, unsigned) = match digits.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", digits.strip_prefix('+').unwrap_or(digits)),
+    };
+    let prefixes = [("0x", 16), ("0X", 16), ("0o", 8), ("0O", 8), ("0b", 2), ("0B", 2), ("0", 8)];
+    let prefixed = prefixes.iter().find_map(|(prefix, radix)| Some((unsigned.strip_prefix(prefix)?, *radix)));
+    let (digits, radix) = prefixed.filter(|(digits, _)| !digits.is_empty()).unwrap_or((unsigned, 10));
+    let is_plain = digits.starts_with(|c: char| c.is_ascii_alphanumeric());
+    i64::from_str_radix(&format!("{sign}{digits}"), radix).ok().filter(|_| is_plain)
 }
 
 /// Whether Prometheus takes the key's value for text, whatever it looks like.

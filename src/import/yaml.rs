@@ -2,13 +2,21 @@
 //! as that does not depend on where a value is to go. Refuses to know what keys mean.
 
 use crate::limits::{IMPORT_DEPTH_MAX, IMPORT_NODES_MAX};
+use crate::yaml::{decode_binary, strict_layout};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use std::collections::HashMap;
+
+/// Where something stands: a file by its number, and the line, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) file: usize,
+    pub(super) line: usize,
+}
 
 /// A value and where it begins; of a value in a mapping, where its key does.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) line: usize,
+    pub(super) place: Place,
     pub(super) value: Value,
 }
 
@@ -33,12 +41,21 @@ pub(super) enum Step {
 }
 
 /// The first document's root, which is a mapping. The error is one line.
-pub(super) fn parse(text: &str) -> Result<Node, String> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+pub(super) fn parse(text: &str, file: usize) -> Result<Node, String> {
+    parse_strict(text, file).or_else(|refused| {
+        let laid_out = strict_layout(text).ok_or_else(|| refused.clone())?;
+        parse_strict(&laid_out, file).map_err(|_| refused)
+    })
+}
+
+fn parse_strict(text: &str, file: usize) -> Result<Node, String> {
+    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, file };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
-            (Event::StreamEnd | Event::DocumentEnd, line) => return Ok(Node { line, value: Value::Map(Vec::new()) }),
+            (Event::StreamEnd | Event::DocumentEnd, line) => {
+                return Ok(Node { place: Place { file, line }, value: Value::Map(Vec::new()) });
+            }
             (event, line) => {
                 let root = reader.node(event, line, 0)?;
                 return match root.value {
@@ -56,6 +73,7 @@ struct Reader<'t> {
     anchors: HashMap<usize, Node>,
     /// Values so far, those behind aliases each time anew.
     nodes: usize,
+    file: usize,
 }
 
 impl<'t> Reader<'t> {
@@ -78,10 +96,16 @@ impl<'t> Reader<'t> {
 
     fn node(&mut self, event: Event<'t>, line: usize, depth: usize) -> Result<Node, String> {
         self.count(1, line)?;
+        let place = Place { file: self.file, line };
         if depth > IMPORT_DEPTH_MAX {
             return Err(format!("line {line}: it is nested more than {IMPORT_DEPTH_MAX} deep"));
         }
         let (anchor, value) = match event {
+            Event::Scalar(text, _, anchor, Some(tag)) if tag.is_yaml_core_schema() && tag.suffix == "binary" => {
+                let text = decode_binary(&text);
+                let text = text.ok_or_else(|| format!("line {line}: a !!binary value is not base64 of a text"))?;
+                (anchor, Value::Scalar { text, is_plain: false })
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tag.is_some_and(|tag| tag.suffix == "str") || style != ScalarStyle::Plain;
                 (anchor, scalar(text.into_owned(), !is_text))
@@ -92,11 +116,11 @@ impl<'t> Reader<'t> {
                 let node = self.anchors.get(&anchor).cloned();
                 let node = node.ok_or_else(|| format!("line {line}: an alias names what contains it, or nothing"))?;
                 self.count(size(&node), line)?;
-                return Ok(Node { line, value: node.value });
+                return Ok(Node { place, value: node.value });
             }
             _ => return Err(format!("line {line}: it is malformed")),
         };
-        let node = Node { line, value };
+        let node = Node { place, value };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -138,7 +162,7 @@ impl<'t> Reader<'t> {
                 _ if entries.iter().any(|(name, _)| *name == key) => {
                     return Err(format!("line {line}: a key comes twice; write it once"));
                 }
-                value => entries.push((key, Node { line, value })),
+                value => entries.push((key, Node { place: Place { file: self.file, line }, value })),
             }
         }
         for (key, node) in merged {
@@ -182,7 +206,7 @@ mod tests {
             }
             Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" ")),
             Value::Map(entries) => {
-                let shown = entries.iter().map(|(key, node)| format!("{}@{key}={}", node.line, shown(node)));
+                let shown = entries.iter().map(|(key, node)| format!("{}@{key}={}", node.place.line, shown(node)));
                 format!("{{{}}}", shown.collect::<Vec<_>>().join(" "))
             }
         }
@@ -198,8 +222,11 @@ mod tests {
             ("a: !!str 5\nb: |\n  two\n  lines\n", "{1@a=\"5\" 2@b=\"two\\nlines\\n\"}"),
             ("a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n", "{1@a={1@p=1 1@q=2} 2@b={4@q=3 1@p=1}}"),
             ("a: &x [1]\nb: *x\n---\nc: 1", "{1@a=[1] 2@b=[1]}"),
+            ("a: !!binary aGFsbG8=\n", "{1@a=\"hallo\"}"),
+            // What Go's parser takes, and YAML's grammar does not.
+            ("a:\n  b: [\n    'c'\n  ]\nd:\te\nf: {\n\tg:\th\n}\n", "{1@a={2@b=[\"c\"]} 5@d=e 6@f={7@g=h}}"),
         ] {
-            assert_eq!(parse(text).map(|root| shown(&root)), Ok(tree.into()), "{text}");
+            assert_eq!(parse(text, 0).map(|root| shown(&root)), Ok(tree.into()), "{text}");
         }
     }
 
@@ -207,6 +234,7 @@ mod tests {
     fn what_is_no_mapping_or_too_much_is_refused_with_its_line() {
         for (text, said) in [
             ("- a", "line 1: it is no mapping"),
+            ("a: !!binary '#'", "line 1: a !!binary value is not base64"),
             ("a: 1\na: 2", "line 2: a key comes twice"),
             ("a: &x [*x]", "line 1: an alias names what contains it"),
             ("? [a]\n: b", "line 1: a key is no text"),
@@ -216,10 +244,10 @@ mod tests {
             (&format!("a: {}", "[".repeat(1000)), ""),
             (&format!("a: [{}]", "1,".repeat(IMPORT_NODES_MAX)), "values"),
         ] {
-            let error = parse(text).map(|root| shown(&root)).expect_err(text);
+            let error = parse(text, 0).map(|root| shown(&root)).expect_err(text);
             assert!(error.contains(said) && !error.contains('\n'), "{error}");
         }
         let doubled: String = (1..40).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1)).collect();
-        assert!(parse(&format!("a0: &a0 [1]\n{doubled}")).unwrap_err().contains("values"));
+        assert!(parse(&format!("a0: &a0 [1]\n{doubled}"), 0).unwrap_err().contains("values"));
     }
 }

@@ -12,6 +12,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// What a file holds that is neither a ring nor blank.
+const FOREIGN: &str = "no segment header, but other data";
+
 /// An open file of fixed size, locked against other processes.
 #[derive(Debug)]
 pub struct FileMedium {
@@ -68,7 +71,7 @@ impl FileMedium {
                 fill(&medium.file, path, length, size, is_new)?;
                 return Ok((medium, Found::Short { missing_bytes: size - length }));
             }
-            Held::Other { .. } => return Err(RingError::Foreign { found: "no segment header, but other data" }),
+            Held::Other { .. } => return Err(RingError::Foreign { found: FOREIGN }),
             Held::Blank if length == size => return Ok((medium, Found::Whole)),
             Held::Blank if length > size => {
                 medium.file.0.set_len(size).and_then(|()| medium.file.0.sync_all()).map_err(failed("shortening"))?
@@ -76,6 +79,17 @@ impl FileMedium {
             Held::Blank => fill(&medium.file, path, length, size, is_new)?,
         }
         Ok((medium, Found::Made))
+    }
+
+    /// What [`FileMedium::open`] would refuse of a file that is there. Writes nothing.
+    pub(super) fn examine(path: &Path, shape: Shape) -> Result<(), RingError> {
+        let medium = FileMedium::lock(path, shape)?;
+        let metadata = medium.file.0.metadata();
+        let length = metadata.map_err(|cause| RingError::File { path: path.into(), doing: "looking at", cause })?.len();
+        match medium.held(length)? {
+            Held::Other { .. } => Err(RingError::Foreign { found: FOREIGN }),
+            Held::Ring(_) | Held::Blank => Ok(()),
+        }
     }
 
     pub fn shape(&self) -> Shape {

@@ -25,6 +25,7 @@
 mod beside;
 mod device;
 mod error;
+mod examine;
 mod file;
 mod fixed_file;
 mod format;
@@ -47,6 +48,7 @@ mod view;
 
 pub use device::{DeviceMedium, format_device, is_block_device};
 pub use error::RingError;
+pub use examine::examine;
 pub use file::{FileMedium, Found};
 pub use format::Formatter;
 pub use frame::{Frame, FrameMeta};

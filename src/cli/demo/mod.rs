@@ -9,7 +9,7 @@ pub mod screen;
 
 use super::output::output_failed;
 use crate::agent::{Agent, AgentError, Monitor};
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigErrors};
 use crate::http_server::{Limits, Request, Server};
 use crate::model::format_duration;
 use crate::ring::RingError;
@@ -73,7 +73,7 @@ impl Script {
 #[derive(Debug)]
 enum DemoError {
     Io { doing: &'static str, cause: io::Error },
-    Config(ConfigError),
+    Config(ConfigErrors),
     Agent(AgentError),
     Ring(RingError),
 }

@@ -1,6 +1,6 @@
 //! Why a ring's tool ends with exit code 1.
 
-use crate::config::ConfigError;
+use crate::config::ConfigErrors;
 use crate::ring::RingError;
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ pub enum ToolError {
     },
     /// It can't be read any further, or not be written.
     Ring(RingError),
-    Config(ConfigError),
+    Config(ConfigErrors),
     /// Standard output can't be written.
     Output(io::Error),
     /// Samples that were written can't be read back; the tool has said where.

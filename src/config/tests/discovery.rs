@@ -146,7 +146,7 @@ fn mistakes_about_urls_are_told_with_their_line() {
         ),
         (
             "[[scrape_configs.http_sd_configs]]\nurl = 'http://a'\nbasic_auth = { user = 'a' }",
-            "n.toml:5: scrape_configs.http_sd_configs.basic_auth.user: unknown key; the keys here are username, username_file, password, password_file",
+            "n.toml:5: scrape_configs.http_sd_configs.basic_auth.user: unknown key; the nearest are username, password, username_file, and docs/configuration.md has them all",
         ),
         (
             "http_sd_configs = ['http://a']",

@@ -132,7 +132,7 @@ fn credentials_that_can_not_be_are_refused() {
         (
             "basic_auth = { username = 'u', username_file = 'f' }",
             1,
-            "basic_auth.username_file: stands beside username; keep one of the two",
+            "basic_auth.username_file: conflicts with username; remove one of them",
         ),
         ("basic_auth = { password_ref = 'f' }", 1, "basic_auth.password_ref: is not supported by Narthex; remove it"),
     ]);
@@ -144,9 +144,9 @@ fn token_servers_that_can_not_be_are_refused() {
         (
             "authorization.credentials = 'hunter2'\noauth2 = { client_id = 'a', token_url = 'http://t' }",
             2,
-            "oauth2: stands beside authorization; keep one of the two",
+            "oauth2: conflicts with authorization; remove one of them",
         ),
-        ("oauth2 = {}\nbasic_auth = { username = 'u' }", 1, "oauth2: stands beside basic_auth; keep one of the two"),
+        ("oauth2 = {}\nbasic_auth = { username = 'u' }", 1, "oauth2: conflicts with basic_auth; remove one of them"),
         ("oauth2 = { token_url = 'http://t' }", 1, "oauth2.client_id: is missing; write client_id = \"device-7\""),
         (
             "oauth2 = { client_id = '', token_url = 'http://t' }",
@@ -166,7 +166,7 @@ fn token_servers_that_can_not_be_are_refused() {
         (
             "oauth2 = { client_id = 'a', token_url = 'http://t', client_secret = 'hunter2', client_secret_file = 'f' }",
             1,
-            "oauth2.client_secret_file: stands beside client_secret; keep one of the two",
+            "oauth2.client_secret_file: conflicts with client_secret; remove one of them",
         ),
         (
             "oauth2 = { client_id = 'a', token_url = 'http://t', grant_type = 'urn:ietf:params:oauth:grant-type:jwt-bearer' }",
@@ -176,7 +176,7 @@ fn token_servers_that_can_not_be_are_refused() {
         (
             "oauth2 = { client_id = 'a', token_url = 'http://t', scopes = ['x'], endpoint_params.scope = 'y' }",
             1,
-            "oauth2.endpoint_params: has a scope beside scopes; keep one of the two",
+            "oauth2.endpoint_params: has a scope, which conflicts with scopes; remove one of them",
         ),
         (
             "oauth2 = { client_id = 'a', token_url = 'http://t', claims = {} }",
@@ -197,7 +197,7 @@ fn tls_options_that_can_not_be_are_refused() {
         (
             "tls_config = { ca = '-----BEGIN ', ca_file = 'f' }",
             1,
-            "tls_config.ca_file: stands beside ca; keep one of the two",
+            "tls_config.ca_file: conflicts with ca; remove one of them",
         ),
         (
             "tls_config = { cert_file = 'f' }",
@@ -253,7 +253,7 @@ fn proxies_and_headers_that_can_not_be_are_refused() {
         (
             "proxy_url = 'http://p'\nproxy_from_environment = true",
             2,
-            "proxy_from_environment: stands beside proxy_url; keep one of the two",
+            "proxy_from_environment: conflicts with proxy_url; remove one of them",
         ),
         (
             "proxy_from_environment = true\nno_proxy = 'a'",

@@ -1,5 +1,6 @@
 //! What the reader makes of valid files, of files as such, and of anything at all.
 
+mod all_mistakes;
 mod discovery;
 mod http_client;
 mod mistakes;
@@ -7,6 +8,7 @@ mod queue;
 mod relabelling;
 #[cfg(feature = "sigv4")]
 mod sigv4;
+mod syntax;
 mod uplink;
 
 use super::*;
@@ -26,8 +28,8 @@ fn environment(name: &str) -> Option<String> {
     [("DEVICE", "gw-17"), ("EMPTY", "")].iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_string())
 }
 
-fn read_text(text: &str) -> Result<Config, ConfigError> {
-    read(&Source { text, file: Path::new("n.toml"), directory: Path::new("/etc/narthex"), environment: &environment })
+fn read_text(text: &str) -> Result<Config, ConfigErrors> {
+    read(Source::new(text, Path::new("n.toml"), Path::new("/etc/narthex"), &environment))
 }
 
 fn valid(text: &str) -> Config {
@@ -284,7 +286,11 @@ proptest! {
                 let again = read_text(&config.to_toml().replace(Secret::MASK, "x"));
                 prop_assert_eq!(format!("{:?}", again.unwrap()), format!("{config:?}"));
             }
-            Err(error) => prop_assert!(!error.to_string().contains(['\n', '\r']), "{}", error),
+            Err(errors) => {
+                for error in errors.iter() {
+                    prop_assert!(!error.to_string().contains(['\n', '\r']), "{}", error);
+                }
+            }
         }
     }
 }

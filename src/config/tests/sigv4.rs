@@ -49,7 +49,7 @@ fn what_can_not_sign_is_refused() {
         ),
         (
             "region = 'a', access_key = 'k', secret_key = 'hunter2', secret_key_file = 'f'",
-            "4: remote_write.sigv4.secret_key_file: stands beside secret_key; keep one of the two",
+            "4: remote_write.sigv4.secret_key_file: conflicts with secret_key; remove one of them",
         ),
         (
             "profile = 'p'",
@@ -63,7 +63,7 @@ fn what_can_not_sign_is_refused() {
         ),
         (
             "region = 'a', access_key = 'k', secret_key = 'hunter2' }\nbasic_auth = { username = 'u'",
-            "4: remote_write.sigv4: stands beside basic_auth, authorization or oauth2; keep one of them",
+            "4: remote_write.sigv4: conflicts with basic_auth, authorization or oauth2; remove one of them",
         ),
     ] {
         assert_mistakes(&[(&format!("{START}sigv4 = {{ {keys} }}"), &format!("n.toml:{problem}"))]);

@@ -59,6 +59,11 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
+/// The groups of one file as it is now.
+pub fn groups_in(path: &Path) -> Result<Vec<Group>, String> {
+    read_file(path).and_then(|content| parse(path, &content))
+}
+
 /// What the files of one entry hold.
 #[derive(Default)]
 pub struct FileDiscovery {
