@@ -212,6 +212,12 @@ pub const FAILURE_KINDS_MAX: usize = 8;
 /// Bytes of scraped samples held in memory before the oldest uncommitted ones are given up (only when the flash refuses writes).
 pub const STAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes of uncommitted samples in memory from which on a commit is due at once: so that it can be over before memory is full.
+pub const STAGE_BYTES_PRESSING: usize = STAGE_BYTES_MAX / 4 * 3;
+
+/// Bytes of scraped samples held in memory while a commit is due and was not begun yet.
+pub const STAGE_BYTES_OVERSHOOT_MAX: usize = 2 * STAGE_BYTES_MAX;
+
 /// Ring sizes that a configuration may ask for.
 pub const RING_BYTES_MIN: u64 = 64 * 1024;
 /// See [`RING_BYTES_MIN`].

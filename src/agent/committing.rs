@@ -1,10 +1,15 @@
 //! The task that writes to flash what endpoints have not taken in time.
+//!
+//! The writes of a commit are made on the blocking pool, on a thread that exists only while there is something to write. A card
+//! that blocks holds up nothing but its own commit: scrapes go on, and so do windows and requests.
 
 use super::heap;
 use super::notify::Notify;
 use super::trouble::Trouble;
 use super::{Shared, describe_wear, unless_stopped};
 use crate::clock::Clock;
+use crate::ring::RingError;
+use smol::Timer;
 use smol::channel::Receiver;
 use smol::future::or;
 use std::convert::Infallible;
@@ -14,6 +19,9 @@ use std::time::Duration;
 /// Waits between attempts while the flash refuses writes.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How long a write may take before the log says so.
+const SLOW: Duration = Duration::from_secs(10);
 
 pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallible>) {
     let mut trouble = Trouble::default();
@@ -25,7 +33,7 @@ pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallib
         };
         let now = shared.clock.monotonic();
         if due.is_some_and(|due| due <= now) {
-            not_before = commit(&shared, &mut trouble, now);
+            not_before = commit(&shared, &mut trouble).await;
             shared.senders.iter().for_each(Notify::wake);
             continue;
         }
@@ -48,8 +56,9 @@ pub(super) async fn commit_until(shared: Rc<Shared>, stopping: Receiver<Infallib
 }
 
 /// The time before which it is not to be tried again.
-fn commit(shared: &Shared, trouble: &mut Trouble, now: Duration) -> Duration {
-    let committed = shared.buffer.borrow_mut().commit(now);
+async fn commit(shared: &Shared, trouble: &mut Trouble) -> Duration {
+    let committed = write_all(shared).await;
+    let now = shared.clock.monotonic();
     match committed {
         Ok(()) => {
             if let Some(line) = trouble.succeeded(now) {
@@ -68,5 +77,27 @@ fn commit(shared: &Shared, trouble: &mut Trouble, now: Duration) -> Duration {
             let doublings = trouble.failures().min(16) as u32 - 1;
             now + (BACKOFF_MIN * 2u32.pow(doublings)).min(BACKOFF_MAX)
         }
+    }
+}
+
+/// All writes of one commit. The buffer is borrowed between them only.
+async fn write_all(shared: &Shared) -> Result<(), RingError> {
+    loop {
+        let write = shared.buffer.borrow_mut().next_write(shared.clock.monotonic())?;
+        let Some(write) = write else { return Ok(()) };
+        let mut storage = shared.buffer.borrow().medium().clone();
+        let mut writing = smol::unblock(move || write.perform(&mut storage));
+        let in_time = or(async { Some((&mut writing).await) }, async {
+            Timer::after(SLOW).await;
+            None
+        });
+        let written = match in_time.await {
+            Some(written) => written,
+            None => {
+                log::warn!("flash: a write has taken {SLOW:?} so far; samples stay in memory until it ends");
+                writing.await
+            }
+        };
+        shared.buffer.borrow_mut().wrote(written, shared.clock.monotonic())?;
     }
 }

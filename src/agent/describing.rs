@@ -15,6 +15,11 @@ pub(super) fn describe(found: Found, recovery: &Recovery, path: &Path) {
     let path = path.display();
     match found {
         Found::Made => return log::info!("{path}: a new ring was made"),
+        Found::Emptied { length_bytes } => {
+            return log::warn!(
+                "{path}: the file had {length_bytes} bytes and no ring in it, and a new ring was made; if it held one before, its samples are lost"
+            );
+        }
         Found::Short { missing_bytes } => {
             log::warn!(
                 "{path}: the ring's file was cut short by {missing_bytes} bytes and is filled up with zeros; samples that \

@@ -122,6 +122,7 @@ impl Agent {
         for (index, role) in buffer.senders().iter().enumerate() {
             buffer.limit_window(index, endpoints[role.endpoint].0.queue.capacity);
         }
+        buffer.write_elsewhere();
         describe(found, &recovery, &options.path);
         let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
@@ -161,12 +162,13 @@ impl Agent {
         log::info!("stopping");
         drop((stopper, discovering, linking));
         targets.finish().await;
-        committing.await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
         shared.senders.iter().for_each(Notify::wake);
         for task in sending.into_iter().chain(telling) {
             task.await;
         }
+        // What is being written has to be over before the rest is.
+        committing.await;
         shared.buffer.borrow_mut().close()
     }
 

@@ -2,15 +2,14 @@
 
 use super::Buffer;
 use super::budget::FlashUse;
-use super::lane::Lane;
 use super::split::admits;
-use super::stage::Stage;
+use super::stage::{Stage, held_bytes};
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::DropCause;
-use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX};
+use crate::limits::{ENDPOINTS_MAX, FRAME_RECORDS_MAX, STAGE_BYTES_MAX, STAGE_BYTES_PRESSING};
 use crate::model::ScrapeBatch;
-use crate::ring::{Ack, Acks, Frame, FrameMeta, Medium, Placement, Read, Ring, RingError, SegmentInfo};
+use crate::ring::{Ack, Acks, Frame, Medium, Placement, Read, Ring, RingError};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,73 +26,25 @@ impl<M: Medium> Buffer<M> {
         [self.batches_due(), self.acks_due.map(affordable_at)].into_iter().flatten().min()
     }
 
-    fn batches_due(&self) -> Option<Duration> {
+    pub(super) fn batches_due(&self) -> Option<Duration> {
         let oldest = self.stage.entered(self.uncommitted_from());
         oldest.map(|entered| match &self.budget {
+            _ if self.is_commit_pressing() => entered,
             None => entered + self.commit_interval,
             Some(budget) => budget.due(entered, entered + self.commit_interval, self.uncommitted_samples()),
         })
     }
 
-    /// Writes everything to flash that some endpoint lacks and that is in memory only; acknowledgements go with it. If only
-    /// these are due, they go alone: what was scraped just now is not to cost flash for their sake.
-    ///
-    /// What a write budget has no room for stays in memory, or is dropped where it has waited too long. After an error
-    /// nothing is lost; the call may be made again.
-    pub fn commit(&mut self, now: Duration) -> Result<(), RingError> {
-        let before = self.flash_use();
-        let committed = self.commit_affordable(now);
-        let after = self.flash_use();
-        if after.samples != before.samples {
-            self.worked_at = Some(now);
-        }
-        if let Some(budget) = &mut self.budget {
-            budget.charge(now, before, after);
-        }
-        self.flash_refuses = committed.is_err();
-        self.losses.tell(now);
-        committed
-    }
-
-    fn commit_affordable(&mut self, now: Duration) -> Result<(), RingError> {
-        let acks_are_due = self.acks_due.is_some_and(|due| due <= now);
-        let only_acks_are_due = acks_are_due && self.batches_due().is_some_and(|due| due > now);
-        let has_room = self.stage.bytes() <= STAGE_BYTES_MAX;
-        if !(only_acks_are_due && has_room) && self.make_affordable(now) {
-            self.commit_batches()?;
-        }
-        self.release(now.saturating_sub(self.commit_interval.max(RETAINED)));
-        let affords_acks = self.budget.as_ref().is_none_or(|budget| budget.affords(now, 0));
-        if affords_acks && self.acks_due.is_some_and(|due| due <= now) {
-            self.write_acks()?;
-        }
-        Ok(())
-    }
-
-    /// Before the process ends, and the last call of all: everything is written, whatever the budget says, and the acknowledgements
-    /// wherever they are due. What was in memory only and could not be written is lost, and counted; so is what a sender holds
-    /// and the ring has evicted.
-    pub fn close(&mut self) -> Result<(), RingError> {
-        let committed = self.commit_batches();
-        self.flash_refuses = committed.is_err();
-        while self.forget_oldest(DropCause::Uncommitted) {}
-        (0..self.readers.len()).for_each(|sender| self.count_held(sender));
-        self.followers.lanes.iter_mut().for_each(Lane::forget_handed_out);
-        self.losses.tell_all();
-        committed?;
-        self.note_losses(None);
-        if self.acks_behind() || !self.ring.is_note_written() { self.write_acks() } else { Ok(()) }
-    }
-
-    fn commit_batches(&mut self) -> Result<(), RingError> {
-        while self.uncommitted_from() < self.stage.next_record() {
-            self.commit_frame()?;
-        }
-        Ok(())
+    /// Whether so much is in memory only that a commit must not wait for its time. Whoever has [`push`](Self::push) write asks
+    /// for no such thing.
+    fn is_commit_pressing(&self) -> bool {
+        self.is_written_elsewhere
+            && self.stage.bytes() > STAGE_BYTES_PRESSING
+            && self.stage.bytes_from(self.uncommitted_from()) > STAGE_BYTES_PRESSING
     }
 
     /// Whether the budget has room for what is in memory only. What has waited too long is dropped, oldest first, until it has.
-    fn make_affordable(&mut self, now: Duration) -> bool {
+    pub(super) fn make_affordable(&mut self, now: Duration) -> bool {
         let Some(budget) = &self.budget else { return true };
         let (from, samples) = (self.uncommitted_from(), self.uncommitted_samples());
         let is_too_old = self.stage.entered(from).is_some_and(|oldest| budget.is_too_old(now, oldest));
@@ -116,7 +67,7 @@ impl<M: Medium> Buffer<M> {
         left > 0
     }
 
-    fn flash_use(&self) -> FlashUse {
+    pub(super) fn flash_use(&self) -> FlashUse {
         FlashUse {
             bytes: self.counters.flash_bytes_written.get(),
             programs: self.counters.flash_programs.get(),
@@ -125,12 +76,12 @@ impl<M: Medium> Buffer<M> {
         }
     }
 
-    fn uncommitted_samples(&self) -> u64 {
+    pub(super) fn uncommitted_samples(&self) -> u64 {
         self.stage.from(self.uncommitted_from()).map(|(_, batch)| batch.len() as u64).sum()
     }
 
     /// Lets committed batches go that came no later than `entered`.
-    fn release(&mut self, entered: Duration) {
+    pub(super) fn release(&mut self, entered: Duration) {
         let may_go = |stage: &Stage| stage.entered(stage.first_record()).is_some_and(|oldest| oldest <= entered);
         while self.stage.first_record() < self.committed_until && may_go(&self.stage) {
             self.forget_oldest(DropCause::StageFull);
@@ -141,43 +92,14 @@ impl<M: Medium> Buffer<M> {
         self.followers.next_needed(self.committed_until.max(self.stage.first_record()))
     }
 
-    fn commit_frame(&mut self) -> Result<(), RingError> {
-        let from = self.uncommitted_from();
-        let mut batches = std::mem::take(&mut self.gathered);
-        self.gather(from, &mut batches);
-        let codec = self.take_codec()?.filter(|_| self.has_room_for_acks());
-        let codec = codec.filter(|codec| !self.is_outgrown(codec, &batches));
-        let frame = std::mem::take(&mut self.frame);
-        let acks = self.acks_beside_records();
-        let encoded = encode(&self.ring, frame, codec, from, &batches, acks);
-        let Some(Encoded { frame, placement, codec }) = encoded else {
-            self.committed_until = from + 1;
-            self.stage.mark_too_large(from);
-            return Ok(());
-        };
-        self.expect_like(frame.meta.sample_counts.len(), batches.len());
-        let (records, samples) = (frame.meta.end_record(), frame.meta.samples());
-        if planted(Bug::CommittedBeforeSync) {
-            self.committed_until = records;
-        }
-        let appended = self.append(&frame, placement);
-        if appended.is_ok() || planted(Bug::StaleDictionary) {
-            self.codec = Some(codec);
-        }
-        appended?;
-        self.committed_until = records;
-        self.counters.samples_committed.add(samples);
-        batches.clear();
-        (self.frame, self.gathered) = (frame, batches);
-        Ok(())
-    }
-
-    /// Batches for the next frame: no more than may come back from one, in number and in bytes of labels.
+    /// Batches for the next frame: no more than may come back from one, in number, in bytes and in bytes of labels.
     pub(super) fn gather(&self, from: u64, batches: &mut Vec<Rc<ScrapeBatch>>) {
-        let mut label_bytes = 0;
+        let (mut bytes, mut label_bytes) = (0, 0);
         batches.clear();
         for (_, batch) in self.stage.from(from).take(self.frame_records) {
-            if !admits(batches, &mut label_bytes, batch) {
+            bytes += held_bytes(batch);
+            let is_too_much = bytes > STAGE_BYTES_MAX && !batches.is_empty();
+            if is_too_much || !admits(batches, &mut label_bytes, batch) {
                 return;
             }
             batches.push(batch.clone());
@@ -186,7 +108,7 @@ impl<M: Medium> Buffer<M> {
 
     /// Frames after this one are tried with about as many records: where segments are small beside what memory holds, all of
     /// it would be encoded for each of them.
-    fn expect_like(&mut self, fitted: usize, tried: usize) {
+    pub(super) fn expect_like(&mut self, fitted: usize, tried: usize) {
         if fitted < tried {
             self.frame_records = (2 * fitted).min(FRAME_RECORDS_MAX);
         } else if tried == self.frame_records {
@@ -196,7 +118,7 @@ impl<M: Medium> Buffer<M> {
 
     /// State of the newest segment, read back from flash where it is not at hand. `None`: it can't be continued, and a new
     /// one begins. Storage that can't be read at all is an error, since it may come back.
-    fn take_codec(&mut self) -> Result<Option<SegmentCodec>, RingError> {
+    pub(super) fn take_codec(&mut self) -> Result<Option<SegmentCodec>, RingError> {
         if let Some(codec) = self.codec.take() {
             return Ok(Some(codec));
         }
@@ -228,31 +150,8 @@ impl<M: Medium> Buffer<M> {
         Ok(Some(codec).filter(|_| !is_damaged))
     }
 
-    fn append(&mut self, frame: &Frame, placement: Placement) -> Result<(), RingError> {
-        let evicted = if placement == Placement::NewSegment { self.ring.next_evicted() } else { None };
-        let cost = evicted.map(|segment| (segment, self.losses(segment)));
-        let records = evicted.map_or(0..0, |segment| segment.first_record..self.ring.end_of(segment));
-        if placement == Placement::NewSegment {
-            self.note_losses(cost.as_ref().map(|(segment, losses)| (*segment, &losses[..])));
-        }
-        let acks = self.followers.acks();
-        let appended = self.ring.append(frame, placement, &acks);
-        // A new segment that failed has evicted the oldest one all the same.
-        if self.ring.next_evicted() != evicted && !planted(Bug::DropNotCounted) {
-            self.count_losses(records, cost.map(|(_, losses)| losses).unwrap_or_default());
-        }
-        appended?;
-        // A note goes with a new segment or with acknowledgements alone.
-        if placement == Placement::NewSegment || frame.meta.sample_counts.is_empty() {
-            self.loss_note.was_written();
-        }
-        self.is_note_wanted &= !self.ring.is_note_written();
-        self.acks_due = self.acks_due.filter(|_| self.is_note_wanted);
-        Ok(())
-    }
-
     /// Acknowledgements for a frame with records, which has no room for the note.
-    fn acks_beside_records(&mut self) -> Acks {
+    pub(super) fn acks_beside_records(&mut self) -> Acks {
         if self.has_unwritten_losses() {
             self.is_note_wanted = true;
             return Acks::new();
@@ -261,7 +160,7 @@ impl<M: Medium> Buffer<M> {
     }
 
     /// Acknowledgements that differ from what the ring on flash says.
-    fn changed_acks(&self) -> Acks {
+    pub(super) fn changed_acks(&self) -> Acks {
         let mut acks = self.followers.acks();
         acks.retain(|ack| !self.ring.acks().contains(ack));
         acks
@@ -269,14 +168,14 @@ impl<M: Medium> Buffer<M> {
 
     /// Whether the newest segment can tell of these lanes. After the configuration has changed it may know numbers of so many
     /// others that there is no room for more; the header of a new one has those of the present lanes only.
-    fn has_room_for_acks(&self) -> bool {
+    pub(super) fn has_room_for_acks(&self) -> bool {
         let known = self.ring.acks();
         let is_new = |ack: &&Ack| known.iter().all(|other| other.endpoint != ack.endpoint);
         known.len() + self.followers.acks().iter().filter(is_new).count() <= ENDPOINTS_MAX
     }
 
     /// Whether a restart would send again what is known to be delivered.
-    fn acks_behind(&self) -> bool {
+    pub(super) fn acks_behind(&self) -> bool {
         let on_flash = self.ring.next_record();
         self.changed_acks().iter().any(|ack| {
             let known = self.ring.acks().iter().find(|known| known.endpoint == ack.endpoint);
@@ -301,24 +200,6 @@ impl<M: Medium> Buffer<M> {
     /// Acknowledgements alone are written then, or before.
     pub(super) fn plan_acks_at(&mut self, due: Duration) {
         self.acks_due = Some(self.acks_due.map_or(due, |known| known.min(due)));
-    }
-
-    fn write_acks(&mut self) -> Result<(), RingError> {
-        (self.acks_due, self.is_note_wanted) = (None, false);
-        self.note_losses(None);
-        let meta =
-            FrameMeta { first_record: self.ring.next_record(), acks: self.changed_acks(), ..FrameMeta::default() };
-        let payload = if self.ring.is_note_written() { Vec::new() } else { self.ring.note().to_vec() };
-        let frame = Frame { meta, payload };
-        if self.has_room_for_acks() && self.ring.fits(&frame, Placement::Current) {
-            return self.append(&frame, Placement::Current);
-        }
-        let is_needed = |oldest: SegmentInfo| self.followers.is_needed(oldest.first_record..self.ring.end_of(oldest));
-        if !self.ring.next_evicted().is_some_and(is_needed) {
-            self.append(&frame, Placement::NewSegment)?;
-            self.codec = Some(SegmentCodec::new());
-        }
-        Ok(())
     }
 }
 

@@ -27,12 +27,14 @@ mod split;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use crate::bugs::{Bug, planted};
 use crate::codec::SegmentCodec;
 use crate::counters::{Counters, DropCause};
 use crate::limits::{
-    FRAME_RECORDS_MAX, STAGE_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX, WINDOW_SAMPLES_MAX,
+    FRAME_RECORDS_MAX, STAGE_BYTES_MAX, STAGE_BYTES_OVERSHOOT_MAX, WINDOW_BATCHES_MAX, WINDOW_EXTRAS_BYTES_MAX,
+    WINDOW_SAMPLES_MAX,
 };
 use crate::model::{ScrapeBatch, SeriesTable, Window, noted, with_noted};
 use crate::ring::{Frame, Layout, Medium, Recovery, Ring, RingError, Shape};
@@ -55,6 +57,7 @@ use stage::{Stage, Staged};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use writing::{Commit, Writing};
 
 /// A record that is acknowledged so long after its commit was due belongs to a backlog.
 const LATE: Duration = Duration::from_secs(5);
@@ -157,6 +160,12 @@ pub struct Buffer<M> {
     worked_at: Option<Duration>,
     /// The last commit failed.
     flash_refuses: bool,
+    /// What is left of the commit under way.
+    commit: Option<Commit>,
+    /// The write of it that has not ended yet.
+    writing: Option<Writing>,
+    /// The owner performs the writes.
+    is_written_elsewhere: bool,
     acks_due: Option<Duration>,
     /// Acknowledgements alone are due for the note's sake too.
     is_note_wanted: bool,
@@ -201,6 +210,9 @@ impl<M: Medium> Buffer<M> {
             frame_records: FRAME_RECORDS_MAX,
             worked_at: None,
             flash_refuses: false,
+            commit: None,
+            writing: None,
+            is_written_elsewhere: false,
             acks_due: None,
             is_note_wanted: false,
             budget: None,
@@ -217,6 +229,11 @@ impl<M: Medium> Buffer<M> {
     /// What each sender is for, in the order of the indices that [`window`](Self::window) takes. Without lanes of their own: one for each endpoint.
     pub fn senders(&self) -> Vec<SenderRole> {
         self.followers.senders().map(|(lane, part)| self.followers.lanes[lane].role(part)).collect()
+    }
+
+    /// What the ring is on.
+    pub fn medium(&self) -> &M {
+        self.ring.medium()
     }
 
     /// How the ring's segments lie, which may not be what the options ask for.
@@ -259,10 +276,14 @@ impl<M: Medium> Buffer<M> {
     fn make_room(&mut self, now: Duration) {
         while self.stage.bytes() > STAGE_BYTES_MAX {
             let oldest_is_uncommitted = self.uncommitted_from() == self.stage.first_record();
-            if oldest_is_uncommitted
-                && !self.flash_refuses
-                && let Err(error) = self.commit(now)
-            {
+            let may_commit = oldest_is_uncommitted && !self.flash_refuses && self.writing.is_none();
+            if may_commit && self.is_written_elsewhere {
+                let affords = |budget: &Bucket| budget.affords(now, self.uncommitted_samples());
+                let is_due = self.budget.as_ref().is_none_or(affords);
+                if is_due && self.stage.bytes() <= STAGE_BYTES_OVERSHOOT_MAX {
+                    return;
+                }
+            } else if may_commit && let Err(error) = self.commit(now) {
                 log::debug!("a commit ahead of time failed, and will be made again when it is due: {error}");
             }
             if !self.forget_oldest(DropCause::StageFull) {
@@ -276,8 +297,10 @@ impl<M: Medium> Buffer<M> {
     fn forget_oldest(&mut self, refused: DropCause) -> bool {
         let Some((record, Staged { batch, is_too_large, .. })) = self.stage.pop_oldest() else { return false };
         let in_ring_from = self.in_ring_from();
+        self.give_up_writing(record);
+        let flash_is_behind = self.flash_refuses || self.writing.is_some() || self.budget.is_none();
         let lost_by = match () {
-            _ if record >= self.committed_until && self.flash_refuses => Some(refused),
+            _ if record >= self.committed_until && flash_is_behind => Some(refused),
             _ if record >= self.committed_until => Some(DropCause::WriteBudget),
             _ if is_too_large => Some(DropCause::TooLarge),
             _ if record < in_ring_from => Some(DropCause::RingFull),

@@ -45,6 +45,11 @@ impl Stage {
         self.bytes
     }
 
+    /// Bytes of the records from this number on.
+    pub fn bytes_from(&self, record: u64) -> usize {
+        self.from(record).map(|(_, batch)| held_bytes(batch)).sum()
+    }
+
     /// Records from this number on.
     pub fn from(&self, record: u64) -> impl Iterator<Item = (u64, &Rc<ScrapeBatch>)> {
         let skipped = record.saturating_sub(self.first_record).min(self.batches.len() as u64) as usize;
@@ -89,7 +94,8 @@ impl Stage {
     }
 }
 
-fn held_bytes(batch: &ScrapeBatch) -> usize {
+/// Memory that a batch is taken to need.
+pub(super) fn held_bytes(batch: &ScrapeBatch) -> usize {
     BATCH_OVERHEAD_BYTES
         + size_of_val(&batch.values[..])
         + size_of_val(&batch.own_timestamps[..])

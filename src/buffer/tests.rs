@@ -6,6 +6,7 @@ mod losses;
 mod measure;
 mod note;
 mod resting;
+mod writing;
 
 use super::*;
 use crate::model::{LabelsBuilder, Series};

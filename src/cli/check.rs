@@ -3,6 +3,7 @@
 use super::output::tell;
 use crate::agent::{Preflight, preflight, readable_by_others};
 use crate::config::{self, Config};
+use crate::ring::Volatile;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -48,6 +49,7 @@ pub fn inspect(file: &Path) -> Result<Checked, CheckError> {
     if config.has_inline_secret() {
         warnings.extend(readable_by_others(file));
     }
+    warnings.extend(volatile_ring(&config));
     let listed = config.jobs.iter().flat_map(|job| &job.static_configs).map(|group| group.targets.len());
     Ok(Checked { targets: listed.sum::<usize>() + targets_in_files, config, warnings })
 }
@@ -62,6 +64,16 @@ pub fn check(file: &Path, out: &mut dyn Write) -> Result<(), CheckError> {
     warnings.iter().for_each(|line| tell(&format!("warning: {line}")));
     let shown = format!("{}\nOK: {}\n", config.to_toml(), summary.join(", "));
     out.write_all(shown.as_bytes()).and_then(|()| out.flush()).map_err(CheckError::Output)
+}
+
+/// What to say if the ring would not outlive a power cut.
+fn volatile_ring(config: &Config) -> Option<String> {
+    let path = &config.buffer.as_ref()?.path;
+    let volatile = Volatile::under(path)?;
+    let path = path.display();
+    Some(format!(
+        "buffer.path: {path} is on {volatile}; name a file on flash, or a device, to keep samples through power cuts"
+    ))
 }
 
 #[cfg(test)]

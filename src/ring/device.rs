@@ -31,7 +31,7 @@ const SYSFS_SECTOR_BYTES: u64 = 512;
 const START_BYTES: usize = 128 * 1024;
 
 /// An open block device, held against mounting and other processes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DeviceMedium {
     device: FixedFile,
     path: PathBuf,
@@ -108,7 +108,7 @@ impl DeviceMedium {
         if length_bytes < size_bytes {
             return Err(RingError::NoSpace { path: path.into(), size_bytes });
         }
-        let mut medium = DeviceMedium { device: FixedFile(file), path: path.into(), shape: *shape, length_bytes };
+        let mut medium = DeviceMedium { device: FixedFile::from(file), path: path.into(), shape: *shape, length_bytes };
         let held = match held::find(&medium, &shape.layout, length_bytes)? {
             Some(held) => Held::Ring(held),
             None => held::search(&medium, 0, size_bytes.max(START_BYTES as u64).min(length_bytes))?,
@@ -175,7 +175,7 @@ pub fn format_device(path: &Path, layout: Layout) -> Result<(), RingError> {
         return Err(RingError::NoSpace { path: path.into(), size_bytes: layout.size_bytes() });
     }
     let end = layout.size_bytes().max(START_BYTES as u64).min(length_bytes);
-    FixedFile(file).write_zeros(0..end).map_err(failed("blanking"))
+    FixedFile::from(file).write_zeros(0..end).map_err(failed("blanking"))
 }
 
 fn open_exclusively(path: &Path) -> Result<File, RingError> {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const FOREIGN: &str = "no segment header, but other data";
 
 /// An open file of fixed size, locked against other processes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FileMedium {
     pub(super) file: FixedFile,
     pub(super) path: PathBuf,
@@ -30,6 +30,8 @@ pub enum Found {
     Whole,
     /// It was made now, or it was blank.
     Made,
+    /// It was there, blank and of another size: with 0 bytes, something has emptied it.
+    Emptied { length_bytes: u64 },
     /// It was shorter, by this much, and was filled up with zeros.
     Short { missing_bytes: u64 },
     /// It holds a ring of another shape than was asked for.
@@ -78,7 +80,7 @@ impl FileMedium {
             }
             Held::Blank => fill(&medium.file, path, length, size, is_new)?,
         }
-        Ok((medium, Found::Made))
+        Ok((medium, Found::Emptied { length_bytes: length }))
     }
 
     /// What [`FileMedium::open`] would refuse of a file that is there. Writes nothing.
@@ -126,7 +128,7 @@ impl FileMedium {
         }
         // Of a link the file that it leads to is meant, and what is made beside it belongs into its folder.
         let path = path.canonicalize().map_err(failed("looking for"))?;
-        Ok(FileMedium { file: FixedFile(file), path, shape })
+        Ok(FileMedium { file: FixedFile::from(file), path, shape })
     }
 }
 
@@ -255,7 +257,7 @@ mod tests {
         let path = folder.path().join("ring");
         for length in [0, SIZE / 4 + 100, 2 * SIZE, 2 * SIZE + 1] {
             std::fs::write(&path, vec![0; length as usize]).unwrap();
-            assert_eq!(open(&path).unwrap().1, Found::Made);
+            assert_eq!(open(&path).unwrap().1, Found::Emptied { length_bytes: length });
             assert_eq!(std::fs::read(&path).unwrap(), vec![0; SIZE as usize]);
         }
     }

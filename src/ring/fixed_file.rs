@@ -4,13 +4,20 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// Bytes of zeros written at a time when a file is made.
 const FILL_BYTES: usize = 64 * 1024;
 
-/// A file or device that is read and written in place.
-#[derive(Debug)]
-pub(super) struct FixedFile(pub File);
+/// A file or device that is read and written in place. A clone is the same open file, for another thread.
+#[derive(Clone, Debug)]
+pub(super) struct FixedFile(pub Arc<File>);
+
+impl From<File> for FixedFile {
+    fn from(file: File) -> Self {
+        FixedFile(Arc::new(file))
+    }
+}
 
 impl FixedFile {
     pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
@@ -41,7 +48,7 @@ impl FixedFile {
     /// Synced when it returns.
     pub fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
         let zeros = [0; FILL_BYTES];
-        let mut file = &self.0;
+        let mut file = &*self.0;
         file.seek(SeekFrom::Start(range.start))?;
         let mut left = range.end.saturating_sub(range.start);
         while left > 0 {

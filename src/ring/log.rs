@@ -1,5 +1,6 @@
 //! Appending: where the next frame goes, and which segment makes room for it.
 
+use super::append::{Appending, Step, Write, Written};
 use super::error::RingError;
 use super::frame::{self, FRAME_HEADER_BYTES, Frame};
 use super::header::{Acks, HEADER_BYTES, SegmentHeader, acks_bytes};
@@ -106,6 +107,10 @@ impl<M: Medium> Ring<M> {
         self.layout
     }
 
+    pub fn medium(&self) -> &M {
+        &self.medium
+    }
+
     pub fn into_medium(self) -> M {
         self.medium
     }
@@ -177,46 +182,57 @@ impl<M: Medium> Ring<M> {
         self.write_offset == self.program_unit_bytes
     }
 
-    /// Writes a frame and syncs it. `acks` is how far every endpoint has come, for the header of a new segment.
-    ///
-    /// After an error nothing has changed but what lies beyond the last frame, or that [`next_evicted`](Self::next_evicted)
-    /// was given up: it may be damaged, and is not read any more. Ask again where the next frame [`fits`](Self::fits): not
-    /// every place can be written a second time.
+    /// Writes a frame and syncs it: [`begin`](Self::begin), the write and [`finish`](Self::finish) in one.
     pub fn append(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<Appended, RingError> {
+        let (appending, write) = self.begin(frame, placement, acks)?;
+        let written = self.perform(write);
+        self.finish(appending, frame, written)
+    }
+
+    /// Performs a write on the ring's own medium.
+    pub fn perform(&mut self, write: Write) -> Written {
+        write.perform(&mut self.medium)
+    }
+
+    /// Begins to append a frame and says what is to be written. `acks` is how far every endpoint has come, for the header of a
+    /// new segment. What [`next_evicted`](Self::next_evicted) said for a new segment can't be read any more from here on.
+    pub fn begin(&mut self, frame: &Frame, placement: Placement, acks: &Acks) -> Result<(Appending, Write), RingError> {
         if !self.fits(frame, placement) {
             return Err(RingError::Bug("a frame was appended where it does not fit"));
         }
         if !frame.meta.sample_counts.is_empty() && frame.meta.first_record < self.next_record {
             return Err(RingError::Bug("a record number was used twice"));
         }
+        let mut write = Write::new(std::mem::take(&mut self.scratch));
+        write.bytes.clear();
         if self.segments.len() == 1 && self.is_newest_empty() {
             // Whoever wrote the only header may have ended before it was synced.
-            self.sync()?;
+            write.step(Step::Sync);
         }
-        match placement {
-            Placement::Current => self.append_to_current(frame),
-            Placement::NewSegment => self.append_to_new(frame, acks),
-        }
+        let appending = match placement {
+            Placement::Current => self.begin_current(frame, &mut write)?,
+            Placement::NewSegment => self.begin_new(frame, acks, &mut write),
+        };
+        Ok((appending, write))
     }
 
-    fn append_to_current(&mut self, frame: &Frame) -> Result<Appended, RingError> {
+    fn begin_current(&mut self, frame: &Frame, write: &mut Write) -> Result<Appending, RingError> {
         let Some(newest) = self.segments.back().copied() else {
             return Err(RingError::Bug("there is no segment to append to"));
         };
         if planted(Bug::AckBeforeSync) {
             recovery::merge_acks(&mut self.acks, &frame.meta.acks);
         }
+        let steps_before = write.steps.len();
         let offset = self.write_offset;
-        self.scratch.clear();
-        frame.encode(newest.seq, offset, self.program_unit_bytes, &mut self.scratch);
-        let programmed = self.program(self.layout.slot_offset(newest.seq) + u64::from(offset));
-        self.is_closed = programmed.is_err() && !self.medium.overwrites();
-        programmed?;
-        self.took(frame);
-        Ok(Appended { evicted: None })
+        frame.encode(newest.seq, offset, self.program_unit_bytes, &mut write.bytes);
+        let bytes = 0..write.bytes.len();
+        write.step(Step::Program { offset: self.layout.slot_offset(newest.seq) + u64::from(offset), bytes });
+        write.step(Step::Sync);
+        Ok(Appending { header: None, steps_before, header_steps: None, evicted: None })
     }
 
-    fn append_to_new(&mut self, frame: &Frame, acks: &Acks) -> Result<Appended, RingError> {
+    fn begin_new(&mut self, frame: &Frame, acks: &Acks, write: &mut Write) -> Appending {
         let header = SegmentHeader {
             segment_size_bytes: self.layout.segment_size_bytes,
             segment_count: self.layout.segment_count,
@@ -227,52 +243,77 @@ impl<M: Medium> Ring<M> {
             acks: if planted(Bug::AcksNotCarriedForward) { Acks::new() } else { acks.clone() },
             note: if planted(Bug::NoteNotCarriedForward) { Note::new() } else { self.note.clone() },
         };
+        let is_first = self.segments.is_empty();
         let evicted = self.next_evicted();
         if evicted.is_some() {
             self.segments.remove(usize::from(planted(Bug::WrongSegmentEvicted)));
         }
         self.is_closed = !planted(Bug::BegunSegmentForgotten);
         let (unit, slot) = (self.program_unit_bytes, self.layout.slot_offset(header.segment_seq));
-        self.medium
-            .erase(slot, u64::from(self.layout.segment_size_bytes))
-            .map_err(RingError::device("erasing a segment"))?;
-        self.counters.flash_erases.add(1);
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&header.encode());
-        self.scratch.resize(unit as usize, 0);
-        let mut at = slot;
-        if self.segments.is_empty() {
+        let steps_before = write.steps.len();
+        write.step(Step::Erase { offset: slot, len_bytes: u64::from(self.layout.segment_size_bytes) });
+        write.bytes.extend_from_slice(&header.encode());
+        write.bytes.resize(unit as usize, 0);
+        let (mut at, mut from, mut header_steps) = (slot, 0, None);
+        if is_first {
             // The first header of all goes alone. What a cut leaves of it is then known by the blank room behind.
-            self.program(at)?;
+            write.step(Step::Program { offset: at, bytes: 0..unit as usize });
+            write.step(Step::Sync);
+            header_steps = Some(write.steps.len());
+            (at, from) = (slot + u64::from(unit), unit as usize);
+        } else if planted(Bug::HeaderUnitForgotten) {
+            write.bytes.truncate(HEADER_BYTES);
+        }
+        frame.encode(header.segment_seq, unit, unit, &mut write.bytes);
+        let bytes = from..write.bytes.len();
+        write.step(Step::Program { offset: at, bytes });
+        write.step(Step::Sync);
+        Appending { header: Some(header), steps_before, header_steps, evicted }
+    }
+
+    /// Ends an append with what became of its write.
+    ///
+    /// After an error nothing has changed but what lies beyond the last frame, or that the oldest segment was given up: it may
+    /// be damaged, and is not read any more. Ask again where the next frame [`fits`](Self::fits): not every place can be
+    /// written a second time.
+    pub fn finish(&mut self, appending: Appending, frame: &Frame, written: Written) -> Result<Appended, RingError> {
+        let Written { write, done, failure } = written;
+        self.count(&write, done, failure.is_some());
+        self.scratch = write.bytes;
+        let Appending { header, steps_before, header_steps, evicted } = appending;
+        if let (Some(header), Some(header_steps)) = (&header, header_steps)
+            && done >= header_steps
+        {
+            self.segments.push_back(SegmentInfo::from_header(header));
+            self.write_offset = self.program_unit_bytes;
+        }
+        if let Some(failure) = failure {
+            self.is_closed |= done >= steps_before && !self.medium.overwrites();
+            return Err(failure);
+        }
+        if let Some(header) = header {
+            (self.is_closed, self.passed_over) = (false, 0);
+            self.segments.retain(|segment| segment.seq != header.segment_seq);
             self.segments.push_back(SegmentInfo::from_header(&header));
-            self.write_offset = unit;
-            self.scratch.clear();
-            at += u64::from(unit);
+            self.write_offset = self.program_unit_bytes;
+            (self.acks, self.written_note) = (header.acks, header.note);
         }
-        if planted(Bug::HeaderUnitForgotten) {
-            self.scratch.truncate(HEADER_BYTES);
-        }
-        frame.encode(header.segment_seq, unit, unit, &mut self.scratch);
-        self.program(at)?;
-        (self.is_closed, self.passed_over) = (false, 0);
-        self.segments.retain(|segment| segment.seq != header.segment_seq);
-        self.segments.push_back(SegmentInfo::from_header(&header));
-        self.write_offset = unit;
-        (self.acks, self.written_note) = (header.acks, header.note);
         self.took(frame);
         Ok(Appended { evicted })
     }
 
-    fn program(&mut self, at: u64) -> Result<(), RingError> {
-        self.counters.flash_programs.add(1);
-        self.medium.program(at, &self.scratch).map_err(RingError::device("writing"))?;
-        self.counters.flash_bytes_written.add(self.scratch.len() as u64);
-        self.sync()
-    }
-
-    fn sync(&mut self) -> Result<(), RingError> {
-        self.counters.flash_syncs.add(1);
-        self.medium.sync().map_err(RingError::device("syncing"))
+    fn count(&self, write: &Write, done: usize, has_failed: bool) {
+        let counters = &self.counters;
+        for (at, step) in write.steps.iter().enumerate().take(done + usize::from(has_failed)) {
+            match step {
+                Step::Erase { .. } => counters.flash_erases.add(u64::from(at < done)),
+                Step::Sync => counters.flash_syncs.add(1),
+                Step::Program { bytes, .. } => {
+                    counters.flash_programs.add(1);
+                    counters.flash_bytes_written.add(if at < done { bytes.len() as u64 } else { 0 });
+                }
+            }
+        }
     }
 
     fn took(&mut self, frame: &Frame) {

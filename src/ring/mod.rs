@@ -22,6 +22,7 @@
 //!
 //! Numbers are little-endian. `header.rs` and `frame.rs` have the bytes.
 
+mod append;
 mod beside;
 mod device;
 mod error;
@@ -45,7 +46,9 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod view;
+mod volatile;
 
+pub use append::{Appending, Write, Written};
 pub use device::{DeviceMedium, format_device, is_block_device};
 pub use error::RingError;
 pub use examine::examine;
@@ -62,3 +65,4 @@ pub use recovery::{Layout, Recovery};
 pub use shape::{Place, RingSizes, Shape, ShapeError};
 pub use storage::Storage;
 pub use view::{FileView, View};
+pub use volatile::Volatile;

@@ -8,7 +8,8 @@ use super::shape::Shape;
 use std::io;
 use std::path::Path;
 
-#[derive(Debug)]
+/// What the ring is on. A clone is the same open file or device, for another thread.
+#[derive(Clone, Debug)]
 pub enum Storage {
     File(FileMedium),
     Device(DeviceMedium),

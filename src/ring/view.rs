@@ -40,7 +40,7 @@ impl FileView {
         }
         let mut file = File::open(path).map_err(failed("opening"))?;
         let size_bytes = file.seek(SeekFrom::End(0)).map_err(failed("asking for the size of"))?;
-        Ok(FileView { file: FixedFile(file), size_bytes })
+        Ok(FileView { file: FixedFile::from(file), size_bytes })
     }
 }
 
