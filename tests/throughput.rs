@@ -135,7 +135,8 @@ fn five_thousand_samples_a_second_with_two_seconds_an_answer() {
         let bytes = receiver.largest_bytes.load(Ordering::SeqCst);
         println!("| {}0 | {scraped} | {arrived} | {behind} | {bytes} |", second);
     }
-    assert!(behind < 6 * 5120, "{behind}");
+    // A backlog that grows has a hundred thousand by then.
+    assert!(behind < 10 * 5120, "{behind}");
     agent.kill();
 }
 

@@ -2,7 +2,7 @@
 //! request at a time allows.
 //!
 //! ```text
-//!  2,000 ── slow answer, more waits ──► 4,000 on trial ── faster ──► 8,000 on trial ── no faster ──► 4,000 for a minute
+//!  2,000 ── slow answer, more waits ──► 4,000 on trial ── faster ──► 8,000 on trial ── no faster ──► 4,000 for half a minute
 //!    ▲                                                                                                │
 //!    └──── the endpoint has caught up, a request failed, or the receiver refused one ─────────────────┘
 //! ```
@@ -20,13 +20,13 @@ const SLOW_ANSWER_MIN: Duration = Duration::from_millis(100);
 const SLOW_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A size on trial has to bring so much more.
-const GAIN_MIN: f64 = 1.25;
+const GAIN_MIN: f64 = 1.1;
 
-/// Full requests that a size on trial has for that: one slow answer says little.
-const TRIALS: u8 = 2;
+/// Full requests that a size on trial has for that: a stall or two says little.
+const TRIALS: u8 = 3;
 
 /// How long a size that brought nothing, or was too large, is not tried again.
-const HOLD: Duration = Duration::from_secs(60);
+const HOLD: Duration = Duration::from_secs(30);
 
 /// The same where the receiver refused a grown request: it may count samples.
 const HOLD_AFTER_REFUSAL: Duration = Duration::from_secs(600);
@@ -179,10 +179,21 @@ mod tests {
     }
 
     #[test]
-    fn on_a_link_that_is_slow_rather_than_long_a_larger_size_is_tried_once_a_minute() {
+    fn on_a_link_that_is_slow_rather_than_long_a_larger_size_is_tried_every_half_minute() {
         let sizes = play(&mut Growth::new(2000), 0.1, 1000.0, 100);
         let tried = sizes.iter().filter(|size| **size > 2000).count();
-        assert!(sizes.iter().all(|size| *size <= 4000) && (4..=8).contains(&tried), "{sizes:?}");
+        assert!(sizes.iter().all(|size| *size <= 4000) && (9..=18).contains(&tried), "{sizes:?}");
+    }
+
+    #[test]
+    fn a_stall_does_not_keep_requests_small() {
+        let mut growth = Growth::new(2000);
+        growth.exchanged(2 * SECOND, &exchanged(2000, 2 * SECOND, Taken));
+        for second in [20, 30] {
+            growth.exchanged(second * SECOND, &exchanged(4000, 10 * SECOND, Taken));
+        }
+        growth.exchanged(32 * SECOND, &exchanged(4000, 2 * SECOND, Taken));
+        assert_eq!(growth.samples(), 8000);
     }
 
     #[test]
@@ -227,7 +238,7 @@ mod tests {
 
     #[test]
     fn after_a_failure_or_refusal_of_a_grown_request_it_is_small_for_a_while() {
-        for (heard, hold_s) in [(Failed, 60), (Refused, 600)] {
+        for (heard, hold_s) in [(Failed, 30), (Refused, 600)] {
             let mut growth = Growth::new(2000);
             play(&mut growth, 2.0, 1e6, 8);
             growth.exchanged(100 * SECOND, &exchanged(32_000, 30 * SECOND, heard));
