@@ -84,9 +84,13 @@ fn serve(
     target: usize,
     clock: &LabClock,
     state: &Mutex<State>,
-    _request: &Request,
+    request: &Request,
     stream: &mut TcpStream,
 ) -> Connection {
+    if !request.head.starts_with(&format!("GET /{} ", clock.lab())) {
+        // A device of another lab, which had this port before.
+        return Connection::Close;
+    }
     let begun_ms = clock.now_ms();
     let (answer, mut page) = {
         let mut state = state.lock().unwrap();

@@ -6,7 +6,7 @@ use super::device::{Device, can_set_clock, can_unshare};
 use super::exporter::{self, Exporter};
 use super::history::History;
 use super::lab_clock::LabClock;
-use super::plan::{CardKind, Plan, REMOTE_TIMEOUT_S, Step};
+use super::plan::{CardKind, Life, Plan, REMOTE_TIMEOUT_S, Step};
 use super::receiver::{self, Receiver};
 use super::tally::Tally;
 use std::path::PathBuf;
@@ -201,7 +201,8 @@ impl Lab {
             false => receiver.address().to_string(),
         };
         let receivers: Vec<String> = self.receivers.iter().map(address).collect();
-        self.plan.setup.config(self.card.ring().to_str().unwrap(), &targets, &receivers)
+        let life = Life { lab: self.clock.lab(), number: self.history.deaths.len() };
+        self.plan.setup.config(&life, self.card.ring().to_str().unwrap(), &targets, &receivers)
     }
 
     fn start(&mut self) {

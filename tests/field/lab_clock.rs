@@ -6,12 +6,18 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub struct LabClock {
     begun: Instant,
     begun_wall_ms: i64,
+    lab: u64,
 }
 
 impl LabClock {
     pub fn start() -> LabClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("this machine's clock is past 1970");
-        LabClock { begun: Instant::now(), begun_wall_ms: since.as_millis() as i64 }
+        LabClock { begun: Instant::now(), begun_wall_ms: since.as_millis() as i64, lab: fastrand::u64(..) }
+    }
+
+    /// A number that no other lab has.
+    pub fn lab(&self) -> u64 {
+        self.lab
     }
 
     pub fn now_ms(&self) -> i64 {

@@ -87,6 +87,12 @@ pub enum Step {
     Moves,
 }
 
+/// What the requests of one life of a device have in them, so that a device that some earlier lab left behind is not taken for it.
+pub struct Life {
+    pub lab: u64,
+    pub number: usize,
+}
+
 impl Setup {
     /// Two targets of twenty series scraped twice a second, one endpoint of 2.0, a ring of 1 MiB.
     pub fn usual() -> Setup {
@@ -106,11 +112,12 @@ impl Setup {
         }
     }
 
-    /// The configuration. `targets` and `receivers` are addresses.
-    pub fn config(&self, ring: &str, targets: &[String], receivers: &[String]) -> String {
+    /// The configuration of one of the device's lives. `targets` and `receivers` are addresses.
+    pub fn config(&self, life: &Life, ring: &str, targets: &[String], receivers: &[String]) -> String {
         let interval = self.interval_ms;
         let mut text = format!("[global]\nscrape_interval = '{interval}ms'\nscrape_timeout = '{interval}ms'\n");
         text += "[status]\nlisten = '127.0.0.1:0'\n[[scrape_configs]]\njob_name = 'lab'\n";
+        _ = writeln!(text, "metrics_path = '/{}'", life.lab);
         for (number, address) in targets.iter().enumerate() {
             text += "[[scrape_configs.static_configs]]\n";
             _ = writeln!(text, "targets = ['{address}']\nlabels = {{ number = '{number}' }}");
@@ -118,6 +125,7 @@ impl Setup {
         for (number, (endpoint, address)) in self.endpoints.iter().zip(receivers).enumerate() {
             _ = writeln!(text, "[[remote_write]]\nname = 'r{number}'\nurl = 'http://{address}{}'", endpoint.path);
             _ = writeln!(text, "remote_timeout = '{REMOTE_TIMEOUT_S}s'\n{}", endpoint.keys);
+            _ = writeln!(text, "headers = {{ X-Life = '{} {}' }}", life.lab, life.number);
             if endpoint.is_live_first {
                 text += "catch_up = 'live_first'\n";
             }

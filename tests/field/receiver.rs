@@ -141,6 +141,7 @@ impl Handler {
         if !request.head.starts_with("POST ") {
             return answer(stream, &response("405 Method Not Allowed", "", b""), Connection::Keep).1;
         }
+        let Some(life) = life_of(request, self.clock.lab()) else { return Connection::Close };
         let how = {
             let state = self.state.lock().unwrap();
             if self.is_first && state.has_moved { Answer::Status(503) } else { state.answer }
@@ -150,7 +151,7 @@ impl Handler {
         }
         let samples = wire::samples(&request.head, &request.body);
         let verdict = self.judge(how, &samples, request);
-        let taken = self.take(&samples, &verdict, begun_ms);
+        let taken = self.take(&samples, &verdict, begun_ms, life);
         let (is_answered, connection) = send(how, stream, &verdict);
         let answered_ms = self.clock.now_ms();
         let took = Duration::from_millis((answered_ms - begun_ms) as u64);
@@ -212,7 +213,7 @@ impl Handler {
     }
 
     /// Notes what is taken: where in the arrivals.
-    fn take(&self, samples: &[wire::Sample], verdict: &Verdict, at_ms: i64) -> std::ops::Range<usize> {
+    fn take(&self, samples: &[wire::Sample], verdict: &Verdict, at_ms: i64, life: usize) -> std::ops::Range<usize> {
         let mut state = self.state.lock().unwrap();
         let from = state.arrivals.len();
         for (sample, _) in samples.iter().zip(&verdict.takes).filter(|(_, is_taken)| **is_taken) {
@@ -222,10 +223,17 @@ impl Handler {
                 *newest = (sample.timestamp_ms, sample.value);
             }
             let (timestamp_ms, value) = (sample.timestamp_ms, sample.value);
-            state.arrivals.push(Arrival { series, timestamp_ms, value, at_ms, answered_ms: None });
+            state.arrivals.push(Arrival { series, timestamp_ms, value, at_ms, life, answered_ms: None });
         }
         from..state.arrivals.len()
     }
+}
+
+/// Which life of this lab's device sent a request; `None` if another lab's did, which had this port before.
+fn life_of(request: &Request, lab: u64) -> Option<usize> {
+    let names_it = |line: &str| line.to_ascii_lowercase().strip_prefix("x-life: ").map(str::to_owned);
+    let line = request.head.lines().find_map(names_it)?;
+    line.trim().strip_prefix(&format!("{lab} "))?.parse().ok()
 }
 
 /// Whether the receiver itself answers.

@@ -1,6 +1,6 @@
 //! What the receiver has: nothing invented, one time for each page, nothing twice, everything in order.
 
-use super::{Arrival, Breaches, Death, Facts, Page, Series, Span, Violation, page_number, value};
+use super::{Arrival, Breaches, Facts, Page, Series, Span, Violation, page_number, value};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,7 @@ impl<'t> Arrived<'t> {
             Breaches::of("nothing is sent twice, but after a kill what was not yet written as acknowledged");
         for arrivals in self.by_sample.values() {
             for pair in arrivals.windows(2) {
-                if is_confirmed(facts, pair[0]) && !facts.deaths.iter().any(|death| excuses(death, pair)) {
+                if is_confirmed(facts, pair[0]) && !excuses(facts, pair[0], pair[1]) {
                     let (before, again) = (pair[0], pair[1]);
                     breaches.add(|| format!("{before:?}, again at {} ms", again.at_ms));
                 }
@@ -127,7 +127,8 @@ impl<'t> Arrived<'t> {
             if !seen.insert((&arrival.series, arrival.timestamp_ms)) {
                 continue;
             }
-            let newest = newest.entry(&arrival.series).or_insert(arrival.timestamp_ms);
+            // A life that follows a kill begins with what the one before it had not noted as acknowledged.
+            let newest = newest.entry((&arrival.series, arrival.life)).or_insert(arrival.timestamp_ms);
             if arrival.timestamp_ms < *newest {
                 breaches.add(|| format!("{arrival:?} came after the time {newest}"));
             }
@@ -144,7 +145,8 @@ fn is_confirmed(facts: &Facts, arrival: &Arrival) -> bool {
     facts.stalled_ms(exchange) == 0 && facts.deaf.iter().all(|deaf| deaf.overlap_ms(&exchange) == 0)
 }
 
-fn excuses(death: &Death, pair: &[&Arrival]) -> bool {
-    let before = death.at_ms - death.repeats_ms..=death.at_ms;
-    death.repeats_ms > 0 && before.contains(&pair[0].at_ms) && pair[1].at_ms >= death.at_ms
+/// Whether the end of a life between both explains that the sample was sent again.
+fn excuses(facts: &Facts, before: &Arrival, again: &Arrival) -> bool {
+    let Some(death) = facts.deaths.get(before.life).filter(|_| before.life != again.life) else { return false };
+    before.at_ms >= death.at_ms - death.repeats_ms && death.repeats_ms > 0
 }

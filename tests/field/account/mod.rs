@@ -76,6 +76,8 @@ pub struct Arrival {
     pub value: f64,
     /// When it was taken.
     pub at_ms: i64,
+    /// Which of the agent's lives sent it, counted from 0.
+    pub life: usize,
     /// When a whole answer that says so had been written, well before the agent's timeout. `None` if there was none.
     pub answered_ms: Option<i64>,
 }
@@ -128,6 +130,7 @@ pub struct Facts {
     pub arrivals: Vec<Arrival>,
     /// Samples that the agent counted as lost for this endpoint.
     pub counted: BTreeMap<String, u64>,
+    /// The end of each life, in their order.
     pub deaths: Vec<Death>,
     /// When the agent's process was there and its targets known.
     pub runs: Vec<Span>,

@@ -34,7 +34,7 @@ fn scrape(facts: &mut Facts, target: usize, number: u64, at_ms: i64) {
     let timestamp_ms = WALL_START_MS + at_ms;
     let mut arrives = |series: Series, value: f64| {
         let (at_ms, answered_ms) = (at_ms + 100, Some(at_ms + 101));
-        facts.arrivals.push(Arrival { series, timestamp_ms, value, at_ms, answered_ms });
+        facts.arrivals.push(Arrival { series, timestamp_ms, value, at_ms, life: 0, answered_ms });
     };
     for series in page.series.clone() {
         arrives(Series::Lab { target, series }, value(number, series));
@@ -155,9 +155,12 @@ fn a_sample_sent_twice_is_found_unless_a_kill_or_a_lost_answer_explains_it() {
     assert_eq!(broken(&facts), [(TWICE, 1)]);
     assert_eq!(account(&facts).repeats, 1);
     facts.deaths.push(kill_at(10_400));
+    assert_eq!(broken(&facts), [(TWICE, 1)], "one life sent both");
+    facts.arrivals.last_mut().unwrap().life = 1;
     assert_eq!(broken(&facts), []);
     // It had five seconds to write the acknowledgement.
     again(&mut facts, 4, 12_000);
+    facts.arrivals.last_mut().unwrap().life = 1;
     assert_eq!(broken(&facts), [(TWICE, 1)]);
 
     let mut facts = sound();
@@ -181,7 +184,7 @@ fn a_sample_sent_twice_is_found_unless_a_kill_or_a_lost_answer_explains_it() {
 fn a_clean_stop_excuses_no_repeat() {
     let mut facts = sound();
     let mut arrival = facts.arrivals.iter().find(|arrival| is_of_page(arrival, 0, 9)).unwrap().clone();
-    arrival.at_ms = 12_000;
+    (arrival.at_ms, arrival.life) = (12_000, 1);
     facts.arrivals.push(arrival);
     facts.deaths.push(Death { at_ms: 10_400, is_kill: false, loses_ms: 500, repeats_ms: 0 });
     assert_eq!(broken(&facts), [(TWICE, 1)]);
@@ -235,6 +238,9 @@ fn samples_out_of_order_are_found() {
     let early = facts.arrivals.remove(at);
     facts.arrivals.push(early);
     assert_eq!(broken(&facts), [(ORDER, 1)]);
+    facts.arrivals.last_mut().unwrap().life = 1;
+    assert_eq!(broken(&facts), []);
+    facts.arrivals.last_mut().unwrap().life = 0;
     facts.rules.is_in_order = false;
     assert_eq!(broken(&facts), []);
 }
