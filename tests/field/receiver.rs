@@ -24,7 +24,8 @@ pub enum Speaks {
 pub enum Answer {
     /// All is taken, and said so.
     Take,
-    /// As Prometheus without a window for samples out of order: those are refused with 400, the others are taken.
+    /// As Prometheus without a window for samples out of order: 400 for a request with such samples, of which 2.0 takes the
+    /// others, and 1.0 nothing.
     Strict,
     /// Nothing is taken, and the answer is a 2xx all the same.
     Impostor(Impostor),
@@ -190,8 +191,10 @@ impl Handler {
             }
             Answer::Strict => {
                 let takes = self.in_order(samples);
-                let status = if takes.iter().all(|is_taken| *is_taken) { 204 } else { 400 };
-                verdict(takes, status, if status == 400 { b"out of order sample" } else { b"" })
+                match takes.iter().all(|is_taken| *is_taken) {
+                    true => verdict(takes, 204, b""),
+                    false => verdict(if is_v2 { takes } else { all(false) }, 400, b"out of order sample"),
+                }
             }
             Answer::Reset | Answer::HangUp => verdict(all(false), 500, b""),
             _ => verdict(all(true), 204, b""),

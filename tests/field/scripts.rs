@@ -15,6 +15,7 @@ pub fn all() -> Vec<Plan> {
         samples_are_poisoned(),
         half_of_it_is_written(),
         bodies_are_too_large(),
+        the_address_moves(),
         series_come_and_go(),
         the_process_is_held_up(),
         the_card_refuses_writes(),
@@ -102,6 +103,11 @@ fn answers_are_slow_or_cut() -> Plan {
         .at(12 * SECOND, Step::Answers(0, Reset))
         .at(12 * SECOND, Step::Answers(1, HangUp))
         .until(14 * SECOND)
+}
+
+/// The receiver's name leads elsewhere, and 503 is answered where it led before.
+fn the_address_moves() -> Plan {
+    Plan::new("moves", Setup { has_hosts: true, ..Setup::usual() }).at(4 * SECOND, Step::Moves).until(8 * SECOND)
 }
 
 /// A ring that is far too small for the outage, with a clean stop in it.

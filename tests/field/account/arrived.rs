@@ -147,6 +147,8 @@ fn is_confirmed(facts: &Facts, arrival: &Arrival) -> bool {
 
 /// Whether the end of a life between both explains that the sample was sent again.
 fn excuses(facts: &Facts, before: &Arrival, again: &Arrival) -> bool {
-    let Some(death) = facts.deaths.get(before.life).filter(|_| before.life != again.life) else { return false };
-    before.at_ms >= death.at_ms - death.repeats_ms && death.repeats_ms > 0
+    // What a life had sent when it was killed may be read after what the next one sent.
+    let (of_ended, of_later) = if before.life < again.life { (before, again) } else { (again, before) };
+    let Some(death) = facts.deaths.get(of_ended.life).filter(|_| of_ended.life < of_later.life) else { return false };
+    death.repeats_ms > 0 && of_ended.at_ms >= death.at_ms - death.repeats_ms
 }
