@@ -22,6 +22,7 @@ pub mod codec;
 pub mod config;
 pub mod counters;
 pub mod discovery;
+pub mod dns;
 pub mod http_client;
 pub mod http_server;
 #[cfg(feature = "import")]

@@ -141,8 +141,11 @@ pub const METADATA_BYTES_MAX: usize = 1024 * 1024;
 /// Addresses of one receiver that are remembered to have failed.
 pub const FAILED_ADDRESSES_MAX: usize = 8;
 
-/// Names that are resolved at once: each takes a thread until the resolver gives up.
-pub const RESOLVES_AT_ONCE_MAX: usize = 4;
+/// Bytes of `/etc/hosts`; what comes behind them is not read.
+pub const HOSTS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Names that the system's own resolver is asked for at once, beside DNS: each takes a thread until it gives up.
+pub const SYSTEM_LOOKUPS_MAX: usize = 32;
 
 /// Bytes of a file with certificates to trust; a whole system's bundle is about 250 kB.
 pub const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -11,6 +11,7 @@ const BASE: &[&str] = &[
     "counters",
     "bugs",
     "links",
+    "dns",
     "relabel",
     "yaml",
     "secrets",

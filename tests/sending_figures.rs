@@ -12,7 +12,7 @@ mod receiver;
 
 use narthex::config;
 use narthex::counters::EndpointCounters;
-use narthex::http_client::Resolver;
+use narthex::dns::Resolver;
 use narthex::model::{ScrapeBatch, Window};
 use narthex::remote_write::{Action, Body, Content, Encoder, EndpointOptions, Queue, Uplink, Version};
 use receiver::Counts;

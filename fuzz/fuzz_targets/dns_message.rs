@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use narthex::discovery::dns::Message;
+use narthex::dns::Message;
 use narthex::discovery::mdns::{Browser, SERVICE_TYPE_DEFAULT, service_name};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A server that gives every request the same bytes, and an uplink of the program's own that asks it.
 
 use narthex::config::parse;
-use narthex::http_client::Resolver;
+use narthex::dns::Resolver;
 use narthex::remote_write::{Outcome, Uplink};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -36,7 +36,7 @@ use crate::buffer::{Buffer, BufferOptions, Fill};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::http_client::Resolver;
+use crate::dns::Resolver;
 use crate::model::{MetadataTable, SeriesTable};
 use crate::remote_write::{EndpointOptions, Meter, Protocol, Turns, Uplink, classes};
 use crate::ring::{Layout, RingError};
@@ -203,7 +203,7 @@ impl Agent {
 }
 
 fn endpoints(config: &Config) -> Result<Vec<(EndpointOptions, Uplink)>, AgentError> {
-    // Not that of the targets: their names may take all of its lookups for long.
+    // Not that of the targets: their names may take all of its threads for long.
     let resolver = Resolver::new();
     let endpoint = |options: &EndpointOptions| match Uplink::new(options, resolver.clone()) {
         Ok(uplink) => Ok((options.clone(), uplink)),

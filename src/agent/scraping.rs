@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use super::{AgentError, Shared, unless_stopped};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::http_client::Resolver;
+use crate::dns::Resolver;
 use crate::model::{SeriesTable, Target};
 use crate::scrape::{Schedule, ScrapeError, ScrapeResult, Scraper};
 use smol::channel::Receiver;

@@ -1,11 +1,11 @@
 //! The `Authorization` header of a request.
 
-use super::dial::Resolver;
 use super::error::HttpError;
 use super::options::{Auth, SigV4Options};
 use super::sigv4::sign;
 use super::token::TokenSource;
 use crate::clock::system_time;
+use crate::dns::Resolver;
 use crate::model::Secret;
 use crate::secrets::{SecretReader, SecretSource, TextKind};
 use crate::tls::TlsError;

@@ -7,8 +7,8 @@ use super::exchange::tunnel;
 use super::options::ProxyOptions;
 use super::proxy::{Proxies, ProxyUrl};
 use super::socket::Socket;
-use super::zone::{host_of, scoped_address, without_zone};
-use crate::limits::RESOLVES_AT_ONCE_MAX;
+use super::zone::{host_of, without_zone};
+use crate::dns::Resolver;
 use crate::model::{Scheme, Secret};
 use crate::tls::{TlsClient, TlsError, TlsFailure, TlsOptions};
 use futures_rustls::client::TlsStream;
@@ -17,13 +17,12 @@ use rustls::pki_types::ServerName;
 use smol::Timer;
 use smol::future::{or, poll_once};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::lock::Semaphore;
 use smol::net::TcpStream;
 use smol::net::unix::UnixStream;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -63,46 +62,6 @@ impl fmt::Display for Origin {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
-    }
-}
-
-/// Looks names up, a few at a time, on threads of the blocking pool; shared by all targets of an agent.
-#[derive(Clone)]
-pub struct Resolver {
-    permits: Arc<Semaphore>,
-}
-
-impl Resolver {
-    pub fn new() -> Self {
-        Resolver { permits: Arc::new(Semaphore::new(RESOLVES_AT_ONCE_MAX)) }
-    }
-
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![(address, port).into()]);
-        }
-        if let Some(scoped) = scoped_address(host, port) {
-            return Ok(vec![scoped?]);
-        }
-        // A port alone: Go connects to this device too.
-        if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
-            return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
-        }
-        let permit = self.permits.acquire_arc().await;
-        let host = host.to_owned();
-        // The permit goes along: a lookup that nobody waits for any more still holds its thread.
-        smol::unblock(move || {
-            let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            drop(permit);
-            addresses
-        })
-        .await
-    }
-}
-
-impl Default for Resolver {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -335,18 +294,5 @@ mod tests {
             let origin = Origin::of(&url.parse().unwrap()).map(|origin| origin.to_string());
             assert_eq!(origin.as_deref(), shown, "{url}");
         }
-    }
-
-    #[test]
-    fn addresses_and_localhost_need_no_resolver() {
-        // All permits are taken: whoever asks for one waits for ever.
-        let resolver = Resolver::new();
-        let _taken: Vec<_> = (0..RESOLVES_AT_ONCE_MAX).map(|_| resolver.permits.try_acquire().unwrap()).collect();
-        for (host, first) in [("127.0.0.1", "127.0.0.1:5"), ("::1", "[::1]:5"), ("LocalHost", "127.0.0.1:5")] {
-            let addresses = smol::block_on(resolver.resolve(host, 5)).unwrap();
-            assert_eq!(addresses[0].to_string(), first);
-        }
-        let waiting = async { Some(resolver.resolve("a.invalid", 5).await) };
-        assert!(smol::block_on(smol::future::or(waiting, async { None })).is_none(), "a name takes a permit");
     }
 }

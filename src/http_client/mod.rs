@@ -41,7 +41,7 @@ mod token;
 mod zone;
 
 pub use addresses::FailedAddresses;
-pub use dial::{Resolver, Route};
+pub use dial::Route;
 pub use error::HttpError;
 pub use headers::is_reserved;
 pub use journey::{Hop, HttpRequest, Journey, absolute_form};
@@ -50,6 +50,7 @@ pub use options::{Auth, HeaderOptions, HttpClientOptions, OAuth2Options, ProxyCh
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub use session::{Answer, IDLE_MAX, Session};
 
+use crate::dns::Resolver;
 use crate::tls::TlsError;
 use credentials::Credentials;
 use dial::Dialer;

@@ -1,12 +1,12 @@
 //! A token, kept until it ends. One fetch at a time: whoever else needs it waits for the one that is under way.
 
-use super::dial::Resolver;
 use super::error::HttpError;
 use super::journey::HttpRequest;
 use super::oauth2::{Style, Token, form, login, read_token_answer};
 use super::options::{Auth, HttpClientOptions, OAuth2Options};
 use super::session::Session;
 use super::{HttpClient, credentials};
+use crate::dns::Resolver;
 use crate::limits::TOKEN_ANSWER_BYTES_MAX;
 use crate::model::Secret;
 use crate::secrets::{SecretReader, TextKind};

@@ -17,7 +17,8 @@ mod redial;
 
 use super::options::EndpointOptions;
 use super::retry::{Answer, Failure, FailureKind, Outcome};
-use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey, Resolver};
+use crate::dns::Resolver;
+use crate::http_client::{Hop, HttpClient, HttpError, HttpRequest, Journey};
 use crate::model::format_duration;
 use crate::tls::{TlsError, TlsFailure};
 pub use answer::read_answer;

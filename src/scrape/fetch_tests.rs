@@ -6,7 +6,8 @@ use super::{
 };
 use crate::clock::SystemClock;
 use crate::counters::Counters;
-use crate::http_client::{HttpClient, HttpClientOptions, HttpError, Resolver};
+use crate::dns::Resolver;
+use crate::http_client::{HttpClient, HttpClientOptions, HttpError};
 use crate::limits::{REDIRECTS_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::model::{LabelsBuilder, PageOptions, Scheme, ScrapeProtocol, SeriesTable, Target};
 use crate::secrets::SecretSource;

@@ -9,10 +9,10 @@
 //! they end, and given up a second after a goodbye. All that others say is bounded in number and size.
 
 use super::lease::{Lease, Wanted};
-use crate::discovery::dns::message::{
+use crate::dns::message::{
     CLASS_IN, Data, Message, Question, Record, TYPE_A, TYPE_AAAA, TYPE_PTR, TYPE_SRV, TYPE_TXT, encode_multicast_query,
 };
-use crate::discovery::dns::name::Name;
+use crate::dns::name::Name;
 use crate::limits::{MDNS_ADDRESSES_MAX, MDNS_INSTANCES_MAX, MDNS_PACKET_BYTES_MAX, MDNS_TXT_STRINGS_MAX};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

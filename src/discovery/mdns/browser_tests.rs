@@ -1,8 +1,8 @@
 //! Devices that come, change, fall silent and say goodbye.
 
 use super::*;
-use crate::discovery::dns::message::tests::{record, response};
-use crate::discovery::dns::message::{Data, Message, Record, TYPE_A, TYPE_AAAA, TYPE_PTR, TYPE_SRV, TYPE_TXT};
+use crate::dns::message::tests::{record, response};
+use crate::dns::message::{Data, Message, Record, TYPE_A, TYPE_AAAA, TYPE_PTR, TYPE_SRV, TYPE_TXT};
 use crate::limits::MDNS_INSTANCES_MAX;
 use proptest::prelude::*;
 use std::time::Duration;

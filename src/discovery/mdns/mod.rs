@@ -25,8 +25,9 @@ mod socket;
 pub use browser::Browser;
 pub use socket::{Heard, MdnsSocket, SocketError};
 
-use super::dns::{Name, join};
+use super::dns::join;
 use super::group::{ADDRESS_LABEL, Group, Pairs, add_label};
+use crate::dns::Name;
 use browser::Found;
 use std::borrow::Cow;
 

@@ -2,7 +2,7 @@
 //!
 //! One socket for IPv4 and one for IPv6, on the port that all on the link share; a third tells that interfaces come and go.
 
-use crate::discovery::dns::Message;
+use crate::dns::Message;
 use crate::limits::MDNS_INTERFACES_MAX;
 use crate::links::{ADDRESSES, LinkSocket};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};

@@ -1,31 +1,17 @@
 //! `dns_sd`: names, asked for again and again, whose records are targets.
 //!
 //! ```text
-//!  name ─► resolv_conf: full names, servers ─► lookup ─► exchange ─► message ─► records ─► one group
+//!  name ─► crate::dns: full names, servers, questions ─► records ─► one group
 //! ```
 //!
 //! As Prometheus's `discovery/dns`. A name that can't be asked for keeps its targets; one that does not exist has none.
 
-mod exchange;
-mod lookup;
-pub(super) mod message;
-pub(super) mod name;
-mod resolv_conf;
-
-pub use message::{Message, MessageError};
-pub use name::Name;
-pub use resolv_conf::ResolvConf;
-
 use super::group::{ADDRESS_LABEL, Group, Pairs};
-use crate::limits::RESOLV_CONF_BYTES_MAX;
-use message::{Data, Record, TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_NS, TYPE_SRV};
+use crate::dns::message::{Data, Record, TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_NS, TYPE_SRV};
+use crate::dns::{Name, ResolvConf, exchange, lookup, read_resolv_conf};
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// One `dns_sd_configs` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,14 +73,6 @@ pub async fn look_up(options: &DnsSdOptions, name: &str) -> Result<Group, String
     Ok(group_of(name, options.port, &records))
 }
 
-/// Read anew each time: networks come and go.
-fn read_resolv_conf() -> Result<ResolvConf, String> {
-    let unreadable = |error| format!("{RESOLV_CONF} can't be read ({error})");
-    let (file, mut text) = (File::open(RESOLV_CONF).map_err(unreadable)?, Vec::new());
-    file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut text).map_err(unreadable)?;
-    Ok(ResolvConf::parse(&String::from_utf8_lossy(&text)))
-}
-
 /// The group that a name's records come to; `name` as it was configured.
 fn group_of(name: &str, port: u16, records: &[Record]) -> Group {
     let mut group = Group { source: name.into(), ..Group::default() };
@@ -137,8 +115,8 @@ pub(super) fn join(host: &str, port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::message::tests::{every_type, record};
     use super::*;
+    use crate::dns::message::tests::{every_type, record};
 
     #[test]
     fn records_become_targets_with_prometheus_labels() {

@@ -265,7 +265,7 @@ impl<'b> Reader<'b> {
 }
 
 #[cfg(test)]
-pub(in crate::discovery) mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
 

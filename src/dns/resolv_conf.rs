@@ -1,6 +1,12 @@
 //! `/etc/resolv.conf`: who is asked, and which names are tried, as the library that Prometheus uses reads it.
 
-use std::net::{IpAddr, SocketAddr};
+use super::scope::parse_address;
+use crate::limits::RESOLV_CONF_BYTES_MAX;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 const DNS_PORT: u16 = 53;
 
@@ -26,8 +32,8 @@ impl ResolvConf {
             let words = (words.next(), words);
             match words {
                 (Some("nameserver"), mut rest) => {
-                    let server = rest.next().and_then(|word| word.parse::<IpAddr>().ok());
-                    conf.servers.extend(server.map(|address| SocketAddr::new(address, DNS_PORT)));
+                    let server = rest.next().and_then(|word| parse_address(word, DNS_PORT)?.ok());
+                    conf.servers.extend(server);
                     conf.servers.truncate(ENTRIES_MAX);
                 }
                 (Some("domain"), rest) => conf.search = rest.take(1).map(String::from).collect(),
@@ -61,16 +67,25 @@ impl ResolvConf {
     }
 }
 
+/// Read anew each time: networks come and go.
+pub fn read_resolv_conf() -> Result<ResolvConf, String> {
+    let unreadable = |error| format!("{RESOLV_CONF} can't be read ({error})");
+    let (file, mut text) = (File::open(RESOLV_CONF).map_err(unreadable)?, Vec::new());
+    file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut text).map_err(unreadable)?;
+    Ok(ResolvConf::parse(&String::from_utf8_lossy(&text)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn servers_domains_and_options_are_read() {
-        let text = "# made by hand\nnameserver 192.0.2.1\nnameserver ::1\nnameserver dns.example\nnameserver\n\
+        let text = "# made by hand\nnameserver 192.0.2.1\nnameserver ::1\nnameserver fe80::1%7\nnameserver dns.example\nnameserver\n\
                     search a.example b.example\noptions timeout:1 ndots:3 rotate\n; end\nsortlist x";
         let conf = ResolvConf::parse(text);
-        assert_eq!(conf.servers, ["192.0.2.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]);
+        let servers = ["192.0.2.1:53", "[::1]:53", "[fe80::1%7]:53"].map(|server| server.parse().unwrap());
+        assert_eq!(conf.servers, servers);
         assert_eq!((conf.search, conf.ndots), (vec!["a.example".into(), "b.example".into()], 3));
         let conf = ResolvConf::parse("search a b\ndomain c\noptions ndots:99");
         assert_eq!((conf.servers.len(), conf.search, conf.ndots), (0, vec!["c".to_string()], 15));
