@@ -150,12 +150,17 @@ fn no_name_waits_for_another() {
 #[test]
 fn names_are_looked_up_as_resolv_conf_has_it() {
     let folder = tempfile::tempdir().unwrap();
-    let known = |name: &str, kind: u16| match (name, kind) {
+    let passed_over = AtomicUsize::new(0);
+    let known = move |name: &str, kind: u16| match (name, kind) {
         ("plc.plant.example.", A) => Some((0, vec![vec![127, 0, 0, 1]])),
         // Some servers keep silent about the other kind, some refuse.
         ("plc.plant.example.", _) => None,
         ("refused.example.", A) => Some((0, vec![vec![127, 0, 0, 1]])),
         ("refused.example.", _) => Some((2, vec![])),
+        // One answer for each socket: the second question comes alone.
+        ("firewalled.example.", A) if passed_over.fetch_add(1, Ordering::SeqCst) == 0 => None,
+        ("firewalled.example.", A) => Some((0, vec![vec![127, 0, 0, 1]])),
+        ("firewalled.example.", _) => Some((0, vec![])),
         _ => Some((NO_SUCH_NAME, vec![])),
     };
     let Some(server) = NameServer::start(SERVERS[1], known) else { return };
@@ -165,7 +170,8 @@ fn names_are_looked_up_as_resolv_conf_has_it() {
     let Some(mut command) = with_etc(folder.path(), "127.0.0.1 localhost\n", &resolv_conf) else { return };
     let exporter = exporter(|_| "v 1\n".into());
     let port = exporter.address.port();
-    let targets: Vec<String> = ["plc", "refused.example", "none.example"].map(|host| format!("'{host}:{port}'")).into();
+    let hosts = ["plc", "refused.example", "firewalled.example", "none.example"];
+    let targets: Vec<String> = hosts.map(|host| format!("'{host}:{port}'")).into();
     let file = folder.path().join("n.toml");
     let config = format!(
         "[[scrape_configs]]\njob_name = 'j'\nscrape_interval = '20s'\nscrape_timeout = '20s'\n\
@@ -175,7 +181,7 @@ fn names_are_looked_up_as_resolv_conf_has_it() {
     fs::write(&file, config).unwrap();
     let output = command.args(["scrape", "--config", file.to_str().unwrap()]).output().unwrap();
     let [shown, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    for (host, up) in [("plc", 1), ("refused.example", 1), ("none.example", 0)] {
+    for (host, up) in hosts.into_iter().zip([1, 1, 1, 0]) {
         assert!(
             shown.contains(&format!("up{{instance=\"{host}:{port}\",job=\"j\"}} {up} ")),
             "{host}: {shown}{errors}"

@@ -89,9 +89,10 @@ pub async fn ask_addresses(server: SocketAddr, name: &Name) -> Result<Message, S
         Err(format!("no answer within {ANSWER_TIME_MAX:?}"))
     };
     let ended = or(asking, late).await;
-    for kind in told.cut_short() {
-        let whole = ask(server, name, kind).await?;
-        told.take(kind, whole);
+    for kind in told.kinds_to_ask_alone() {
+        if let Ok(whole) = ask(server, name, kind).await {
+            told.take(kind, whole);
+        }
     }
     told.merged(ended)
 }
@@ -133,7 +134,8 @@ impl Told {
     fn about(name: &Name) -> Told {
         let questions = [TYPE_AAAA, TYPE_A].map(|kind| {
             let id = fastrand::u16(..);
-            Asked { id, kind, query: encode_query(id, name, kind, true), answer: None }
+            // Without EDNS, as the C library asks: addresses fit, and old routers know no other.
+            Asked { id, kind, query: encode_query(id, name, kind, false), answer: None }
         });
         Told { questions }
     }
@@ -159,14 +161,15 @@ impl Told {
         self.questions.iter().filter_map(|question| question.answer.as_ref()).any(has_address)
     }
 
-    /// Kinds whose answer was too long for UDP and has no address in the part that came.
-    fn cut_short(&self) -> Vec<u16> {
-        let is_cut = |answer: &Message| answer.is_truncated && !has_address(answer);
-        self.questions
-            .iter()
-            .filter(|asked| asked.answer.as_ref().is_some_and(is_cut))
-            .map(|asked| asked.kind)
-            .collect()
+    /// Kinds whose answer was too long for UDP, and those that were passed over: some firewalls let one answer through for each
+    /// socket. Nothing, if there are addresses or the server is silent altogether.
+    fn kinds_to_ask_alone(&self) -> Vec<u16> {
+        let is_silent = self.questions.iter().all(|question| question.answer.is_none());
+        let is_open = |asked: &&Asked| asked.answer.as_ref().is_none_or(|answer| answer.is_truncated);
+        match self.has_addresses() || is_silent {
+            true => Vec::new(),
+            false => self.questions.iter().filter(is_open).map(|asked| asked.kind).collect(),
+        }
     }
 
     fn merged(self, ended: Result<(), String>) -> Result<Message, String> {
