@@ -78,7 +78,7 @@ struct Lab {
     history: History,
     /// While the process is stopped by a signal: since when, and until when.
     stall: Option<Span>,
-    frozen_since_ms: Option<i64>,
+    is_frozen: bool,
     /// Promises that the account knows nothing of.
     broken: Vec<Violation>,
 }
@@ -104,7 +104,7 @@ impl Lab {
             tally: Tally::new(setup.endpoints.len()),
             history,
             stall: None,
-            frozen_since_ms: None,
+            is_frozen: false,
             broken: Vec::new(),
             plan,
             clock,
@@ -135,7 +135,7 @@ impl Lab {
         if self.stall.is_some_and(|stall| stall.to_ms <= self.clock.now_ms()) {
             self.resume();
         }
-        if self.stall.is_none() && self.frozen_since_ms.is_none() {
+        if self.stall.is_none() {
             self.tally.note(self.device.metrics());
         }
         if let Some(status) = self.device.ended() {
@@ -169,7 +169,7 @@ impl Lab {
             Step::CardHeals => self.heal(),
             Step::CardFreezes => {
                 self.card.freeze();
-                self.frozen_since_ms = Some(now_ms);
+                self.is_frozen = true;
                 self.history.card_fails(now_ms);
             }
             Step::CardThaws => self.heal(),
@@ -255,7 +255,7 @@ impl Lab {
         if self.stall.is_some() {
             self.resume();
         }
-        if self.frozen_since_ms.is_some() {
+        if self.is_frozen {
             self.heal();
         }
     }
@@ -268,9 +268,8 @@ impl Lab {
 
     fn heal(&mut self) {
         let now_ms = self.clock.now_ms();
-        if let Some(from_ms) = self.frozen_since_ms.take() {
+        if std::mem::take(&mut self.is_frozen) {
             self.card.thaw();
-            self.history.stalled(Span { from_ms, to_ms: now_ms });
         }
         self.device.fail_writes(false);
         self.history.card_heals(now_ms);

@@ -134,7 +134,7 @@ pub struct Facts {
     pub deaths: Vec<Death>,
     /// When the agent's process was there and its targets known.
     pub runs: Vec<Span>,
-    /// When it was stopped by a signal, or its card by a freeze.
+    /// When it was stopped by a signal.
     pub stalls: Vec<Span>,
     /// When the agent may not have read an answer that was written: it was told to stop, and its time was up.
     pub deaf: Vec<Span>,
