@@ -306,26 +306,30 @@ fn numbered_page(n: usize, series: usize) -> String {
 }
 
 #[test]
-fn what_can_not_start_says_why_in_one_line() {
+fn what_can_not_start_says_why_in_a_line_for_each_reason() {
     let folder = tempfile::tempdir().unwrap();
     let write = |text: &str| {
         let file = folder.path().join("n.toml");
         fs::write(&file, text).unwrap();
         file.to_str().unwrap().to_string()
     };
-    let cases: BTreeMap<&str, &str> = [
-        ("", "there is no [buffer]"),
-        ("[buffer]\npath = 'ring'\n", "there is nowhere to send samples to"),
-        ("[buffer]\npath = 'ring'\n[[remote_write]]\nurl = 'http://a/'\n", "there is nothing to scrape"),
-        ("[global]\nscrape_intervall = '1s'\n", "did you mean"),
-        ("[buffer]\npath = '/proc/ring'\n[[remote_write]]\nurl = 'http://a/'\n[[scrape_configs]]\njob_name = 'j'\nstatic_configs = [{ targets = ['a:1'] }]\n", "/proc/ring"),
+    const NO_BUFFER: &str = "there is no [buffer]";
+    const NO_ENDPOINT: &str = "there is nowhere to send samples to";
+    const NO_TARGET: &str = "there is nothing to scrape";
+    let cases: BTreeMap<&str, &[&str]> = [
+        ("", &[NO_BUFFER, NO_ENDPOINT, NO_TARGET][..]),
+        ("[buffer]\npath = 'ring'\n", &[NO_ENDPOINT, NO_TARGET]),
+        ("[buffer]\npath = 'ring'\n[[remote_write]]\nurl = 'http://a/'\n", &[NO_TARGET]),
+        ("[global]\nscrape_intervall = '1s'\n", &["did you mean"]),
+        ("[buffer]\npath = '/proc/ring'\n[[remote_write]]\nurl = 'http://a/'\n[[scrape_configs]]\njob_name = 'j'\nstatic_configs = [{ targets = ['a:1'] }]\n", &["/proc/ring"]),
     ]
     .into();
     for (text, expected) in cases {
         let output = narthex(&["run", "--config", &write(text)]);
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(error.contains(expected) && error.lines().count() == 1, "{text}: {error}");
+        assert_eq!(error.lines().count(), expected.len(), "{text}: {error}");
+        assert!(error.lines().zip(expected).all(|(line, reason)| line.contains(reason)), "{text}: {error}");
     }
     assert!(!Path::new(folder.path()).join("ring").exists(), "nothing is made for a configuration that can't run");
 }

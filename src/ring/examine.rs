@@ -31,7 +31,9 @@ fn examine_folder(path: &Path, size_bytes: u64) -> Result<(), RingError> {
     let Some(folder) = folders.into_iter().find(|folder| folder.exists()) else { return Ok(()) };
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(failed)?;
     let system = statvfs(folder).map_err(failed)?;
-    match system.f_bfree.saturating_mul(system.f_frsize) < size_bytes {
+    // A file system without a size of its own says that it has no blocks at all.
+    let is_full = system.f_blocks > 0 && system.f_bfree.saturating_mul(system.f_frsize) < size_bytes;
+    match is_full {
         true => Err(RingError::NoSpace { path: path.into(), size_bytes }),
         false => Ok(()),
     }
