@@ -209,6 +209,9 @@ pub const HOLD_WAIT_MIN: Duration = Duration::from_secs(1);
 /// See [`HOLD_WAIT_MIN`].
 pub const HOLD_WAIT_MAX: Duration = Duration::from_secs(300);
 
+/// Lines about faults of one thing that go to the log at once, before they become few.
+pub const LOG_LINES_BURST: u32 = 10;
+
 /// Kinds of failure that one endpoint's log tells apart at a time.
 pub const FAILURE_KINDS_MAX: usize = 8;
 

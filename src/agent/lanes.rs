@@ -17,5 +17,5 @@ pub fn lanes_of(options: &EndpointOptions) -> EndpointLanes {
         }
     });
     let is_live_first = options.catch_up == CatchUp::LiveFirst;
-    EndpointLanes { name: options.name.clone(), is_live_first, classes: lanes }
+    EndpointLanes { name: options.name.clone(), ring_key: options.ring_key.clone(), is_live_first, classes: lanes }
 }

@@ -12,6 +12,7 @@
 //! All of them share one thread; what a task holds of the shared state it lets go before it waits. A clean stop goes in
 //! this order: scrapes end with staleness markers, senders get a moment to deliver, the rest is committed.
 
+mod backlog_report;
 mod committing;
 mod describing;
 mod discovered;
@@ -157,10 +158,11 @@ impl Agent {
         let _answering = executor.spawn(status.serve(shared.clone()));
         let committing = executor.spawn(committing::commit_until(shared.clone(), stopping.clone()));
         let linking = executor.spawn(linking::watch_links(shared.clone()));
+        let telling_room = executor.spawn(backlog_report::tell_how_long_the_ring_lasts(shared.clone()));
         let (discovered, discovering) = discoveries.spawn(executor);
         or(stop, targets.follow(&shared, executor, &discovered, &stopping)).await;
         log::info!("stopping");
-        drop((stopper, discovering, linking));
+        drop((stopper, discovering, linking, telling_room));
         targets.finish().await;
         shared.drain_until.set(Some(shared.clock.monotonic() + DRAIN_TIME));
         shared.senders.iter().for_each(Notify::wake);

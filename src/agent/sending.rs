@@ -1,6 +1,7 @@
 //! A lane's task: wait for samples, make requests of them, send, acknowledge.
 
 use super::Shared;
+use super::backlog_report::backlog_reporter;
 use super::notify::Notify;
 use super::trouble::Trouble;
 use crate::buffer::SenderRole;
@@ -23,6 +24,8 @@ pub(super) struct Sender {
     shared: Rc<Shared>,
     /// Of the buffer's senders.
     index: usize,
+    /// Of the endpoint, for the log.
+    name: String,
     role: SenderRole,
     options: QueueOptions,
     /// Of the endpoint's lanes together.
@@ -98,7 +101,9 @@ impl Sender {
             relabeling,
             queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..))
                 .with_protocol(shared.protocols[role.endpoint].clone())
-                .with_rates(&options.rates),
+                .with_rates(&options.rates)
+                .with_backlog(backlog_reporter(shared.clone(), index, role.endpoint)),
+            name: options.name.clone(),
             options: options.queue.clone(),
             turns,
             class: role.class.unwrap_or(options.priority),
@@ -106,7 +111,7 @@ impl Sender {
             oldest_ms: 0,
             encoder,
             // With another url it is another receiver.
-            memory_key: format!("protocol {} {}", options.name, options.url),
+            memory_key: format!("protocol {} {}", options.ring_key, options.url),
             body: Body::default(),
             sent: Sent::default(),
             uplink,
@@ -274,7 +279,7 @@ impl Sender {
         }
         let mut buffer = self.shared.buffer.borrow_mut();
         if buffer.divide(self.index, now) {
-            log::debug!("endpoint {}: new samples go ahead of the backlog", self.role.endpoint + 1);
+            log::debug!("remote_write {:?}: new samples go ahead of the backlog", self.name);
             self.shared.senders.iter().for_each(Notify::wake);
         }
         let waiting = buffer.waiting(self.index);
@@ -289,13 +294,13 @@ impl Sender {
         match buffer.window(self.index) {
             Ok(window) => {
                 if let Some(line) = self.reading.succeeded(now) {
-                    log::info!("the backlog of endpoint {}: {line}", self.role.endpoint + 1);
+                    log::info!("remote_write {:?}: the backlog can be read: {line}", self.name);
                 }
                 window.map_or(Offer::Nothing, Offer::Window)
             }
             Err(error) => {
                 if let Some(line) = self.reading.failed(now, &error) {
-                    log::error!("the backlog of endpoint {} can't be read: {line}", self.role.endpoint + 1);
+                    log::error!("remote_write {:?}: cannot read the backlog: {line}", self.name);
                 }
                 self.read_not_before = now + READ_RETRY;
                 Offer::At(self.read_not_before)

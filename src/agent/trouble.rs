@@ -1,45 +1,48 @@
-//! Failures of one thing, one after the other: spoken of when they begin, seldom while they last, and when they are over.
-//! What fails now and then is spoken of as seldom as what fails for long: it must not fill the log either.
+//! Failures of one thing, for the log: told at once when they begin or change, seldom while they last, and when they are over.
+//! A thing that fails now and then is bounded by a [`LineBudget`]: it must not fill the log either.
 
-use crate::model::format_duration;
+use crate::model::{LOG_REPEAT_INTERVAL, LineBudget, format_duration};
 use std::time::Duration;
-
-/// How often a failure that lasts is spoken of.
-const REPEAT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Times are of the monotonic clock. Gives lines and writes none.
 #[derive(Default)]
 pub(super) struct Trouble {
     lasting: Option<Lasting>,
-    /// When a failure was spoken of last, be it over or not.
-    spoken_at: Option<Duration>,
+    budget: LineBudget,
 }
 
 struct Lasting {
     since: Duration,
     failures: u64,
-    is_spoken_of: bool,
+    /// When and what the log was told last; `None` if the budget was spent.
+    told: Option<(Duration, String)>,
 }
 
 impl Trouble {
-    /// It failed. The line for the log, if one is due.
+    /// Takes down a failure. Returns the line for the log, if one is due.
     pub fn failed(&mut self, now: Duration, text: &dyn std::fmt::Display) -> Option<String> {
-        let lasting = self.lasting.get_or_insert(Lasting { since: now, failures: 0, is_spoken_of: false });
+        let lasting = self.lasting.get_or_insert(Lasting { since: now, failures: 0, told: None });
         lasting.failures += 1;
-        if self.spoken_at.is_some_and(|spoken_at| now < spoken_at + REPEAT_INTERVAL) {
+        let text = text.to_string();
+        let is_due = match &lasting.told {
+            Some((told_at, _)) if now >= *told_at + LOG_REPEAT_INTERVAL => true,
+            Some((_, told)) if *told == text => false,
+            _ => self.budget.take(now),
+        };
+        if !is_due {
             return None;
         }
-        self.spoken_at = Some(now);
-        lasting.is_spoken_of = true;
-        Some(match lasting.failures {
-            1 => text.to_string(),
+        let line = match lasting.failures {
+            1 => text.clone(),
             failures => format!("{text} ({failures} failures in {})", in_seconds(now - lasting.since)),
-        })
+        };
+        lasting.told = Some((now, text));
+        Some(line)
     }
 
-    /// It went well. A line, if a failure before was spoken of.
+    /// Takes down a success. Returns a line if the log was told of the failure before.
     pub fn succeeded(&mut self, now: Duration) -> Option<String> {
-        let lasting = self.lasting.take().filter(|lasting| lasting.is_spoken_of)?;
+        let lasting = self.lasting.take().filter(|lasting| lasting.told.is_some())?;
         Some(format!("works again after {}, {} failures", in_seconds(now - lasting.since), lasting.failures))
     }
 
@@ -84,6 +87,32 @@ mod tests {
             let line = if is_bad { trouble.failed(second, &"timeout") } else { trouble.succeeded(second) };
             lines += usize::from(line.is_some());
         }
-        assert_eq!(lines, 2 * 10, "its beginning and its end every ten minutes");
+        assert_eq!(lines, 2 * (10 + 9), "a burst, then its beginning and its end every ten minutes");
+    }
+
+    /// After one fault was over, each other fault of the same thing was silent for ten minutes: of eight kinds of bad answers one was
+    /// logged.
+    #[test]
+    fn another_fault_is_said_at_once() {
+        let mut trouble = Trouble::default();
+        let mut lines = Vec::new();
+        for second in 0..4 {
+            lines.extend(trouble.failed(Duration::from_secs(10 * second), &format!("kind {second}")));
+            lines.extend(trouble.failed(Duration::from_secs(10 * second + 1), &format!("kind {second}")));
+            if second > 1 {
+                lines.extend(trouble.succeeded(Duration::from_secs(10 * second + 2)));
+            }
+        }
+        assert_eq!(
+            lines,
+            [
+                "kind 0",
+                "kind 1 (3 failures in 10s)",
+                "kind 2 (5 failures in 20s)",
+                "works again after 22s, 6 failures",
+                "kind 3",
+                "works again after 2s, 2 failures"
+            ]
+        );
     }
 }

@@ -188,6 +188,21 @@ impl<M: Medium> Buffer<M> {
     }
 
     /// Samples of these records that memory holds.
+    /// Samples that a sender's receiver has not acknowledged. Within a segment that it has acknowledged in part, each record counts
+    /// as the segment's average.
+    pub fn pending_samples(&self, sender: usize) -> u64 {
+        let Reader { lane, part, .. } = self.readers[sender];
+        let (from, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
+        let in_ring = self.ring.segments().map(|segment| {
+            let (first, until) = (segment.first_record, self.ring.end_of(segment));
+            let pending = until.min(end).saturating_sub(first.max(from));
+            let share = u128::from(self.ring.samples_in(segment)) * u128::from(pending);
+            (share / u128::from(until.saturating_sub(first).max(1))) as u64
+        });
+        let in_memory = self.stage.from(from.max(self.committed_until)).take_while(|(record, _)| *record < end);
+        in_ring.sum::<u64>() + in_memory.map(|(_, batch)| batch.len() as u64).sum::<u64>()
+    }
+
     pub(super) fn samples_in_memory(&self, from: u64, until: u64) -> u64 {
         let records = self.stage.from(from).take_while(|(record, _)| *record < until);
         records.map(|(_, batch)| batch.len() as u64).sum()

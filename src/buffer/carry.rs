@@ -60,7 +60,7 @@ impl<'o, Old: Medium, New: Medium> Carrier<'o, Old, New> {
     ) -> Self {
         new.set_note(old.note().clone());
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
-        let losses = Losses::new(counters.clone(), endpoints.iter().map(|endpoint| endpoint.name.clone()));
+        let losses = Losses::new(counters.clone(), &endpoints);
         Carrier {
             old,
             new,

@@ -11,7 +11,10 @@ use std::rc::Rc;
 /// What the buffer has to know of an endpoint.
 #[derive(Clone)]
 pub struct EndpointLanes {
+    /// For the log.
     pub name: String,
+    /// What the ring knows it by, at each start the same.
+    pub ring_key: String,
     /// New samples go ahead of a backlog.
     pub is_live_first: bool,
     /// `None`: one lane has samples of every class.
@@ -31,14 +34,19 @@ pub struct ClassLanes {
 
 impl From<&str> for EndpointLanes {
     fn from(name: &str) -> Self {
-        EndpointLanes { name: name.into(), is_live_first: false, classes: None }
+        EndpointLanes { name: name.into(), ring_key: name.into(), is_live_first: false, classes: None }
     }
 }
 
 impl EndpointLanes {
+    /// The ring's number for the endpoint.
+    pub fn id(&self) -> u64 {
+        endpoint_id(&self.ring_key)
+    }
+
     /// What the ring knows the endpoint's lanes by, and the class of each.
     pub fn ids(&self) -> Vec<(u64, Option<Class>)> {
-        let id = endpoint_id(&self.name);
+        let id = self.id();
         let Some(ClassLanes { classes, rules_hash, .. }) = &self.classes else { return vec![(id, None)] };
         let class_id = |class: &Class| lane_id(id, &format!("\n{}\n{rules_hash:016x}", class.name()));
         classes.iter().map(|class| (class_id(class), Some(*class))).collect()
@@ -102,7 +110,7 @@ impl Followers {
         let mut followers = Followers { lanes: heapless::Vec::new(), endpoints: Vec::new() };
         let acks = ring.acks();
         let same_endpoint = |a: u64, b: u64| a >> 32 == b >> 32;
-        let is_configured = |id| endpoints.iter().any(|endpoint| same_endpoint(endpoint_id(&endpoint.name), id));
+        let is_configured = |id| endpoints.iter().any(|endpoint| same_endpoint(endpoint.id(), id));
         for gone in acks.iter().filter(|ack| !is_configured(ack.endpoint)) {
             if gone.next_record < ring.next_record() {
                 let records = ring.next_record() - gone.next_record;
@@ -114,7 +122,7 @@ impl Followers {
             }
         }
         for endpoint in endpoints {
-            let (index, id, first) = (followers.endpoints.len(), endpoint_id(&endpoint.name), followers.lanes.len());
+            let (index, id, first) = (followers.endpoints.len(), endpoint.id(), followers.lanes.len());
             let of_it = acks.iter().filter(|ack| same_endpoint(ack.endpoint, id));
             let unknown_from = of_it.map(|ack| ack.next_record).min();
             let unknown_from = unknown_from.or_else(|| acks.iter().map(|ack| ack.next_record).min()).unwrap_or(0);

@@ -10,7 +10,6 @@
 //! of segments that the ring evicted. If that is delivered after all, the next write says so.
 
 use super::evictions::Loss;
-use super::lane::endpoint_id;
 use super::losses::Losses;
 use super::{Buffer, Reader};
 use crate::bugs::{Bug, planted};
@@ -45,8 +44,7 @@ impl LossNote {
     /// Adds what an earlier process counted to the counters.
     pub fn restore(note: &[u8], losses: &Losses, counters: &Counters) -> LossNote {
         let mut others = LossCounts::decode(noted(note, LOSSES_KEY).unwrap_or_default());
-        for (index, name) in losses.endpoints().enumerate() {
-            let id = endpoint_id(name);
+        for (index, id) in losses.ids().enumerate() {
             let known: [u64; LOSS_CAUSES_MAX] = others.take(id);
             for (number, samples) in known.into_iter().enumerate() {
                 match DropCause::of_number(number) {
@@ -62,9 +60,9 @@ impl LossNote {
     /// Every count, those of others included.
     pub fn counts(&self, losses: &Losses, counters: &Counters) -> LossCounts {
         let mut counts = LossCounts::default();
-        for (index, name) in losses.endpoints().enumerate() {
+        for (index, id) in losses.ids().enumerate() {
             for cause in DropCause::ALL {
-                counts.add(endpoint_id(name), cause.number(), counters.endpoint(index).dropped(cause));
+                counts.add(id, cause.number(), counters.endpoint(index).dropped(cause));
             }
         }
         counts.add_all(&self.others);
@@ -82,7 +80,7 @@ impl<M: Medium> Buffer<M> {
     /// evicts, and what that costs.
     pub(super) fn note_losses(&mut self, evicting: Option<(SegmentInfo, &[Loss])>) {
         let mut at_risk = LossCounts::default();
-        let ids: Vec<u64> = self.losses.endpoints().map(endpoint_id).collect();
+        let ids: Vec<u64> = self.losses.ids().collect();
         let in_ring_from = evicting.map_or_else(|| self.in_ring_from(), |(segment, _)| self.ring.end_of(segment));
         if let Some((_, losses)) = evicting {
             for (id, loss) in ids.iter().zip(losses) {

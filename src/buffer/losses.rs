@@ -1,6 +1,7 @@
 //! Samples that the buffer loses: counted at once, and told in the log when it begins and then seldom, with their sum. A
 //! full ring evicts segment after segment for as long as an outage lasts, and must not fill the log with it.
 
+use super::followers::EndpointLanes;
 use crate::counters::{Counters, DropCause};
 use crate::model::Lost;
 use std::cell::Cell;
@@ -17,6 +18,7 @@ pub(super) struct Losses {
 
 struct Endpoint {
     name: String,
+    id: u64,
     by_cause: [Untold; DropCause::ALL.len()],
 }
 
@@ -27,9 +29,10 @@ struct Untold {
 }
 
 impl Losses {
-    pub fn new(counters: Rc<Counters>, endpoints: impl Iterator<Item = String>) -> Losses {
-        let endpoint = |name| Endpoint { name, by_cause: Default::default() };
-        Losses { counters, endpoints: endpoints.map(endpoint).collect() }
+    pub fn new(counters: Rc<Counters>, endpoints: &[EndpointLanes]) -> Losses {
+        let endpoint =
+            |lanes: &EndpointLanes| Endpoint { name: lanes.name.clone(), id: lanes.id(), by_cause: Default::default() };
+        Losses { counters, endpoints: endpoints.iter().map(endpoint).collect() }
     }
 
     pub fn count(&self, endpoint: usize, cause: DropCause, lost: Lost) {
@@ -45,9 +48,9 @@ impl Losses {
         (0..self.endpoints.len()).map(|index| self.counters.endpoint(index).dropped_total()).sum()
     }
 
-    /// The endpoints' names, in the order of their counters.
-    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().map(|endpoint| endpoint.name.as_str())
+    /// The ring's numbers for the endpoints, in the order of their counters.
+    pub fn ids(&self) -> impl Iterator<Item = u64> {
+        self.endpoints.iter().map(|endpoint| endpoint.id)
     }
 
     /// Writes what is due to the log; `now` is of the monotonic clock.
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn losses_are_told_at_once_and_then_summed_up() {
         let counters = Rc::<Counters>::default();
-        let losses = Losses::new(counters.clone(), ["a", "b"].map(str::to_owned).into_iter());
+        let losses = Losses::new(counters.clone(), &["a", "b"].map(EndpointLanes::from));
         let mut lines = Vec::new();
         for second in 0..1200 {
             losses.count(1, DropCause::RingFull, Lost::new(3, TimeRange::at(1000 * second)));

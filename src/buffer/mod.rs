@@ -196,7 +196,7 @@ impl<M: Medium> Buffer<M> {
         let endpoints: Vec<EndpointLanes> = endpoints.iter().cloned().map(Into::into).collect();
         let followers = Followers::restore(&endpoints, &ring);
         let readers = followers.senders().map(|(lane, part)| Reader::new(lane, part)).collect();
-        let losses = Losses::new(counters.clone(), endpoints.into_iter().map(|endpoint| endpoint.name));
+        let losses = Losses::new(counters.clone(), &endpoints);
         let buffer = Buffer {
             layout,
             commit_interval,

@@ -23,7 +23,14 @@ pub fn run(path: &Path) -> ExitCode {
         Ok(agent) => agent,
         Err(error) => return super::refuse(&error),
     };
-    log::info!("narthex {} is running", env!("CARGO_PKG_VERSION"));
+    let endpoints: Vec<_> = config.endpoints.iter().map(|endpoint| format!("{:?}", endpoint.name)).collect();
+    log::info!(
+        "narthex {} is running with {}: {} jobs, endpoints {}",
+        env!("CARGO_PKG_VERSION"),
+        path.display(),
+        config.jobs.len(),
+        endpoints.join(", ")
+    );
     let executor = LocalExecutor::new();
     match smol::block_on(executor.run(agent.run(&executor, stop_requested(signals)))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -113,7 +113,8 @@ struct Targets<'c> {
 #[derive(Serialize)]
 struct RemoteWrite<'c> {
     url: &'c str,
-    name: &'c str,
+    /// `None` if the configuration gives it none.
+    name: Option<&'c str>,
     remote_timeout: String,
     protobuf_message: &'c str,
     send_exemplars: bool,
@@ -221,7 +222,7 @@ impl<'c> From<&'c EndpointOptions> for RemoteWrite<'c> {
     fn from(endpoint: &'c EndpointOptions) -> Self {
         RemoteWrite {
             url: &endpoint.url,
-            name: &endpoint.name,
+            name: (endpoint.name == endpoint.ring_key).then_some(endpoint.name.as_str()),
             remote_timeout: format_duration(endpoint.timeout),
             protobuf_message: protobuf_message_name(endpoint.message),
             send_exemplars: endpoint.content.send_exemplars,

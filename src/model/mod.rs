@@ -7,6 +7,7 @@ mod extras;
 mod fnv;
 mod histogram;
 mod labels;
+mod line_budget;
 mod loss_counts;
 mod lost;
 mod metadata;
@@ -34,6 +35,7 @@ pub use histogram::{
     CUSTOM_BUCKETS_SCHEMA, Counts, EXPONENTIAL_SCHEMAS, Histogram, HistogramCounts, HistogramError, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsError, LabelsIter};
+pub use line_budget::{LOG_REPEAT_INTERVAL, LineBudget};
 pub use loss_counts::{LossCounts, SEVERAL_CAUSES};
 pub use lost::{Lost, TimeRange, time_text};
 pub use metadata::{MetadataTable, MetricFamily, MetricType};

@@ -13,8 +13,11 @@ use std::time::Duration;
 /// One `[[remote_write]]`.
 #[derive(Clone, Debug)]
 pub struct EndpointOptions {
-    /// Unique among endpoints; the ring remembers by it what was acknowledged.
+    /// Unique among endpoints: what log, metrics and `ring info` call it.
     pub name: String,
+    /// Text that the ring knows the endpoint by: its configured name, else a sum of its URL. Not the name that is shown, since that
+    /// of an unnamed endpoint depends on the others.
+    pub ring_key: String,
     /// `http` or `https`, without user or password.
     pub url: String,
     /// `remote_timeout`: of one request, connecting included.

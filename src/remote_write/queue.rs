@@ -39,6 +39,9 @@ pub struct Queue {
     /// While the way to the receiver is at fault.
     hold_backoff: Backoff,
     failures: FailureLog,
+    describe_backlog: Option<Box<dyn Fn() -> String>>,
+    /// Something, since the process began.
+    has_delivered: bool,
     protocol: Rc<RefCell<Protocol>>,
     in_hand: Option<InHand>,
 }
@@ -95,6 +98,8 @@ impl Queue {
                 seed,
             ),
             failures: FailureLog::default(),
+            describe_backlog: None,
+            has_delivered: false,
             protocol: Rc::new(RefCell::new(Protocol::new(message))),
             in_hand: None,
         }
@@ -128,6 +133,12 @@ impl Queue {
     fn waiting(&mut self, samples: usize) {
         self.growth.waiting(samples);
         self.send_size.allow(self.growth.samples(), self.growth.body_bytes_max());
+    }
+
+    /// The same with what lines about an outage say of the samples that are pending.
+    pub fn with_backlog(mut self, describe: Box<dyn Fn() -> String>) -> Self {
+        self.describe_backlog = Some(describe);
+        self
     }
 
     /// Takes the next window, in answer to [`Action::NeedWindow`].
@@ -232,22 +243,24 @@ impl Queue {
             in_hand.retries = 0;
             in_hand.not_before = now;
             self.backoff.reset();
-            self.count_left_out(now, sent, counters);
+            self.count_left_out(sent, counters);
             self.tell(now);
         }
     }
 
-    fn count_left_out(&mut self, now: Duration, sent: &Sent, counters: &EndpointCounters) {
+    fn count_left_out(&mut self, sent: &Sent, counters: &EndpointCounters) {
         counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
         counters.drop_samples(DropCause::TooOld, sent.too_old);
         if sent.too_old > 0 {
-            self.failures.note(now, FailureEvent::TooOld, sent.too_old as usize, String::new());
+            self.failures.note(FailureEvent::TooOld, sent.too_old as usize, String::new());
         }
     }
 
     fn tell(&mut self, now: Duration) {
         while let Some(line) = self.failures.take_due(now) {
-            log::warn!("remote_write {:?}: {line}", self.endpoint);
+            let backlog = self.describe_backlog.as_ref().filter(|_| line.is_outage);
+            let backlog = backlog.map_or(String::new(), |describe| format!("; {}", describe()));
+            log::warn!("remote_write {:?}: {}{backlog}", self.endpoint, line.text);
         }
     }
 
@@ -279,7 +292,7 @@ impl Queue {
         }
         let is_done = self.in_hand.as_ref().is_some_and(|in_hand| in_hand.pieces.len() == others);
         if is_done {
-            self.count_left_out(now, sent, counters);
+            self.count_left_out(sent, counters);
         }
         self.tell(now);
     }
@@ -300,10 +313,13 @@ impl Queue {
         if matches!(judgement, Judgement::WrittenDiffers { .. }) {
             ended.counters.written_differs.add(1);
             let text = written_differs(ended.sent, ended.outcome);
-            self.failures.note(ended.now, FailureEvent::WrittenDiffers, missing as usize, text);
+            self.failures.note(FailureEvent::WrittenDiffers, missing as usize, text);
         }
         ended.counters.drop_samples(DropCause::NotWritten, missing);
         ended.counters.samples_delivered.add((ended.samples as u64).saturating_sub(missing));
+        if !std::mem::replace(&mut self.has_delivered, true) {
+            log::info!("remote_write {:?}: first delivery, {} samples", self.endpoint, ended.samples);
+        }
         self.accepted(ended.now, request);
     }
 
@@ -314,7 +330,7 @@ impl Queue {
         ended.counters.samples_delivered.add(written);
         ended.counters.drop_samples(DropCause::Rejected, rest);
         let text = format!("{}; the receiver has written the other {written} of this request", ended.outcome);
-        self.failures.note(ended.now, FailureEvent::Dropped(ended.outcome.cause()), rest as usize, text);
+        self.failures.note(FailureEvent::Dropped(ended.outcome.cause()), rest as usize, text);
         self.accepted(ended.now, request);
     }
 
@@ -345,8 +361,7 @@ impl Queue {
             in_hand.asked_not_before = ended.now + after;
             in_hand.not_before = in_hand.asked_not_before + backoff.next_wait();
         }
-        let (event, text) = (FailureEvent::Retried(ended.outcome.cause()), format!("{}{hint}", ended.outcome));
-        self.failures.note(ended.now, event, ended.samples, text);
+        self.failures.note_retry(ended.now, ended.outcome.cause(), format!("{}{hint}", ended.outcome));
     }
 
     fn refused(&mut self, ended: &Ended, request: &Request, halve: bool) {
@@ -361,7 +376,7 @@ impl Queue {
                 FailureEvent::Dropped(ended.outcome.cause())
             }
         };
-        self.failures.note(ended.now, event, ended.samples, text);
+        self.failures.note(event, ended.samples, text);
     }
 }
 

@@ -43,7 +43,7 @@ pub fn lacking(acks: &Acks, endpoints: &[EndpointOptions]) -> Vec<Lacking> {
 
 /// The name of an endpoint, or the upper half of its id where no configuration names it; only that half of `id` counts.
 pub fn endpoint_name(id: u64, endpoints: &[EndpointOptions]) -> String {
-    let named = endpoints.iter().find(|endpoint| endpoint_id(&endpoint.name) >> 32 == id >> 32);
+    let named = endpoints.iter().find(|endpoint| endpoint_id(&endpoint.ring_key) >> 32 == id >> 32);
     named.map_or_else(|| format!("{:08x}", id >> 32), |endpoint| endpoint.name.clone())
 }
 
@@ -55,7 +55,7 @@ fn name_of(id: u64, endpoints: &[EndpointOptions]) -> String {
             Some(class) => (id, format!("{} ({})", endpoint.name, class.name())),
         })
     });
-    let former = |endpoint: &EndpointOptions| endpoint_id(&endpoint.name) >> 32 == id >> 32;
+    let former = |endpoint: &EndpointOptions| endpoint_id(&endpoint.ring_key) >> 32 == id >> 32;
     lanes.into_iter().find(|(known, _)| *known == id).map(|(_, name)| name).unwrap_or_else(|| {
         match endpoints.iter().find(|endpoint| former(endpoint)) {
             Some(endpoint) => format!("{} (a former lane, {id:016x})", endpoint.name),

@@ -57,7 +57,7 @@ fn a_small_file_gets_prometheus_defaults() {
     assert_eq!(*job.page, PageOptions::default());
     assert_eq!(job.static_configs[0].labels, [("site".to_string(), "north".to_string())]);
     let [endpoint] = &config.endpoints[..] else { panic!("one endpoint") };
-    assert_eq!((endpoint.name.as_str(), endpoint.timeout), ("102bbf40", Duration::from_secs(30)));
+    assert_eq!((endpoint.name.as_str(), endpoint.timeout), ("metrics.example", Duration::from_secs(30)));
     assert_eq!((&endpoint.http, &endpoint.queue), (&HttpClientOptions::default(), &QueueOptions::default()));
     let buffer = config.buffer.unwrap();
     assert_eq!(buffer.path, Path::new("/etc/narthex/ring"));

@@ -26,6 +26,7 @@ fn options(url: String) -> EndpointOptions {
     EndpointOptions {
         catch_up: Default::default(),
         name: "test".into(),
+        ring_key: "r".into(),
         url,
         timeout: TIMEOUT,
         http: HttpClientOptions::default(),
