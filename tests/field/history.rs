@@ -65,8 +65,10 @@ impl History {
         self.offsets.push(Offset { from_ms, offset_ms: offset_s * 1000 });
     }
 
+    /// If no attempt is sure to have come since it failed before, it is one failure.
     pub fn card_fails(&mut self, at_ms: i64) {
-        self.card_fails = Some(Span { from_ms: at_ms, to_ms: i64::MAX });
+        let before = self.card_fails.filter(|span| at_ms < span.to_ms);
+        self.card_fails = Some(Span { from_ms: before.map_or(at_ms, |span| span.from_ms), to_ms: i64::MAX });
     }
 
     /// The next attempt comes after as long a wait as all waits before it, and a minute at most.
@@ -102,4 +104,23 @@ fn is_live_first(setup: &Setup) -> bool {
 fn repeats_ms(setup: &Setup) -> i64 {
     // Stretches between outages are sent again after a restart in a backlog.
     if is_live_first(setup) { i64::MAX / 4 } else { REPEATS_MS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_fails_again_before_the_next_attempt_has_failed_throughout() {
+        let (mut history, setup) = (History::default(), Setup::usual());
+        history.card_fails(1000);
+        history.card_heals(5000);
+        history.card_fails(8000);
+        history.killed(9000, &setup);
+        assert_eq!(history.deaths[0].loses_ms, 8000 + 500 + COMMIT_SLACK_MS);
+        history.card_heals(10_000);
+        history.card_fails(100_000);
+        history.killed(101_000, &setup);
+        assert_eq!(history.deaths[1].loses_ms, 1000 + 500 + COMMIT_SLACK_MS);
+    }
 }
