@@ -246,7 +246,8 @@ impl Model {
             ensure(cut_off <= counted || all.oldest_segment != self.doubtful_segment, "3 synced", || {
                 format!("endpoint {endpoint} lost {cut_off} samples of the oldest segment, and {counted} are counted")
             })?;
-            let counts = owed.counted.compare(all.counted[endpoint], found, self.durable_until, &self.doubtful);
+            let durable = owed.attempted_ack..self.durable_until;
+            let counts = owed.counted.compare(all.counted[endpoint], found, durable, &self.doubtful);
             counts.map_err(|violation| violation.at(format!("endpoint {endpoint}")))?;
         }
         Ok(())

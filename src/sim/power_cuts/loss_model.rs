@@ -3,6 +3,7 @@
 use super::buffer_model::samples_of;
 use super::{Violation, ensure};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// One endpoint's side of one process.
 #[derive(Clone, Default)]
@@ -41,18 +42,18 @@ impl Counted {
         self.unwritten.insert(scrape);
     }
 
-    /// Invariant 8 after a restart or a cut, with what the endpoint is handed then. Scrapes before `durable_until` were committed, but
-    /// a commit under way may have evicted the `doubtful` ones.
+    /// Invariant 8 after a restart or a cut, with what the endpoint is handed then. `durable` scrapes were committed, and no earlier
+    /// process had them acknowledged by a commit that may come to light; a commit under way may have evicted the `doubtful` ones.
     pub fn compare(
         &self,
         counted: u64,
         found: &[u64],
-        durable_until: u64,
+        durable: Range<u64>,
         doubtful: &BTreeSet<u64>,
     ) -> Result<(), Violation> {
         let lost = self.lost(found);
         let is_open = |scrape: &u64| self.unwritten.contains(scrape) || doubtful.contains(scrape);
-        let must = samples(lost.iter().filter(|scrape| **scrape < durable_until && !is_open(scrape)));
+        let must = samples(lost.iter().filter(|scrape| durable.contains(scrape) && !is_open(scrape)));
         // A frame that was never confirmed can stand behind a torn one, and is counted as damaged then.
         let most = samples(lost.iter()) + samples(self.late.iter()) + self.cut_off;
         let since = counted.wrapping_sub(self.base);
