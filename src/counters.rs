@@ -21,6 +21,8 @@ pub enum DropCause {
     WriteBudget,
     /// The receiver refused the sample for good (400, 409, 413, 415, 422, a status of `give_up_on`; 429 without `retry_on_http_429` only).
     Rejected,
+    /// The receiver refused the sample as out of order or duplicate just after a restart: an earlier process had delivered it.
+    Repeated,
     /// The receiver answered 2xx and said that it wrote fewer samples than it was sent.
     NotWritten,
     /// The sample is a native histogram and the endpoint has no `send_native_histograms`.
@@ -34,7 +36,7 @@ pub enum DropCause {
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 12] = [
+    pub const ALL: [DropCause; 13] = [
         DropCause::RingFull,
         DropCause::RingDamaged,
         DropCause::StageFull,
@@ -42,6 +44,7 @@ impl DropCause {
         DropCause::TooLarge,
         DropCause::WriteBudget,
         DropCause::Rejected,
+        DropCause::Repeated,
         DropCause::NotWritten,
         DropCause::HistogramsOff,
         DropCause::TooOld,
@@ -63,6 +66,7 @@ impl DropCause {
             DropCause::HistogramsOff => 8,
             DropCause::TooOld => 9,
             DropCause::Uncommitted => 10,
+            DropCause::Repeated => 11,
             DropCause::Several => SEVERAL_CAUSES,
         }
     }
@@ -82,6 +86,7 @@ impl DropCause {
             DropCause::TooLarge => "too_large",
             DropCause::WriteBudget => "write_budget",
             DropCause::Rejected => "rejected",
+            DropCause::Repeated => "repeated",
             DropCause::NotWritten => "not_written",
             DropCause::HistogramsOff => "native_histograms_off",
             DropCause::TooOld => "too_old",

@@ -197,7 +197,7 @@ pub const SEND_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Batches gathered for one endpoint at a time.
 pub const WINDOW_BATCHES_MAX: usize = 512;
 
-/// Requests that one rejected request may be divided into before what is left of it is given up.
+/// Cuts that one refused request may have before what is left of it is dropped.
 pub const REJECTED_SPLITS_MAX: u32 = 64;
 
 /// What a receiver's `Retry-After` may ask for; a longer wait is cut to this.
@@ -211,6 +211,12 @@ pub const HOLD_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Lines about faults of one thing that go to the log at once, before they become few.
 pub const LOG_LINES_BURST: u32 = 10;
+
+/// Requests that may go while others are held, before the next wait.
+pub const PROBES_MAX: u32 = 256;
+
+/// Parts, oldest first, that a refused request is cut into by time.
+pub const TIME_SLICES_MAX: usize = 8;
 
 /// Kinds of failure that one endpoint's log tells apart at a time.
 pub const FAILURE_KINDS_MAX: usize = 8;

@@ -119,6 +119,7 @@ fn a_4xx_that_says_nothing_of_the_samples_keeps_them() {
         ["401 Unauthorized", "403 Forbidden", "404 Not Found", "405 Method Not Allowed", "407 Proxy", "451 No"];
     let (folder, exporter, receiver) = (tempfile::tempdir().unwrap(), counting_exporter(), Prometheus::start());
     let config = config(&exporter, &receiver, "");
+    let mut stopped_at = Vec::new();
     for fault in faults {
         let (came, held) = (receiver.came().len(), receiver.samples_held());
         receiver.answer_with(move |_| Some(respond(fault, "", b"no")));
@@ -130,13 +131,19 @@ fn a_4xx_that_says_nothing_of_the_samples_keeps_them() {
         let at_stop = receiver.came().len();
         let (status, took) = agent.stop();
         assert!(status.success() && took < Duration::from_secs(2), "{took:?}");
+        stopped_at.push(exporter.requests() as u64);
         assert!(receiver.came().len() <= at_stop + 1, "nothing is sent that would only be refused");
         assert_eq!(receiver.samples_held(), held);
     }
     receiver.behave();
     let agent = Agent::start(folder.path(), &config);
-    wait_for(&receiver, exporter.requests() as u64 + 3);
-    assert_complete(&receiver);
+    let last = exporter.requests() as u64 + 3;
+    wait_for(&receiver, last);
+    // A scrape that is under way at a stop is no sample.
+    let values = receiver.values("n{");
+    let is_missing = |number: &u64| !values.contains(number) && !stopped_at.contains(&(number + 1));
+    let missing: Vec<u64> = (0..last).filter(is_missing).collect();
+    assert!(missing.is_empty(), "{missing:?} are missing");
     assert!(agent.stop().0.success());
 }
 
@@ -199,5 +206,89 @@ fn a_partial_write_counts_what_was_not_written() {
     wait_for(&receiver, 5);
     assert!(begun.elapsed() < PATIENCE);
     assert_eq!(dropped(&agent, "rejected"), 2);
+    assert!(agent.stop().0.success());
+}
+
+/// A receiver that refused everything with 400 got the whole backlog, in halves, and none of it was kept.
+#[test]
+fn a_receiver_that_refuses_everything_gets_few_requests_and_everything_once_it_is_mended() {
+    for message in ["auto", "prometheus.WriteRequest"] {
+        let (folder, exporter, receiver) = (tempfile::tempdir().unwrap(), counting_exporter(), Prometheus::start());
+        receiver.answer_with(|_| Some(respond("400 Bad Request", &written_headers(0), b"no such tenant")));
+        let endpoint = format!("protobuf_message = '{message}'");
+        let agent = Agent::start(folder.path(), &config(&exporter, &receiver, &endpoint));
+        agent.wait_for_log("the receiver refuses every request");
+        let scraped = exporter.requests();
+        eventually("thirty scrapes", PATIENCE, || (exporter.requests() > scraped + 30).then_some(()));
+        let came = receiver.came().len();
+        assert!(came < 50, "{came} requests");
+        assert_eq!((dropped(&agent, "rejected"), receiver.samples_held()), (0, 0));
+        receiver.behave();
+        wait_for(&receiver, exporter.requests() as u64 + 2);
+        assert_complete(&receiver);
+        assert_eq!(dropped(&agent, "rejected"), 0);
+        assert!(agent.stop().0.success());
+    }
+}
+
+/// A request that alone is refused is counted when the next one is accepted, and with 2.0 never sent again.
+#[test]
+fn a_poisoned_request_holds_up_nothing() {
+    let (folder, exporter, receiver) = (tempfile::tempdir().unwrap(), counting_exporter(), Prometheus::start());
+    receiver.answer_with(|incoming| {
+        (incoming.number == 3).then(|| respond("400 Bad Request", &written_headers(0), b"label value too long"))
+    });
+    let agent = Agent::start(folder.path(), &config(&exporter, &receiver, ""));
+    eventually("ten scrapes", PATIENCE, || (receiver.values("n{").len() > 10).then_some(()));
+    let poisoned = receiver.came()[3].samples() as u64;
+    assert_eq!(dropped(&agent, "rejected"), poisoned);
+    assert!(agent.stop().0.success());
+    let all = receiver.came();
+    let times = |number: usize| all[number].series.iter().flat_map(|(text, s)| s.iter().map(move |(t, _)| (text, *t)));
+    assert!(times(3).all(|sample| (4..all.len()).all(|number| times(number).all(|other| other != sample))));
+}
+
+/// At a limit of 1,000 bytes a body 4.8 times the bytes were sent.
+#[test]
+fn the_size_that_a_receiver_takes_is_learned() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Prometheus::start());
+    let exporter = exporter(|n| {
+        let mut random = fastrand::Rng::with_seed(n as u64);
+        (0..300).map(|i| format!("n{{i=\"{i}\"}} {}\n", random.f64())).collect()
+    });
+    receiver.answer_with(|incoming| {
+        (incoming.body_bytes > 1000).then(|| respond("413 Request Entity Too Large", "", b"too large"))
+    });
+    let agent = Agent::start(folder.path(), &config(&exporter, &receiver, ""));
+    eventually("fifty bodies that pass", PATIENCE, || {
+        (receiver.came().iter().filter(|request| request.body_bytes <= 1000).count() > 50).then_some(())
+    });
+    let refused_at_first = receiver.came().iter().filter(|request| request.body_bytes > 1000).count();
+    assert!(refused_at_first < 10, "{refused_at_first}");
+    let came = receiver.came().len();
+    eventually("fifty more", PATIENCE, || (receiver.came().len() > came + 50).then_some(()));
+    assert!(receiver.came()[came..].iter().all(|request| request.body_bytes <= 1000), "the size is known");
+    assert_eq!(dropped(&agent, "rejected"), 0);
+    assert!(agent.stop().0.success());
+}
+
+/// What had been delivered before a kill was refused as out of order, sent again sample by sample, and counted as lost.
+#[test]
+fn what_was_delivered_before_a_kill_is_counted_as_repeated() {
+    let (folder, exporter, receiver) = (tempfile::tempdir().unwrap(), counting_exporter(), Prometheus::start());
+    let config = config(&exporter, &receiver, "protobuf_message = 'prometheus.WriteRequest'")
+        .replace("[buffer]\n", "[buffer]\ncommit_interval = '0s'\n");
+    receiver.answer_with(|_| Some(respond("503 Service Unavailable", "", b"")));
+    let agent = Agent::start(folder.path(), &config);
+    eventually("ten scrapes", PATIENCE, || (exporter.requests() > 10).then_some(()));
+    receiver.behave();
+    wait_for(&receiver, 8);
+    agent.kill();
+    let (came, delivered) = (receiver.came().len(), receiver.values("n{").len() as u64);
+    // A later time of each series: what is sent again is out of order whatever was acknowledged.
+    let agent = Agent::start(folder.path(), &config);
+    wait_for(&receiver, delivered + 5);
+    assert_eq!(dropped(&agent, "rejected"), 0);
+    assert!(receiver.came().len() < came + 60, "{} requests", receiver.came().len() - came);
     assert!(agent.stop().0.success());
 }

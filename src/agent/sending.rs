@@ -102,7 +102,8 @@ impl Sender {
             queue: Queue::new(&options.name, &options.queue, options.message, fastrand::u64(..))
                 .with_protocol(shared.protocols[role.endpoint].clone())
                 .with_rates(&options.rates)
-                .with_backlog(backlog_reporter(shared.clone(), index, role.endpoint)),
+                .with_backlog(backlog_reporter(shared.clone(), index, role.endpoint))
+                .with_start(shared.clock.wall_ms()),
             name: options.name.clone(),
             options: options.queue.clone(),
             turns,
@@ -156,6 +157,10 @@ impl Sender {
                 }
                 Offer::At(_) | Offer::Nothing if is_draining => return Step::End,
                 Offer::At(at) => self.wait(Some(at)).await,
+                Offer::Nothing if self.queue.ahead().is_some() => {
+                    let until = self.queue.on_nothing_ahead(now);
+                    self.wait(until).await;
+                }
                 Offer::Nothing => {
                     self.rest();
                     self.wait(None).await;
@@ -174,7 +179,7 @@ impl Sender {
                 if retries == 0 || self.sent.oldest_ms.is_some_and(|of_body| of_body < oldest_ms) {
                     self.encoder.leave_out_before(oldest_ms);
                     self.sent = self.encoder.encode(version, attempt.batches, attempt.request, &mut self.body);
-                    if !self.queue.takes_body(self.body.as_bytes().len()) {
+                    if !self.queue.takes_body(now, self.body.as_bytes().len()) {
                         return Step::GoOn;
                     }
                 }
@@ -278,12 +283,13 @@ impl Sender {
             return Offer::At(self.read_not_before);
         }
         let mut buffer = self.shared.buffer.borrow_mut();
-        if buffer.divide(self.index, now) {
+        let ahead = self.queue.ahead();
+        if ahead.is_none() && buffer.divide(self.index, now) {
             log::debug!("remote_write {:?}: new samples go ahead of the backlog", self.name);
             self.shared.senders.iter().for_each(Notify::wake);
         }
         let waiting = buffer.waiting(self.index);
-        if !waiting.has_backlog && !is_draining {
+        if !waiting.has_backlog && !is_draining && ahead.is_none() {
             let interval = self.shared.scrape_interval;
             match waiting.oldest.and_then(|oldest| send_at(&self.options, interval, waiting.samples, oldest)) {
                 None => return Offer::Nothing,
@@ -291,7 +297,11 @@ impl Sender {
                 Some(_) => {}
             }
         }
-        match buffer.window(self.index) {
+        let window = match ahead {
+            Some(from) => buffer.window_ahead(self.index, from),
+            None => buffer.window(self.index),
+        };
+        match window {
             Ok(window) => {
                 if let Some(line) = self.reading.succeeded(now) {
                     log::info!("remote_write {:?}: the backlog can be read: {line}", self.name);

@@ -96,6 +96,7 @@ fn text_of(cause: DropCause) -> &'static str {
         DropCause::WriteBudget => "dropped: buffer.write_budget is used up; make it larger, or scrape less",
         DropCause::TooLarge => "dropped: their labels fit into no segment; make buffer.segment_size larger",
         DropCause::Rejected => "dropped: the receiver rejected them",
+        DropCause::Repeated => "repeated after a restart: the receiver has them",
         DropCause::NotWritten => "dropped: the receiver says that it did not write them",
         DropCause::TooOld => "dropped: older than sample_age_limit",
         DropCause::HistogramsOff => {

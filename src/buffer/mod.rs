@@ -335,8 +335,28 @@ impl<M: Medium> Buffer<M> {
     ///
     /// The same records are handed out again until [`ack`](Self::ack) is called.
     pub fn window(&mut self, sender: usize) -> Result<Option<Window>, RingError> {
+        let Reader { lane, part, .. } = self.readers[sender];
+        let window = self.read_window(sender, self.followers.lanes[lane].next_record(part))?;
+        self.hold(sender, &window);
+        let lane = &mut self.followers.lanes[lane];
+        lane.hand_out(part, window.next_record);
+        if window.batches.is_empty() || planted(Bug::CursorPastUnread) {
+            lane.ack(part, window.next_record);
+        }
+        Ok(if window.batches.is_empty() { None } else { Some(window) })
+    }
+
+    /// What comes from this record on, while what comes before it is neither acknowledged nor forgotten. `None`: nothing so far.
+    pub fn window_ahead(&mut self, sender: usize, from_record: u64) -> Result<Option<Window>, RingError> {
+        let Reader { lane, part, .. } = self.readers[sender];
+        let from_record = from_record.max(self.followers.lanes[lane].next_record(part));
+        let window = self.read_window(sender, from_record)?;
+        Ok(if window.batches.is_empty() { None } else { Some(window) })
+    }
+
+    fn read_window(&mut self, sender: usize, next_record: u64) -> Result<Window, RingError> {
         let Reader { lane, part, samples_max, .. } = self.readers[sender];
-        let (next_record, end) = (self.followers.lanes[lane].next_record(part), self.followers.lanes[lane].end(part));
+        let end = self.followers.lanes[lane].end(part);
         let mut window = Window { next_record, ..Window::default() };
         if window.next_record < self.stage.first_record().min(end) {
             self.read_backlog(sender, &mut window)?;
@@ -350,13 +370,7 @@ impl<M: Medium> Buffer<M> {
                 window.push(record, batch.clone());
             }
         }
-        self.hold(sender, &window);
-        let lane = &mut self.followers.lanes[lane];
-        lane.hand_out(part, window.next_record);
-        if window.batches.is_empty() || planted(Bug::CursorPastUnread) {
-            lane.ack(part, window.next_record);
-        }
-        Ok(if window.batches.is_empty() { None } else { Some(window) })
+        Ok(window)
     }
 
     /// The sender holds this window from now on, and no other any more.

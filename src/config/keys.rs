@@ -186,6 +186,7 @@ pub(super) const QUEUE_CONFIG: Keys = Keys {
         "min_backoff",
         "max_backoff",
         "retry_on_http_429",
+        "halve_refused",
         "sample_age_limit",
     ],
     unsupported: &["max_shards", "min_shards"],

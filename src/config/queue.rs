@@ -24,6 +24,7 @@ pub(super) fn read_queue(endpoint: &Table) -> Result<QueueOptions, ConfigError> 
         max_backoff: table.get_or("max_backoff", defaults.max_backoff, Value::nonzero_duration)?,
         retry_on_http_429: table.get_or("retry_on_http_429", defaults.retry_on_http_429, Value::flag)?,
         give_up_on: defaults.give_up_on,
+        halve_refused: table.get_or("halve_refused", defaults.halve_refused, Value::flag)?,
         // Zero is as good as none, as in Prometheus.
         sample_age_limit: age_limit.filter(|limit| !limit.is_zero()),
     };
@@ -92,6 +93,7 @@ pub(super) struct ShownQueue {
     min_backoff: String,
     max_backoff: String,
     retry_on_http_429: bool,
+    halve_refused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample_age_limit: Option<String>,
 }
@@ -106,6 +108,7 @@ impl From<&QueueOptions> for ShownQueue {
             min_backoff: format_duration(queue.min_backoff),
             max_backoff: format_duration(queue.max_backoff),
             retry_on_http_429: queue.retry_on_http_429,
+            halve_refused: queue.halve_refused,
             sample_age_limit: queue.sample_age_limit.map(format_duration),
         }
     }

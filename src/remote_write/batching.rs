@@ -59,15 +59,8 @@ pub struct Request {
     pub blocks: Vec<Block>,
 }
 
-/// What a receiver's text tells of the samples that it refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hint {
-    /// Their times are at fault: too old, or not in order.
-    Time,
-    Unknown,
-}
-
 /// Hands out the requests of one window, one after the other.
+#[derive(Clone)]
 pub struct Batching {
     batches: Vec<Rc<ScrapeBatch>>,
     samples_max: usize,
@@ -76,6 +69,7 @@ pub struct Batching {
 }
 
 /// Batches of targets that have no series in common with any others.
+#[derive(Clone)]
 struct Group {
     /// Those of which no request has anything yet.
     upcoming: Range<usize>,
@@ -179,25 +173,41 @@ impl Request {
         self.blocks.iter().map(Block::samples).sum()
     }
 
-    /// Two requests that together hold what this one does, the one to send first first. None for a single sample.
+    /// Two requests that together hold what this one does, the one to send first first. `None` for a single sample.
     ///
-    /// Blocks are parted first, after those that were taken in turns are put together. A single block is cut in time if that
-    /// is what the receiver complains of, because then its oldest samples are at fault; otherwise into series, because then one
-    /// of them is likely to be.
-    pub fn split(&self, hint: Hint) -> Option<(Request, Request)> {
+    /// Blocks are parted first, after those that were taken in turns are put together. A single block is cut into series if it has
+    /// several, as one of them is likely to be at fault where a request was refused.
+    pub fn halves(&self) -> Option<(Request, Request)> {
         let whole = self.without_turns();
         if let [block] = whole.blocks.as_slice() {
             let (times, series) = (block.batches.len(), block.series.len());
-            let in_time = times > 1 && (hint == Hint::Time || series == 1);
-            let (first, second) = match in_time {
-                true => block.split_batches(times / 2),
-                false if series > 1 => block.split_series(series / 2),
-                false => return None,
+            let (first, second) = match (series > 1, times > 1) {
+                (true, _) => block.split_series(series / 2),
+                (false, true) => block.split_batches(times / 2),
+                (false, false) => return None,
             };
             return Some((Request { blocks: vec![first] }, Request { blocks: vec![second] }));
         }
         let (first, second) = whole.blocks.split_at(whole.blocks.len() / 2);
         (!first.is_empty()).then(|| (Request { blocks: first.to_vec() }, Request { blocks: second.to_vec() }))
+    }
+
+    /// The same samples, in at most so many requests, oldest scrapes of each target first.
+    pub fn time_slices(&self, most: usize) -> Vec<Request> {
+        let mut times: Vec<usize> = self.blocks.iter().flat_map(|block| block.batches.clone()).collect();
+        times.sort_unstable();
+        times.dedup();
+        let slice = |times: &[usize]| {
+            let (from, until) = (times[0], times[times.len() - 1] + 1);
+            let cut = |block: &Block| Block {
+                batches: block.batches.start.max(from)..block.batches.end.min(until),
+                series: block.series.clone(),
+            };
+            let blocks =
+                self.without_turns().blocks.iter().map(cut).filter(|block| !block.batches.is_empty()).collect();
+            Request { blocks }
+        };
+        times.chunks(times.len().div_ceil(most).max(1)).map(slice).collect()
     }
 
     /// The same samples, group by group and run by run: of two blocks with a series in common, the older comes first in any case.
@@ -207,16 +217,6 @@ impl Request {
         let mut whole = Request::default();
         blocks.into_iter().for_each(|block| whole.push(block));
         whole
-    }
-}
-
-impl Hint {
-    /// The words of Prometheus, Mimir (which writes `sample-out-of-order`) and their kin.
-    pub fn of_text(text: &str) -> Hint {
-        const WORDS: [&str; 5] =
-            ["out of order", "out of bounds", "too old", "duplicate sample", "sample duplicate timestamp"];
-        let plain = text.to_ascii_lowercase().replace('-', " ");
-        if WORDS.iter().any(|words| plain.contains(words)) { Hint::Time } else { Hint::Unknown }
     }
 }
 

@@ -16,6 +16,8 @@ use std::time::Duration;
 pub enum FailureEvent {
     /// The request was refused, and its halves are sent.
     Halved(Cause),
+    /// The request was refused, as is everything else: it is kept.
+    Held(Cause),
     /// The request was refused for good.
     Dropped(Cause),
     /// It was delivered, and the receiver tells of other counts than were sent.
@@ -160,6 +162,10 @@ impl Kind {
         let times = if *failures > 1 { format!(" ({failures} times since last reported)") } else { String::new() };
         match self.event {
             FailureEvent::Halved(_) => format!("a request was refused and is sent again in halves: {text}{times}"),
+            FailureEvent::Held(_) => format!(
+                "the receiver refuses every request: samples are kept until it accepts another; check its configuration, \
+                 and what it says: {text}{times}"
+            ),
             FailureEvent::WrittenDiffers if samples.samples > 0 => {
                 format!("{samples} dropped: the receiver answered 2xx and did not write them: {text}{times}")
             }

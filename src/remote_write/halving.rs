@@ -1,85 +1,155 @@
-//! Saves what can be saved of a refused request: parts of it are sent until the samples at fault stand alone.
+//! Saves what can be saved of a refused request: its parts are sent, level by level, until the samples at fault stand alone.
 //!
-//! A receiver says which samples it dislikes in words at best. Parts are tried depth first and oldest first, which keeps
-//! each series in order, and there are [`REJECTED_SPLITS_MAX`] cuts for each request. So that these suffice, it learns:
+//! For Remote-Write 1.0 only: a receiver of 2.0 has written what it could. What a receiver says in words decides nothing.
 //!
 //! ```text
-//!   series ►      old times are refused, in all series:    one series is refused at all times:
-//!  t 1   x x x x    rows are cut off from the top;           . . x .   a part of a row is accepted: so
-//!  i 2   x x x x    when a row was dropped part by part,     . . x .   series are at fault, and what is
-//!  m 3   . . . .    the rest of it and the next are          . . x .   left is cut into series first;
-//!  e 4   . . . .    dropped whole                            . . x .   then the same goes for columns
+//!  refused:      a  b  c  d      halves:  a b | c d     both refused: all of it is at fault for what is known: it ends,
+//!                                                       but for slices of time, oldest first, as old times may be at fault
+//!                                refused: a b           one refused: its halves are next, and so on
 //! ```
+//!
+//! - A level in which nothing is accepted is the last one; after something was accepted, the second such level is.
+//! - A request has [`REJECTED_SPLITS_MAX`] cuts at most.
+//! - Order per series holds: a part is left once newer samples of its series were accepted.
 
-use super::batching::{Block, Hint, Request};
-use crate::limits::REJECTED_SPLITS_MAX;
+use super::batching::{Block, Request};
+use super::retry::Cause;
+use crate::limits::{REJECTED_SPLITS_MAX, TIME_SLICES_MAX};
+use crate::model::ScrapeBatch;
+use std::rc::Rc;
 
-/// Parts of a row or column that are dropped without one being accepted, until it is taken to be bad as a whole.
-const BAD_PARTS_OF_A_LINE: u32 = 3;
+/// A part of a request that the receiver refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub request: Request,
+    /// Samples that were sent.
+    pub samples: u64,
+    /// Samples that were not sent: native histograms that are off, and what is too old.
+    pub histograms_left_out: u64,
+    pub too_old: u64,
+    pub cause: Cause,
+    /// The receiver's answer to this part.
+    pub text: String,
+}
+
+/// What is to be done when all parts were answered.
+#[derive(Default)]
+pub struct Level {
+    /// To be sent, in this order.
+    pub parts: Vec<Request>,
+    /// Refused for good.
+    pub refused: Vec<Refused>,
+}
 
 /// What was learned of one request.
+#[derive(Clone)]
 pub struct Halving {
     splits_left: u32,
-    series_at_fault: bool,
-    /// The last row that was cut into series because of its time.
-    cut_row: Option<Block>,
-    dropped_in_succession: u32,
-    last_dropped: Option<Block>,
+    /// Levels in a row in which nothing was accepted, after the first.
+    barren_levels: u32,
+    is_level_accepted: bool,
+    is_first_level: bool,
+    is_sliced: bool,
+    refused: Vec<Refused>,
+    accepted: Vec<Block>,
+    /// What was refused first: the request, or the parts that its size made of it.
+    first: Vec<Request>,
+    /// Levels in which nothing is accepted that are passed.
+    patience: u32,
 }
 
 impl Halving {
-    pub fn new() -> Self {
+    /// `patience` is how many levels in which nothing was accepted are passed at first.
+    pub fn new(patience: u32) -> Self {
         Halving {
+            patience,
             splits_left: REJECTED_SPLITS_MAX,
-            series_at_fault: false,
-            cut_row: None,
-            dropped_in_succession: 0,
-            last_dropped: None,
+            barren_levels: 0,
+            is_level_accepted: false,
+            is_first_level: true,
+            is_sliced: false,
+            refused: Vec::new(),
+            accepted: Vec::new(),
+            first: Vec::new(),
         }
     }
 
-    /// Two parts to send in place of what was refused with this text, the first of them first. None: drop it.
-    pub fn halves(&mut self, refused: &Request, text: &str) -> Option<(Request, Request)> {
-        let hint = if self.series_at_fault { Hint::Unknown } else { Hint::of_text(text) };
-        let give_up = self.splits_left == 0 || self.is_bad_throughout(refused, hint);
-        let halves = if give_up { None } else { refused.split(hint) };
-        if halves.is_none() {
-            self.dropped_in_succession += 1;
-            self.last_dropped = refused.blocks.last().cloned();
-            return None;
-        }
-        self.splits_left -= 1;
-        if let Some(row) = row_of(refused).filter(|_| hint == Hint::Time)
-            && self.cut_row.as_ref().is_none_or(|cut| cut.batches != row.batches)
-        {
-            self.cut_row = Some(row.clone());
-        }
-        halves
+    pub fn accepted(&mut self, part: &Request) {
+        self.is_level_accepted = true;
+        self.accepted.extend(part.blocks.iter().cloned());
     }
 
-    pub fn accepted(&mut self, accepted: &Request) {
-        self.dropped_in_succession = 0;
-        if let (Some(part), Some(row)) = (row_of(accepted), &self.cut_row) {
-            self.series_at_fault |= part.batches == row.batches && part.series.len() < row.series.len();
+    pub fn refused(&mut self, part: Refused) {
+        if self.is_first_level {
+            self.first.push(part.request.clone());
+        }
+        self.refused.push(part);
+    }
+
+    /// What was refused first: the request, or the parts that its size made of it.
+    pub fn first(&self) -> &[Request] {
+        &self.first
+    }
+
+    /// Whether some part was accepted.
+    pub fn has_accepted(&self) -> bool {
+        !self.accepted.is_empty()
+    }
+
+    /// Whether some part was refused.
+    pub fn is_begun(&self) -> bool {
+        !self.first.is_empty()
+    }
+
+    /// The answer to the part that was refused last.
+    pub fn last_answer(&self) -> Option<(Cause, String)> {
+        self.refused.last().map(|part| (part.cause, part.text.clone()))
+    }
+
+    /// Whether parts were refused of which it is not decided what becomes of them.
+    pub fn is_open(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// All parts were answered.
+    pub fn next_level(&mut self, batches: &[Rc<ScrapeBatch>]) -> Level {
+        let refused = std::mem::take(&mut self.refused);
+        let is_barren = !std::mem::take(&mut self.is_level_accepted) && !self.is_first_level;
+        self.is_first_level = false;
+        self.barren_levels = if is_barren { self.barren_levels + 1 } else { 0 };
+        if self.barren_levels > self.patience + u32::from(self.has_accepted()) {
+            return self.slices(refused);
+        }
+        let mut level = Level::default();
+        for part in refused {
+            let is_late = part.request.blocks.iter().any(|block| self.is_newer_accepted(block, batches));
+            match part.request.halves().filter(|_| !is_late && self.splits_left > 0) {
+                Some((first, second)) => {
+                    self.splits_left -= 1;
+                    level.parts.extend([first, second]);
+                }
+                None => level.refused.push(part),
+            }
+        }
+        level
+    }
+
+    /// Both halves were refused: slices of time are tried, once, if nothing was accepted so far.
+    fn slices(&mut self, refused: Vec<Refused>) -> Level {
+        let is_tried = std::mem::replace(&mut self.is_sliced, true) || self.has_accepted() || self.patience > 0;
+        let parts: Vec<Request> = self.first.iter().flat_map(|request| request.time_slices(TIME_SLICES_MAX)).collect();
+        match is_tried || parts.len() <= self.first.len() {
+            true => Level { parts: Vec::new(), refused },
+            false => Level { parts, refused: Vec::new() },
         }
     }
 
-    /// It is what follows, in the row or the column, on parts that were all dropped.
-    fn is_bad_throughout(&self, refused: &Request, hint: Hint) -> bool {
-        let ([block], Some(dropped)) = (refused.blocks.as_slice(), &self.last_dropped) else { return false };
-        let next_time = dropped.batches.end == block.batches.start;
-        let follows = match hint {
-            Hint::Time => block.batches.len() == 1 && (next_time || dropped.batches.end == block.batches.end),
-            Hint::Unknown => block.series.len() == 1 && next_time && dropped.series == block.series,
-        };
-        follows && self.dropped_in_succession >= BAD_PARTS_OF_A_LINE
-    }
-}
-
-/// The one block of a request, if it is of a single time.
-fn row_of(request: &Request) -> Option<&Block> {
-    match request.blocks.as_slice() {
-        [block] if block.batches.len() == 1 => Some(block),
-        _ => None,
+    /// Whether the receiver has newer samples of a series of this block.
+    fn is_newer_accepted(&self, block: &Block, batches: &[Rc<ScrapeBatch>]) -> bool {
+        self.accepted.iter().filter(|accepted| accepted.batches.start >= block.batches.end).any(|accepted| {
+            let (old, new) = (&batches[block.batches.start], &batches[accepted.batches.start]);
+            let overlaps = accepted.series.start < block.series.end && block.series.start < accepted.series.end;
+            old.target == new.target && (overlaps || !Rc::ptr_eq(&old.series, &new.series))
+        })
     }
 }

@@ -25,7 +25,7 @@
 //!  match queue.poll(now) {
 //!      NeedWindow => wait until send_at(..), then queue.offer(window), relabelled if there are rules,
 //!      Send(attempt) => if attempt.retries == 0 { sent = encoder.encode(version, batches, request, &mut body) },
-//!                       parted and encoded again unless queue.takes_body(..), and again without what has become too old,
+//!                       parted and encoded again unless queue.takes_body(now, ..), and again without what has become too old,
 //!                       outcome = uplink.send(body.as_bytes(), version.headers(), retries).await,
 //!                       queue.on_outcome(now, &sent, &outcome, counters),
 //!      Wait { until } => wait,
@@ -42,6 +42,7 @@ mod gate;
 mod growth;
 mod halving;
 mod histogram_message;
+mod holding;
 pub mod messages;
 #[cfg(test)]
 mod messages_v2;

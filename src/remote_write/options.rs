@@ -72,6 +72,8 @@ pub struct QueueOptions {
     pub retry_on_http_429: bool,
     /// `give_up_on`, of the endpoint: statuses of 4xx for which a request's samples are dropped at once, as by Prometheus.
     pub give_up_on: Vec<u16>,
+    /// Whether what a receiver of 1.0 refuses is sent again in halves, so that good samples of the request are saved.
+    pub halve_refused: bool,
     /// What is older is not sent any more. `None`: nothing is too old.
     pub sample_age_limit: Option<Duration>,
 }
@@ -102,6 +104,7 @@ impl Default for QueueOptions {
             max_backoff: Duration::from_secs(5),
             retry_on_http_429: true,
             give_up_on: Vec::new(),
+            halve_refused: true,
             sample_age_limit: None,
         }
     }

@@ -111,6 +111,7 @@ pub struct Protocol {
     /// The body of another kind that 1.0 was answered with, and when it came first.
     other_body: Option<(BodyKind, Duration)>,
     news: News,
+    accepted: u64,
 }
 
 /// An answer to 2.0 that a receiver of 1.0 may give.
@@ -153,6 +154,7 @@ impl Protocol {
             not_v2: None,
             other_body: None,
             news: News::None,
+            accepted: 0,
         }
     }
 
@@ -199,6 +201,15 @@ impl Protocol {
             ProtobufMessage::Auto if self.v2_again_at.is_some_and(|at| now < at) || is_on_trial() => Version::V1,
             ProtobufMessage::Auto => Version::V2,
         }
+    }
+
+    /// Requests that the endpoint has accepted, of all lanes.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    pub(super) fn note_accepted(&mut self) {
+        self.accepted += 1;
     }
 
     /// Whether the endpoint is sent 1.0 for a day.

@@ -10,15 +10,16 @@
 //! Knows no socket and no clock: it is given the time and told what happened.
 
 use super::backoff::Backoff;
-use super::batching::{Batching, Hint, Request};
+use super::batching::{Batching, Request};
 use super::encoder::Sent;
 use super::failures::{FailureEvent, FailureLog};
 use super::gate::RateOptions;
 use super::growth::{Exchanged, Growth, Heard};
 use super::halving::Halving;
+use super::holding::{Holding, Pass};
 use super::options::QueueOptions;
-use super::protocol::{Impostor, Judgement, ProtobufMessage, Protocol, Version, Written};
-use super::retry::{Answer, Outcome, Verdict, classify};
+use super::protocol::{ProtobufMessage, Protocol, Version};
+use super::retry::{Answer, Outcome};
 use super::send_size::SendSize;
 use crate::counters::{DropCause, EndpointCounters};
 use crate::limits::{HOLD_WAIT_MAX, HOLD_WAIT_MIN};
@@ -26,6 +27,8 @@ use crate::model::{ScrapeBatch, Window};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
+
+mod answered;
 
 /// Times are of the monotonic clock.
 pub struct Queue {
@@ -38,6 +41,18 @@ pub struct Queue {
     backoff: Backoff,
     /// While the way to the receiver is at fault.
     hold_backoff: Backoff,
+    /// What was refused while nothing else was accepted.
+    holding: Holding,
+    /// The window as it was at the first request that is held.
+    resume: Option<Box<InHand>>,
+    /// What probes are taken from, while the first held request is under way again.
+    frontier: Option<Box<InHand>>,
+    /// While something is held, and all of the windows so far was refused: where the next one begins.
+    ahead: Option<u64>,
+    halve_refused: bool,
+    /// Of the request in hand.
+    body_bytes: usize,
+    repeats: Repeats,
     failures: FailureLog,
     describe_backlog: Option<Box<dyn Fn() -> String>>,
     /// Something, since the process began.
@@ -67,6 +82,7 @@ pub struct Attempt<'a> {
     pub retries: u32,
 }
 
+#[derive(Clone)]
 struct InHand {
     batching: Batching,
     /// The record of each batch, by the batch's address.
@@ -86,17 +102,22 @@ struct InHand {
 impl Queue {
     /// `seed` is to differ between devices: it spreads their retries.
     pub fn new(endpoint: &str, options: &QueueOptions, message: ProtobufMessage, seed: u64) -> Self {
+        let (min, max) = (HOLD_WAIT_MIN.max(options.min_backoff), HOLD_WAIT_MAX.max(options.max_backoff));
+        let hold_backoff = || Backoff::new(min, max, seed);
         Queue {
             endpoint: endpoint.into(),
             send_size: SendSize::new(options),
             growth: Growth::new(options.max_samples_per_send),
             give_up_on: options.all_given_up(),
             backoff: Backoff::new(options.min_backoff, options.max_backoff, seed),
-            hold_backoff: Backoff::new(
-                HOLD_WAIT_MIN.max(options.min_backoff),
-                HOLD_WAIT_MAX.max(options.max_backoff),
-                seed,
-            ),
+            hold_backoff: hold_backoff(),
+            holding: Holding::new(hold_backoff()),
+            resume: None,
+            frontier: None,
+            ahead: None,
+            halve_refused: options.halve_refused,
+            body_bytes: 0,
+            repeats: Repeats::default(),
             failures: FailureLog::default(),
             describe_backlog: None,
             has_delivered: false,
@@ -153,10 +174,10 @@ impl Queue {
         records.sort_unstable();
         self.in_hand = Some(InHand {
             records,
-            batching: Batching::new(window.batches, self.send_size.samples()),
+            batching: Batching::new(window.batches, self.send_size.samples(Duration::ZERO)),
             next_record: window.next_record,
             pieces: Vec::new(),
-            halving: Halving::new(),
+            halving: Halving::new(0),
             retries: 0,
             version: Version::V1,
             not_before: Duration::ZERO,
@@ -164,14 +185,34 @@ impl Queue {
         });
     }
 
-    /// Samples of the window in hand that are neither delivered nor dropped so far, by record, in no order.
+    /// Samples of the window in hand, or of the one that is held, that are neither delivered nor dropped so far, by record, in no order.
     pub fn unfinished(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.in_hand.iter().flat_map(InHand::unfinished)
+        self.resume.as_deref().or(self.in_hand.as_ref()).into_iter().flat_map(InHand::unfinished)
     }
 
     pub fn poll(&mut self, now: Duration) -> Action<'_> {
-        let Some(mut in_hand) = self.in_hand.take() else { return Action::NeedWindow };
-        if in_hand.pieces.is_empty() && !in_hand.take_request(self.send_size.samples()) {
+        match self.holding.pass(now) {
+            Pass::Go => {}
+            Pass::Wait(until) => return Action::Wait { until },
+            Pass::Restart => {
+                self.frontier = self.in_hand.take().map(Box::new);
+                self.in_hand = self.resume.as_deref().cloned();
+                let patience = self.holding.patience().unwrap_or(0);
+                self.in_hand.iter_mut().for_each(|in_hand| in_hand.halving = Halving::new(patience));
+            }
+        }
+        let Some(mut in_hand) = self.in_hand.take() else {
+            // What was held up to there is decided.
+            let decided = self.ahead.take_if(|_| !self.holding.is_holding());
+            return decided.map_or(Action::NeedWindow, |next_record| Action::Finished { next_record });
+        };
+        if in_hand.pieces.is_empty() && !in_hand.take_request(self.send_size.samples(now), self.holding.patience()) {
+            if self.holding.is_holding() {
+                self.ahead = Some(in_hand.next_record);
+                return Action::NeedWindow;
+            }
+            self.repeats.window_ended();
+            self.ahead = None;
             return Action::Finished { next_record: in_hand.next_record };
         }
         // A grown request that failed goes in parts of the usual size.
@@ -189,15 +230,42 @@ impl Queue {
         Action::Send(Attempt { batches: batching.batches(), request, version: *version, retries: *retries })
     }
 
+    /// Where the window begins that [`Action::NeedWindow`] asks for, if that is not after the last one that was finished: something
+    /// is held, and what follows it is to show whether the receiver works.
+    pub fn ahead(&self) -> Option<u64> {
+        self.ahead
+    }
+
+    /// There is no such window so far. Gives until when one is waited for.
+    pub fn on_nothing_ahead(&mut self, now: Duration) -> Option<Duration> {
+        self.holding.nothing_ahead(now)
+    }
+
+    /// What was scraped before this time of the wall clock may have been delivered by an earlier process.
+    pub fn with_start(mut self, wall_ms: i64) -> Self {
+        self.repeats.before_ms = Some(wall_ms);
+        self
+    }
+
+    fn may_be_repeated(&mut self, request: &Request) -> bool {
+        self.repeats.is_refused = true;
+        let Some(in_hand) = &self.in_hand else { return false };
+        let mut batches = request.blocks.iter().flat_map(|block| block.batches.clone());
+        self.repeats.before_ms.is_some_and(|before_ms| {
+            batches.all(|at| in_hand.batching.batches().get(at).is_some_and(|batch| batch.timestamp_ms < before_ms))
+        })
+    }
+
     /// Whether the attempt that `poll` gave may go out with a body of so many bytes. If not, it has been parted, and `poll`
     /// gives the first part of it.
-    pub fn takes_body(&mut self, body_bytes: usize) -> bool {
+    pub fn takes_body(&mut self, now: Duration, body_bytes: usize) -> bool {
+        self.body_bytes = body_bytes;
         let Some(in_hand) = &mut self.in_hand else { return true };
         let Some(request) = in_hand.pieces.pop() else { return true };
-        let halves = match self.send_size.takes(request.samples(), body_bytes) {
+        let halves = match self.send_size.takes(now, request.samples(), body_bytes) {
             true => None,
             // Into series if it can be: their samples cost least together.
-            false => request.split(Hint::Unknown),
+            false => request.halves(),
         };
         let is_whole = halves.is_none();
         match halves {
@@ -228,6 +296,7 @@ impl Queue {
 
     /// A link came up: what failed before is sent again soon, though not before the time that the receiver asked for.
     pub fn on_link_up(&mut self, now: Duration) {
+        self.holding.hurry(now);
         if let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.not_before > now) {
             let early = self.backoff.early(now).max(in_hand.asked_not_before);
             in_hand.not_before = in_hand.not_before.min(early);
@@ -249,10 +318,14 @@ impl Queue {
     }
 
     fn count_left_out(&mut self, sent: &Sent, counters: &EndpointCounters) {
-        counters.drop_samples(DropCause::HistogramsOff, sent.histograms_left_out);
-        counters.drop_samples(DropCause::TooOld, sent.too_old);
-        if sent.too_old > 0 {
-            self.failures.note(FailureEvent::TooOld, sent.too_old as usize, String::new());
+        self.count_left_out_of(sent.histograms_left_out, sent.too_old, counters);
+    }
+
+    fn count_left_out_of(&mut self, histograms: u64, too_old: u64, counters: &EndpointCounters) {
+        counters.drop_samples(DropCause::HistogramsOff, histograms);
+        counters.drop_samples(DropCause::TooOld, too_old);
+        if too_old > 0 {
+            self.failures.note(FailureEvent::TooOld, too_old as usize, String::new());
         }
     }
 
@@ -263,170 +336,10 @@ impl Queue {
             log::warn!("remote_write {:?}: {}{backlog}", self.endpoint, line.text);
         }
     }
-
-    /// Tells how the attempt that `poll` gave, in which this was sent, went. Counts it, and writes to the log what is to be
-    /// said of it.
-    pub fn on_outcome(&mut self, now: Duration, sent: &Sent, outcome: &Outcome, counters: &EndpointCounters) {
-        counters.requests.add(1);
-        counters.bytes_sent.add(outcome.bytes_sent);
-        let Some(in_hand) = &mut self.in_hand else { return };
-        let Some(request) = in_hand.pieces.pop() else { return };
-        self.failures.speak_of(request.times(in_hand.batching.batches()));
-        let (version, others) = (in_hand.version, in_hand.pieces.len());
-        let samples = request.samples() - sent.left_out() as usize;
-        let ended = Ended { now, sent, samples, outcome, counters };
-        let judgement = self.protocol.borrow_mut().judge(now, version, sent, &outcome.result);
-        match (judgement, classify(&outcome.result, version, &self.give_up_on)) {
-            (Judgement::SendAsV1, _) => self.send_as_v1(&ended, request),
-            (Judgement::Impostor(impostor), _) => {
-                self.keep(&ended, request, Duration::ZERO, Wait::Short, what_to_do(impostor))
-            }
-            (_, Verdict::Retry { after }) => self.keep(&ended, request, after, Wait::Short, ""),
-            (_, Verdict::Hold { after }) => self.keep(&ended, request, after, Wait::Long, ""),
-            (_, Verdict::Delivered) => self.delivered(&ended, &request, judgement),
-            (_, Verdict::PartlyWritten(written)) => self.partly_written(&ended, &request, written),
-            // With 2.0 the receiver has written what it could.
-            (_, Verdict::Refused) => self.refused(&ended, &request, version == Version::V1),
-            (_, Verdict::TooLarge) => self.refused(&ended, &request, true),
-            (_, Verdict::GivenUp) => self.refused(&ended, &request, false),
-        }
-        let is_done = self.in_hand.as_ref().is_some_and(|in_hand| in_hand.pieces.len() == others);
-        if is_done {
-            self.count_left_out(sent, counters);
-        }
-        self.tell(now);
-    }
-
-    /// The same request goes again, in the message that its receiver seems to know.
-    fn send_as_v1(&mut self, ended: &Ended, request: Request) {
-        ended.counters.retries.add(1);
-        if let Some(in_hand) = &mut self.in_hand {
-            in_hand.retries = 0;
-            in_hand.pieces.push(request);
-        }
-        let what = if self.protocol.borrow().is_v1_for_long(ended.now) { FALLS_BACK } else { TRIES_V1 };
-        log::info!("remote_write {:?}: {}: {what}", self.endpoint, ended.outcome);
-    }
-
-    fn delivered(&mut self, ended: &Ended, request: &Request, judgement: Judgement) {
-        let missing = judgement.missing();
-        if matches!(judgement, Judgement::WrittenDiffers { .. }) {
-            ended.counters.written_differs.add(1);
-            let text = written_differs(ended.sent, ended.outcome);
-            self.failures.note(FailureEvent::WrittenDiffers, missing as usize, text);
-        }
-        ended.counters.drop_samples(DropCause::NotWritten, missing);
-        ended.counters.samples_delivered.add((ended.samples as u64).saturating_sub(missing));
-        if !std::mem::replace(&mut self.has_delivered, true) {
-            log::info!("remote_write {:?}: first delivery, {} samples", self.endpoint, ended.samples);
-        }
-        self.accepted(ended.now, request);
-    }
-
-    /// The receiver has refused the rest for good. To send any of it again would have what was written refused as well.
-    fn partly_written(&mut self, ended: &Ended, request: &Request, written: Written) {
-        let written = (written.samples + written.histograms).min(ended.samples as u64);
-        let rest = ended.samples as u64 - written;
-        ended.counters.samples_delivered.add(written);
-        ended.counters.drop_samples(DropCause::Rejected, rest);
-        let text = format!("{}; the receiver has written the other {written} of this request", ended.outcome);
-        self.failures.note(FailureEvent::Dropped(ended.outcome.cause()), rest as usize, text);
-        self.accepted(ended.now, request);
-    }
-
-    /// The receiver works.
-    fn accepted(&mut self, now: Duration, request: &Request) {
-        if let Some(in_hand) = &mut self.in_hand {
-            in_hand.halving.accepted(request);
-            in_hand.retries = 0;
-        }
-        self.backoff.reset();
-        self.hold_backoff.reset();
-        if let Some(line) = self.failures.delivered(now) {
-            log::info!("remote_write {:?}: {line}", self.endpoint);
-        }
-    }
-
-    /// The same request goes again, after a wait.
-    fn keep(&mut self, ended: &Ended, request: Request, after: Duration, wait: Wait, hint: &str) {
-        ended.counters.retries.add(1);
-        let backoff = match wait {
-            Wait::Short => &mut self.backoff,
-            Wait::Long => &mut self.hold_backoff,
-        };
-        if let Some(in_hand) = &mut self.in_hand {
-            in_hand.pieces.push(request);
-            in_hand.retries = in_hand.retries.saturating_add(1);
-            // Jitter comes on top of Retry-After, which a receiver may give to a whole fleet at once.
-            in_hand.asked_not_before = ended.now + after;
-            in_hand.not_before = in_hand.asked_not_before + backoff.next_wait();
-        }
-        self.failures.note_retry(ended.now, ended.outcome.cause(), format!("{}{hint}", ended.outcome));
-    }
-
-    fn refused(&mut self, ended: &Ended, request: &Request, halve: bool) {
-        self.backoff.reset();
-        let text = ended.outcome.to_string();
-        let Some(in_hand) = &mut self.in_hand else { return };
-        in_hand.retries = 0;
-        let event = match halve && in_hand.halve(request, &text) {
-            true => FailureEvent::Halved(ended.outcome.cause()),
-            false => {
-                ended.counters.drop_samples(DropCause::Rejected, ended.samples as u64);
-                FailureEvent::Dropped(ended.outcome.cause())
-            }
-        };
-        self.failures.note(event, ended.samples, text);
-    }
-}
-
-/// How the attempt ended that is to be judged.
-struct Ended<'a> {
-    now: Duration,
-    sent: &'a Sent,
-    /// Samples that were sent.
-    samples: usize,
-    outcome: &'a Outcome,
-    counters: &'a EndpointCounters,
-}
-
-/// How long waits may grow.
-enum Wait {
-    /// Up to `max_backoff`: it will pass.
-    Short,
-    /// Up to `HOLD_WAIT_MAX`: somebody has to mend something first.
-    Long,
 }
 
 fn address(batch: &Rc<ScrapeBatch>) -> usize {
     Rc::as_ptr(batch).addr()
-}
-
-/// What to say when an endpoint does not know 2.0.
-const FALLS_BACK: &str = "the receiver does not know Remote-Write 2.0; it is sent 1.0, and asked again in a day";
-const TRIES_V1: &str =
-    "the receiver does not seem to know Remote-Write 2.0; it is sent 1.0, and asked again in a minute";
-
-fn what_to_do(impostor: Impostor) -> &'static str {
-    match impostor {
-        Impostor::NotCounted => {
-            " without a count of what was written, which receivers of Remote-Write 2.0 give: not counted as delivered; check who \
-             answers at the url (captive portal, gateway, proxy); if the receiver knows 1.0 only, write \
-             protobuf_message = \"prometheus.WriteRequest\""
-        }
-        Impostor::OtherBody => {
-            " with another body than this receiver's answers have: not counted as delivered until it is the same for a minute; \
-             check who answers at the url (captive portal, gateway, proxy)"
-        }
-    }
-}
-
-fn written_differs(sent: &Sent, outcome: &Outcome) -> String {
-    let written = outcome.result.as_ref().ok().and_then(|answer| answer.written).unwrap_or_default();
-    format!(
-        "{} samples, {} histograms, {} exemplars were sent, and {}, {}, {} written",
-        sent.samples, sent.histograms, sent.exemplars, written.samples, written.histograms, written.exemplars
-    )
 }
 
 impl InHand {
@@ -442,8 +355,8 @@ impl InHand {
     }
 
     /// Takes the window's next request in hand; `false` at its end.
-    fn take_request(&mut self, samples_max: usize) -> bool {
-        self.halving = Halving::new();
+    fn take_request(&mut self, samples_max: usize, patience: Option<u32>) -> bool {
+        self.halving = Halving::new(patience.unwrap_or(0));
         self.batching.limit_samples(samples_max);
         let request = self.batching.next_request();
         let taken = request.is_some();
@@ -455,7 +368,7 @@ impl InHand {
     fn part_larger_than(&mut self, samples_max: usize) -> bool {
         let mut is_parted = false;
         while let Some(request) = self.pieces.pop() {
-            let halves = request.split(Hint::Unknown).filter(|_| request.samples() > samples_max);
+            let halves = request.halves().filter(|_| request.samples() > samples_max);
             let Some((first, second)) = halves else {
                 self.pieces.push(request);
                 break;
@@ -465,13 +378,22 @@ impl InHand {
         }
         is_parted
     }
+}
 
-    /// Takes what can be saved of a refused request in hand; `false` if that is nothing.
-    fn halve(&mut self, refused: &Request, text: &str) -> bool {
-        let halves = self.halving.halves(refused, text);
-        let is_halved = halves.is_some();
-        self.pieces.extend(halves.into_iter().flat_map(|(first, second)| [second, first]));
-        is_halved
+/// Whether what is refused may be with the receiver since before this process began.
+#[derive(Default)]
+struct Repeats {
+    before_ms: Option<i64>,
+    /// Something of this window was.
+    is_refused: bool,
+}
+
+impl Repeats {
+    /// Acknowledgements are some seconds old at most: after a window that was taken as it is, nothing comes that was sent before.
+    fn window_ended(&mut self) {
+        if !std::mem::take(&mut self.is_refused) {
+            self.before_ms = None;
+        }
     }
 }
 

@@ -130,6 +130,21 @@ impl Outcome {
     }
 }
 
+impl Cause {
+    /// Whether the receiver speaks of samples, some of which it may take without the others.
+    pub(super) fn is_about_samples(self) -> bool {
+        matches!(self, Cause::Status(400 | 409 | 422))
+    }
+}
+
+/// Whether a receiver refused samples because it has them, or newer ones: what Prometheus, Mimir (`sample-out-of-order`) and their
+/// kin say. It decides what they are counted as, and nothing else.
+pub(super) fn says_repeated(text: &str) -> bool {
+    const WORDS: [&str; 3] = ["out of order", "duplicate sample", "sample duplicate timestamp"];
+    let plain = text.to_ascii_lowercase().replace('-', " ");
+    WORDS.iter().any(|words| plain.contains(words))
+}
+
 /// The verdict on a request of this version. `give_up_on` has statuses of 4xx.
 pub fn classify(result: &Result<Answer, Failure>, version: Version, give_up_on: &[u16]) -> Verdict {
     let Ok(answer) = result else {

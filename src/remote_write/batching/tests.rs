@@ -102,7 +102,7 @@ fn what_was_taken_in_turns_is_halved_as_if_it_had_not_been() {
     };
     let turns = blocks(&[(0..2, 0..4), (3..4, 0..4), (0..2, 4..6), (2..3, 0..4), (3..4, 4..5), (2..3, 4..6)]);
     let halves = (blocks(&[(0..2, 0..6)]), blocks(&[(2..3, 0..6), (3..4, 0..5)]));
-    assert_eq!(turns.split(Hint::Unknown), Some(halves));
+    assert_eq!(turns.halves(), Some(halves));
 }
 
 #[test]
@@ -155,51 +155,40 @@ fn a_repeated_sample_is_left_out_but_not_one_that_differs_in_time_or_value() {
 }
 
 #[test]
-fn a_request_is_halved_by_blocks_then_by_series_or_as_the_receiver_hints_by_time() {
+fn a_request_is_halved_by_blocks_then_by_series_then_by_time() {
     let request = |blocks: &[(std::ops::Range<usize>, std::ops::Range<usize>)]| Request {
         blocks: blocks.iter().cloned().map(|(batches, series)| Block { batches, series }).collect(),
     };
     let two = request(&[(0..4, 0..6), (4..8, 0..6)]);
     let halves = Some((request(&[(0..4, 0..6)]), request(&[(4..8, 0..6)])));
-    assert_eq!((two.split(Hint::Unknown), two.split(Hint::Time)), (halves.clone(), halves));
+    assert_eq!(two.halves(), halves);
 
     let one = request(&[(0..4, 0..6)]);
-    assert_eq!(one.split(Hint::Unknown), Some((request(&[(0..4, 0..3)]), request(&[(0..4, 3..6)]))));
-    assert_eq!(one.split(Hint::Time), Some((request(&[(0..2, 0..6)]), request(&[(2..4, 0..6)]))));
-
+    assert_eq!(one.halves(), Some((request(&[(0..4, 0..3)]), request(&[(0..4, 3..6)]))));
     let one_series = request(&[(0..4, 3..4)]);
-    assert_eq!(one_series.split(Hint::Unknown), Some((request(&[(0..2, 3..4)]), request(&[(2..4, 3..4)]))));
-    let one_time = request(&[(2..3, 0..6)]);
-    assert_eq!(one_time.split(Hint::Time), Some((request(&[(2..3, 0..3)]), request(&[(2..3, 3..6)]))));
-    assert_eq!(request(&[(2..3, 3..4)]).split(Hint::Time), None);
-    assert_eq!(request(&[(2..3, 3..4)]).split(Hint::Unknown), None);
+    assert_eq!(one_series.halves(), Some((request(&[(0..2, 3..4)]), request(&[(2..4, 3..4)]))));
+    assert_eq!(request(&[(2..3, 3..4)]).halves(), None);
 }
 
 #[test]
-fn receivers_speak_of_time_in_many_ways() {
-    for text in [
-        "out of order sample",
-        "Out of bounds",
-        "too old sample",
-        "duplicate sample for timestamp",
-        "user=1: the sample has been rejected (err-mimir-sample-out-of-order)",
-        "(err-mimir-sample-duplicate-timestamp)",
-        "its timestamp is too old (err-mimir-sample-timestamp-too-old)",
-    ] {
-        assert_eq!(Hint::of_text(text), Hint::Time, "{text}");
-    }
-    for text in ["", "label value too long", "per-user series limit of 10 exceeded"] {
-        assert_eq!(Hint::of_text(text), Hint::Unknown, "{text}");
-    }
+fn slices_of_time_are_few_and_oldest_first() {
+    let request = |blocks: &[(std::ops::Range<usize>, std::ops::Range<usize>)]| Request {
+        blocks: blocks.iter().cloned().map(|(batches, series)| Block { batches, series }).collect(),
+    };
+    let two = request(&[(0..4, 0..6), (4..5, 0..6)]);
+    assert_eq!(two.time_slices(8).len(), 5);
+    let expected = [request(&[(0..3, 0..6)]), request(&[(3..4, 0..6), (4..5, 0..6)])];
+    assert_eq!(two.time_slices(2), expected);
+    assert_eq!(request(&[(2..3, 0..6)]).time_slices(8), [request(&[(2..3, 0..6)])]);
 }
 
 /// Splits until nothing is left to split; gives the single samples in the order they would be sent.
-fn split_all(request: Request, hint: Hint, singles: &mut Vec<Request>) {
-    match request.split(hint) {
+fn split_all(request: Request, singles: &mut Vec<Request>) {
+    match request.halves() {
         Some((first, second)) => {
             assert_eq!(first.samples() + second.samples(), request.samples());
-            split_all(first, hint, singles);
-            split_all(second, hint, singles);
+            split_all(first, singles);
+            split_all(second, singles);
         }
         None => {
             assert_eq!(request.samples(), 1);
@@ -223,12 +212,13 @@ proptest! {
     }
 
     #[test]
-    fn splitting_keeps_every_sample_and_the_order_of_each_series(batches in any_batches(), by_time: bool) {
-        let hint = if by_time { Hint::Time } else { Hint::Unknown };
+    fn splitting_keeps_every_sample_and_the_order_of_each_series(batches in any_batches(), slices_max in 1usize..10) {
         let mut batching = Batching::new(batches.clone(), 200);
         let mut singles = Vec::new();
         for request in all_requests(&mut batching) {
-            split_all(request, hint, &mut singles);
+            let slices = request.time_slices(slices_max);
+            prop_assert!(slices.len() <= slices_max);
+            slices.into_iter().for_each(|slice| split_all(slice, &mut singles));
         }
         prop_assert_eq!(sent(batching.batches(), &singles), scraped(&batches));
     }
