@@ -12,6 +12,7 @@ pub fn all() -> Vec<Plan> {
         overflow_across_restarts(),
         drained_then_killed(),
         answers_are_slow_or_cut(),
+        everything_is_refused(),
         samples_are_poisoned(),
         half_of_it_is_written(),
         bodies_are_too_large(),
@@ -29,6 +30,17 @@ const SECOND: u64 = 1000;
 
 fn endpoints(speak: &[Speaks]) -> Vec<Endpoint> {
     speak.iter().map(|speaks| Endpoint::of(*speaks)).collect()
+}
+
+/// A receiver that is misconfigured refuses every request, and then none.
+fn everything_is_refused() -> Plan {
+    Plan::new("refusals", Setup { endpoints: endpoints(&[Speaks::V2, Speaks::V1]), ..Setup::usual() })
+        .at(0, Step::Answers(0, Status(400)))
+        .at(0, Step::Answers(1, Status(422)))
+        .at(5 * SECOND, Step::Kill)
+        .at(5 * SECOND, Step::Start)
+        .at(10 * SECOND, Step::Answers(0, Take))
+        .at(10 * SECOND, Step::Answers(1, Take))
 }
 
 /// A login page, a proxy, another service answers 2xx in the receiver's place.
