@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     }
     match arguments.command {
         Command::Run { config } => cli::run::run(&config),
-        Command::Check { config } => cli::report(cli::check::check(&config, &mut std::io::stdout())),
+        Command::Check { config } => cli::check::run_check(&config),
         Command::Scrape { config, format } => cli::scrape::scrape(&config, format),
         Command::Import { file } => cli::import::import(&file),
         Command::Demo { is_fast } => cli::demo::demo(is_fast),

@@ -200,3 +200,18 @@ fn check_beside_an_agent_that_runs_warns_of_its_ring() {
     assert_eq!((code, errors.len()), (0, 1), "{errors:?}");
     assert!(errors[0].contains("ring is in use by another process"), "{errors:?}");
 }
+
+/// The README's configuration for a device named a password file and a folder that nobody has.
+#[test]
+fn the_readme_s_configuration_for_a_device_is_checked_as_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = include_str!("../README.md");
+    let device = readme.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(device.contains("/var/lib/narthex/ring") && device.contains("uplink.password"), "{device}");
+    let password = folder.path().join("uplink.password");
+    fs::write(&password, "secret").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = device.replace("/var/lib/narthex", folder.path().to_str().unwrap());
+    let (code, out, errors) = check(folder.path(), &text);
+    assert_eq!((code, out.last().map(String::as_str)), (0, Some("OK: 1 job, 1 target, 1 endpoint")), "{errors:?}");
+}

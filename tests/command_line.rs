@@ -38,7 +38,22 @@ fn a_wrong_command_line_ends_with_2_and_a_failure_with_1() {
 /// `narthex help | head -1` printed `Broken pipe`, and `narthex help >/dev/full` panicked.
 #[test]
 fn output_that_nobody_takes_is_no_panic() {
-    for arguments in ["help", "version"] {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let toml = written(
+        "n.toml",
+        "scrape_configs = [{ job_name = 'a', static_configs = [{ targets = ['a:1'] }] }]\n\
+         remote_write = [{ url = 'http://a' }]\nbuffer.path = 'ring'\n",
+    );
+    let yaml = written("p.yml", "scrape_configs: []\nremote_write: [{ url: 'http://a' }]\n");
+    let ring = folder.path().join("formatted").display().to_string();
+    assert_eq!(run(&format!("ring format {ring} --size 64KiB --segment-size 4KiB")).0, 0);
+    let commands = [format!("check {toml}"), format!("import {yaml}"), format!("ring info {ring}")];
+    for arguments in ["help", "version"].into_iter().chain(commands.iter().map(String::as_str)) {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let closed = narthex(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();

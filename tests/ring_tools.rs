@@ -148,7 +148,7 @@ fn info_draws_the_ring_and_gives_its_figures() {
 segments held     9 of 16
 newest segment    9 in slot 9, 38 % full
 scrapes           26, numbers 0 to 25
-samples           520 of 520 that were ever written
+samples           520 by the headers, of 520 ever written; verify reads each
 bytes a sample    65.969, all overhead in
 oldest scrape     2025-11-21T10:46:40Z
 newest scrape     2025-11-21T10:52:55Z
@@ -209,6 +209,24 @@ fn damage_is_found_wherever_it_is_and_what_it_costs_is_said() {
             assert!(text(&dump.stderr).contains(&format!("{lost} samples")), "{what}: {dump:?}");
         }
     }
+}
+
+/// `info` said "17920 of 17920" of a ring of which `verify` found 10,752 samples lost.
+#[test]
+fn info_names_the_damage_that_it_meets_and_points_to_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ring");
+    write_ring(&file, 12, 0);
+    let shown = text(&ring_tool("info", &file).stdout);
+    assert!(!shown.contains("damage") && shown.contains("; verify reads each"), "{shown}");
+    // Info reads the newest segment, which is 4.
+    damage(&file, 4 * SEGMENT + 1024 + 40);
+    let output = ring_tool("info", &file);
+    let shown = text(&output.stdout);
+    let line = shown.lines().find(|line| line.starts_with("damage")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains("segment 4: ") && line.contains("20 samples can't be read"), "{line}");
+    assert!(line.ends_with("narthex ring verify reads the whole ring"), "{line}");
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]

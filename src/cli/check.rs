@@ -1,12 +1,13 @@
 //! `narthex check FILE`: would `narthex run` start on this configuration, and what does it come to?
 
-use super::output::tell;
+use super::output::{output_failed, report, tell};
 use crate::agent::{Preflight, preflight, readable_by_others};
 use crate::config::{self, Config};
 use crate::ring::Volatile;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 /// Why `check` ends with exit code 1. Its text is for standard error.
 #[derive(Debug)]
@@ -52,6 +53,14 @@ pub fn inspect(file: &Path) -> Result<Checked, CheckError> {
     warnings.extend(volatile_ring(&config));
     let listed = config.jobs.iter().flat_map(|job| &job.static_configs).map(|group| group.targets.len());
     Ok(Checked { targets: listed.sum::<usize>() + targets_in_files, config, warnings })
+}
+
+/// `narthex check`.
+pub fn run_check(file: &Path) -> ExitCode {
+    match check(file, &mut io::stdout()) {
+        Err(CheckError::Output(cause)) => output_failed(&cause),
+        checked => report(checked),
+    }
 }
 
 /// Writes the effective configuration to `out`, secrets masked, and a last line that says what is in it; writes nothing if there

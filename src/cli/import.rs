@@ -31,7 +31,7 @@ pub fn import(file: &Path) -> ExitCode {
     }
     imported.hint.iter().for_each(|hint| eprintln!("hint: {hint}"));
     if let Err(cause) = std::io::stdout().lock().write_all(imported.toml.as_bytes()) {
-        return super::refuse(&format!("the TOML could not be written ({cause}); check where output goes"));
+        return super::output::output_failed(&cause);
     }
     match imported.left_out.iter().all(|item| item.is_harmless) {
         true => ExitCode::SUCCESS,

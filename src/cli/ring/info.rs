@@ -1,20 +1,21 @@
 //! `narthex ring info`: a drawing of the ring, and the figures. Reads the headers, the newest segment, the start of the oldest
-//! and the segments that cursors are in; nothing else, however large the ring is.
+//! and the segments that cursors are in; nothing else, however large the ring is. Damage in these is named; `verify` reads the rest.
 
 use super::drawing::{Cell, Mark, draw};
 use super::error::ToolError;
 use super::lanes::{Lacking, endpoint_name, lacking};
 use super::open;
 use super::times;
-use super::walk::{Go, missing, walk};
+use super::walk::{Damage, End, Go, missing, walk};
 use crate::buffer::BufferOptions;
 use crate::cli::demo::screen::Style;
 use crate::config;
 use crate::counters::DropCause;
-use crate::model::{LOSSES_KEY, LossCounts, format_size, noted};
+use crate::model::{LOSSES_KEY, LossCounts, ScrapeBatch, format_size, noted};
 use crate::remote_write::EndpointOptions;
 use crate::ring::{FileView, FramePosition, Ring, SegmentInfo, View};
 use crate::wear::{Ratings, RingShape, WearReport};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -37,15 +38,21 @@ pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<
     }
     let Some(newest) = view.ring.segments().next_back() else { return Ok(()) };
     let lacking = lacking(view.ring.acks(), &endpoints);
-    let times = span(&view.ring, newest)?;
+    let mut damages = Damages::new();
+    let times = span(&view.ring, newest, &mut damages)?;
     let style = Style::of(false, |name| std::env::var(name).ok());
-    let marks: Vec<Mark> = lacking.iter().map(|lacking| mark(&view.ring, lacking)).collect::<Result<_, _>>()?;
+    let marks: Vec<Mark> =
+        lacking.iter().map(|lacking| mark(&view.ring, lacking, &mut damages)).collect::<Result<_, _>>()?;
     writeln!(out)?;
     for line in draw(&cells(&view, newest, &lacking), &marks, times, style) {
         writeln!(out, "  {line}")?;
     }
     writeln!(out)?;
     figures(&view, newest, times, out)?;
+    for (seq, Damage { samples_lost, cause, .. }) in &damages {
+        let what = format!("segment {seq}: {cause}; {samples_lost} samples can't be read");
+        writeln!(out, "{:<18}{what}; narthex ring verify reads the whole ring", "damage")?;
+    }
     for line in losses(view.ring.note(), &endpoints) {
         writeln!(out, "{:<18}{line}", "samples lost")?;
     }
@@ -55,6 +62,22 @@ pub fn info(file: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<
     };
     for line in WearReport::at_rest(file, shape, ratings, newest.seq).lines() {
         writeln!(out, "{:<18}{line}", "wear")?;
+    }
+    Ok(())
+}
+
+/// Damage in what was read, by segment.
+type Damages = BTreeMap<u64, Damage>;
+
+/// Reads a segment as far as `each` wants, and notes damage that it meets.
+fn walk_noting(
+    ring: &Ring<FileView>,
+    segment: SegmentInfo,
+    damages: &mut Damages,
+    each: impl FnMut(u64, &ScrapeBatch) -> Result<Go, ToolError>,
+) -> Result<(), ToolError> {
+    if let End::Damaged(damage) = walk(ring, segment, each)?.end {
+        damages.insert(segment.seq, damage);
     }
     Ok(())
 }
@@ -69,11 +92,11 @@ struct Rest {
 }
 
 impl Rest {
-    fn of(ring: &Ring<FileView>, from: u64) -> Result<Rest, ToolError> {
+    fn of(ring: &Ring<FileView>, from: u64, damages: &mut Damages) -> Result<Rest, ToolError> {
         let Some(at) = ring.find(from) else { return Ok(Rest::default()) };
         let segment = ring.segment_at(at).expect("a record is found in a segment that is held");
         let (mut since_ms, mut has_samples) = (None, 0);
-        walk(ring, segment, |record, batch| {
+        walk_noting(ring, segment, damages, |record, batch| {
             match record < from {
                 true => has_samples += batch.len() as u64,
                 false => since_ms = since_ms.or(Some(batch.timestamp_ms)),
@@ -87,12 +110,12 @@ impl Rest {
 }
 
 /// How far one lane has come, as far as the ring on flash knows.
-fn mark(ring: &Ring<FileView>, lacking: &Lacking) -> Result<Mark, ToolError> {
-    let rest = Rest::of(ring, lacking.from)?;
+fn mark(ring: &Ring<FileView>, lacking: &Lacking, damages: &mut Damages) -> Result<Mark, ToolError> {
+    let rest = Rest::of(ring, lacking.from, damages)?;
     let Some(at) = rest.at else {
         return Ok(Mark { at: ring.segments().count(), text: format!("{} has everything", lacking.name) });
     };
-    let beyond = lacking.until.map_or_else(|| Ok(Rest::default()), |until| Rest::of(ring, until))?;
+    let beyond = lacking.until.map_or_else(|| Ok(Rest::default()), |until| Rest::of(ring, until, damages))?;
     let at = ring.segments().position(|segment| segment.seq == at.segment_seq).unwrap_or(0);
     let since = rest.since_ms.map_or_else(String::new, |ms| format!(", from {} on", times::text(ms)));
     let (samples, records) = (rest.samples.saturating_sub(beyond.samples), rest.records.saturating_sub(beyond.records));
@@ -120,10 +143,10 @@ fn cells(view: &View, newest: SegmentInfo, lacking: &[Lacking]) -> Vec<Cell> {
 }
 
 /// Times of the oldest and the newest scrape that can be read.
-fn span(ring: &Ring<FileView>, newest: SegmentInfo) -> Result<Option<(i64, i64)>, ToolError> {
+fn span(ring: &Ring<FileView>, newest: SegmentInfo, damages: &mut Damages) -> Result<Option<(i64, i64)>, ToolError> {
     let (mut first_ms, mut last_ms) = (None, None);
     for segment in ring.segments() {
-        walk(ring, segment, |_, batch| {
+        walk_noting(ring, segment, damages, |_, batch| {
             first_ms = first_ms.or(Some(batch.timestamp_ms));
             Ok(Go::NoFurther)
         })?;
@@ -131,7 +154,7 @@ fn span(ring: &Ring<FileView>, newest: SegmentInfo) -> Result<Option<(i64, i64)>
             break;
         }
     }
-    walk(ring, newest, |_, batch| {
+    walk_noting(ring, newest, damages, |_, batch| {
         last_ms = last_ms.max(Some(batch.timestamp_ms));
         Ok(Go::On)
     })?;
@@ -153,7 +176,10 @@ fn figures(view: &View, newest: SegmentInfo, times: Option<(i64, i64)>, out: &mu
     let fill = 100.0 * f64::from(view.recovery.write_offset) / f64::from(layout.segment_size_bytes);
     line("newest segment", format!("{} in slot {}, {fill:.0} % full", newest.seq, ring.slot_of(newest.seq)))?;
     line("scrapes", records_text(first_record, ring.next_record()))?;
-    line("samples", format!("{samples} of {} that were ever written", view.recovery.samples_total))?;
+    line(
+        "samples",
+        format!("{samples} by the headers, of {} ever written; verify reads each", view.recovery.samples_total),
+    )?;
     if samples > 0 {
         line("bytes a sample", format!("{:.3}, all overhead in", used_bytes as f64 / samples as f64))?;
     }
