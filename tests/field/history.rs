@@ -34,9 +34,11 @@ impl History {
         self.started_ms = at_ms;
     }
 
-    /// The process ended without an order.
-    pub fn killed(&mut self, at_ms: i64, setup: &Setup) {
-        let (loses_ms, repeats_ms) = (self.loses_ms(at_ms, setup), repeats_ms(setup));
+    /// The process was killed, which takes seconds where a write to a busy disk is under way; it did nothing meanwhile.
+    pub fn killed(&mut self, told_ms: i64, at_ms: i64, setup: &Setup) {
+        let died_for_ms = at_ms - told_ms;
+        let loses_ms = self.loses_ms(at_ms, setup) + died_for_ms;
+        let repeats_ms = repeats_ms(setup).saturating_add(died_for_ms);
         self.ended(Death { at_ms, is_kill: true, loses_ms, repeats_ms });
     }
 
@@ -116,11 +118,11 @@ mod tests {
         history.card_fails(1000);
         history.card_heals(5000);
         history.card_fails(8000);
-        history.killed(9000, &setup);
+        history.killed(9000, 9000, &setup);
         assert_eq!(history.deaths[0].loses_ms, 8000 + 500 + COMMIT_SLACK_MS);
         history.card_heals(10_000);
         history.card_fails(100_000);
-        history.killed(101_000, &setup);
+        history.killed(101_000, 101_000, &setup);
         assert_eq!(history.deaths[1].loses_ms, 1000 + 500 + COMMIT_SLACK_MS);
     }
 }

@@ -145,7 +145,7 @@ impl Lab {
                 count: 1,
                 first: format!("it ended at {at_ms} ms with {status}"),
             });
-            self.history.killed(at_ms, &self.plan.setup);
+            self.history.killed(at_ms, at_ms, &self.plan.setup);
             self.ended(true);
         }
     }
@@ -219,8 +219,9 @@ impl Lab {
             return;
         }
         self.tally.note(self.device.metrics());
+        let told_ms = self.clock.now_ms();
         self.device.kill();
-        self.history.killed(self.clock.now_ms(), &self.plan.setup);
+        self.history.killed(told_ms, self.clock.now_ms(), &self.plan.setup);
         self.ended(true);
     }
 
@@ -289,16 +290,16 @@ impl Lab {
         self.exporters.iter().for_each(|exporter| exporter.answer_by(exporter::Answer::Whole));
         self.start();
         let begun_ms = self.clock.now_ms();
-        while !self.is_settled() && self.clock.now_ms() - begun_ms < SETTLES_WITHIN_MS {
+        while !self.is_settled(begun_ms) && self.clock.now_ms() - begun_ms < SETTLES_WITHIN_MS {
             self.pass_time(self.clock.now_ms() + 500);
         }
         self.stop();
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whether all that was scraped before everything was put right is accounted for, and all but what was scraped just now.
+    fn is_settled(&self, put_right_ms: i64) -> bool {
         let has_backlog = self.tally.gauge("narthex_ring_samples") != Some(0.0);
-        // What was scraped just now is under way.
-        let until_ms = self.clock.now_ms() - 2500;
+        let until_ms = (self.clock.now_ms() - 2500).max(put_right_ms);
         !has_backlog
             && (0..self.receivers.len()).all(|endpoint| {
                 let mut facts = self.facts(endpoint);

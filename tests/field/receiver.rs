@@ -37,7 +37,7 @@ pub enum Answer {
     Poison,
     /// 413 above so many bytes.
     Limit { bytes: usize },
-    /// 2.0: the first half is taken, with 400 and the Written headers that say so.
+    /// 2.0: the second half is taken, where the samples of pages are, with 400 and the Written headers that say so.
     Half400,
     /// All is taken, and answered after so long.
     Slow { ms: u64 },
@@ -186,7 +186,7 @@ impl Handler {
                 verdict(takes, 400, b"a sample is poison")
             }
             Answer::Half400 if is_v2 && samples.len() > 1 => {
-                let takes = (0..samples.len()).map(|at| at < samples.len() / 2).collect();
+                let takes = (0..samples.len()).map(|at| at >= samples.len() / 2).collect();
                 verdict(takes, 400, b"half of it")
             }
             Answer::Strict => {
