@@ -55,6 +55,8 @@ mod extras_tests;
 #[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
+mod max_series_tests;
+#[cfg(test)]
 mod openmetrics_tests;
 #[cfg(test)]
 mod protobuf_tests;
