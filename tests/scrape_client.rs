@@ -160,7 +160,7 @@ fn a_running_agent_takes_up_secrets_that_change_for_targets_and_endpoints() {
         respond("204 No Content", "", b"")
     });
     let write = |token: &str| fs::write(folder.path().join("token"), token).unwrap();
-    write("first");
+    write("s3cret-1");
     let config = format!(
         "[global]\nscrape_interval = '200ms'\n\
          [[scrape_configs]]\njob_name = 'j'\nstatic_configs = [{{ targets = ['{}'] }}]\n\
@@ -176,13 +176,13 @@ fn a_running_agent_takes_up_secrets_that_change_for_targets_and_endpoints() {
     let wait_for = |seen: &Mutex<Vec<String>>, text: &str| {
         eventually(text, limit, || seen.lock().unwrap().iter().any(|sent| sent == text).then_some(()));
     };
-    wait_for(&targets, "Bearer first");
-    wait_for(&receivers, "Token first fleet");
-    write("second");
-    wait_for(&targets, "Bearer second");
-    wait_for(&receivers, "Token second fleet");
+    wait_for(&targets, "Bearer s3cret-1");
+    wait_for(&receivers, "Token s3cret-1 fleet");
+    write("s3cret-2");
+    wait_for(&targets, "Bearer s3cret-2");
+    wait_for(&receivers, "Token s3cret-2 fleet");
     let log = agent.log();
-    assert!(!log.contains("first") && !log.contains("second"), "{log}");
+    assert!(!log.contains("s3cret-1") && !log.contains("s3cret-2"), "{log}");
     assert!(agent.stop().0.success());
 }
 

@@ -240,7 +240,8 @@ impl Lab {
             self.broken.push(Violation { promise: "a stop is clean and takes no longer than said", count: 1, first });
         }
         self.history.stopped(told_ms, at_ms, &self.plan.setup);
-        self.ended(false);
+        // What was not written before is lost with the process, as in a kill.
+        self.ended(self.history.card_fails_at(told_ms));
     }
 
     fn ended(&mut self, was_killed: bool) {
