@@ -224,6 +224,10 @@ pub const FAILURE_KINDS_MAX: usize = 8;
 /// Bytes of scraped samples held in memory before the oldest uncommitted ones are given up (only when the flash refuses writes).
 pub const STAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The number of the first record of a process that has no ring: past every number that a ring can hold. Records get their
+/// numbers in the ring once it can be opened.
+pub const MEMORY_RECORDS_FROM: u64 = COUNT_MAX + 1;
+
 /// Bytes of uncommitted samples in memory from which on a commit is due at once: so that it can be over before memory is full.
 pub const STAGE_BYTES_PRESSING: usize = STAGE_BYTES_MAX / 4 * 3;
 

@@ -215,3 +215,15 @@ fn the_readme_s_configuration_for_a_device_is_checked_as_it_stands() {
     let (code, out, errors) = check(folder.path(), &text);
     assert_eq!((code, out.last().map(String::as_str)), (0, Some("OK: 1 job, 1 target, 1 endpoint")), "{errors:?}");
 }
+
+/// An agent starts without its card, and says so: `check` must not call it a mistake.
+#[test]
+fn a_card_that_is_not_there_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = WHOLE.replace("'ring'", "'/dev/narthex-no-such-device'");
+    let (code, out, errors) = check(folder.path(), &text);
+    assert_eq!((code, errors.len()), (0, 1), "{errors:?}");
+    assert!(errors[0].contains("until the ring can be opened samples are in memory only"), "{errors:?}");
+    assert_eq!(out.last().map(String::as_str), Some("OK: 1 job, 1 target, 1 endpoint"));
+    assert!(starts(folder.path()));
+}

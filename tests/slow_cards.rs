@@ -1,4 +1,4 @@
-//! The built binary on cards that block: loop devices with ext4. As root: `cargo on-devices`.
+//! The built binary on cards that block, fail, are read-only or full: loop devices with ext4. As root: `cargo on-devices`.
 
 mod support;
 
@@ -34,6 +34,10 @@ impl Card {
     fn freeze(&self) -> Frozen<'_> {
         run(&["fsfreeze", "--freeze", self.name()]);
         Frozen(self)
+    }
+
+    fn remount(&self, how: &str) {
+        run(&["mount", "-o", &format!("remount,{how}"), self.name()]);
     }
 }
 
@@ -112,4 +116,36 @@ fn a_card_that_blocks_holds_no_scrape_up() {
     wait_until_arrived(&receiver, exporter.requests() + 5);
     assert!(agent.stop().0.success());
     assert!(missing(&receiver).is_empty(), "{:?}", missing(&receiver));
+}
+
+/// The agent refused to start, and scraped nothing although its uplink worked.
+#[test]
+#[ignore = "needs root and loop devices: cargo on-devices"]
+fn a_card_that_is_read_only_at_boot_is_used_as_soon_as_it_takes_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = Card::new(folder.path());
+    card.remount("ro");
+    let (exporter, mut receiver) = (counting_exporter(), Receiver::start());
+    let config = config(&exporter, &receiver.address().to_string(), &card);
+    let agent = Agent::start(folder.path(), &config);
+    agent.wait_for_log("samples are in memory only until the ring can be opened");
+    wait_until_arrived(&receiver, 5);
+    let address = receiver.go_away();
+    let away_at = exporter.requests();
+    eventually("twenty scrapes", PATIENCE, || (exporter.requests() > away_at + 20).then_some(()));
+    card.remount("rw");
+    agent.wait_for_log("the ring is open now");
+    eventually("ten scrapes", PATIENCE, || (exporter.requests() > away_at + 40).then_some(()));
+    let killed_at = exporter.requests();
+    agent.kill();
+    receiver.back_at(address);
+    let agent = Agent::start(folder.path(), &config);
+    wait_until_arrived(&receiver, killed_at + 3);
+    assert!(agent.stop().0.success());
+    // Two scrapes of commit interval, one in flight, and some for a slow machine.
+    let missing = missing(&receiver);
+    assert!(
+        missing.iter().all(|n| (killed_at.saturating_sub(8)..=killed_at).contains(n)),
+        "{missing:?} of {killed_at}"
+    );
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  a task per discovery  waits for its files, timers, answers ─► groups ─► targets
 //!  a task per target     sleeps to its next scrape ─► batch ─► buffer
-//!  one task              sleeps to the next commit ─► buffer ─► flash
+//!  one task              sleeps to the next commit ─► buffer ─► flash            (opens the ring first, if it was not there)
 //!  one task              waits for links, addresses, routes that come up ─► endpoints that wait after a failure
 //!  a task per lane       waits for samples ─► window ─► requests ─► uplink ─► acknowledgement
 //!  and one per endpoint  sleeps to the next interval ─► what metrics are ─► uplink       (if it is wanted)
@@ -25,6 +25,7 @@ mod linking;
 mod metadata;
 mod notify;
 mod numbers;
+mod opening;
 mod preflight;
 mod scraping;
 mod sending;
@@ -40,15 +41,16 @@ use crate::counters::Counters;
 use crate::dns::Resolver;
 use crate::model::{MetadataTable, SeriesTable};
 use crate::remote_write::{EndpointOptions, Meter, Protocol, Turns, Uplink, classes};
-use crate::ring::{Layout, RingError};
+use crate::ring::{Layout, RingError, Storage};
 use crate::scrape::reported_families;
 use crate::wear::{Ratings, RingShape, WearMeter, WearReport};
-use describing::{describe, describe_wear};
+use describing::describe_wear;
 use discovering::Discoveries;
 use endings::Endings;
 pub use error::AgentError;
 pub use lanes::lanes_of;
 use notify::Notify;
+use opening::RingOpener;
 pub use preflight::{Preflight, preflight, readable_by_others};
 pub use scraping::scrape_once;
 use shared::{METER_KEY, Shared, unless_stopped};
@@ -115,8 +117,9 @@ impl Agent {
         let metadata = is_wanted.then(|| Rc::new(MetadataTable::new(reported_families())));
         let (shown, told) = (status.pools(), metadata.clone());
         let targets = Targets::new(config, &resolver, table.clone(), counters.clone(), shown, told)?;
-        let lanes: Vec<_> = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
-        let (mut buffer, found, recovery) = Buffer::open_ring(options, &lanes, table, counters.clone())?;
+        let lanes = endpoints.iter().map(|(options, _)| lanes_of(options)).collect();
+        let opener = RingOpener { options: options.clone(), lanes, table, counters: counters.clone() };
+        let mut buffer = opener.open_at_start()?;
         if let Some(budget) = options.write_budget {
             buffer.limit_writes(budget, options.commit_interval_max);
         }
@@ -124,8 +127,7 @@ impl Agent {
             buffer.limit_window(index, endpoints[role.endpoint].0.queue.capacity);
         }
         buffer.write_elsewhere();
-        describe(found, &recovery, &options.path);
-        let wear = WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), counters.clone());
+        let wear = ring_wear(&opener, &buffer);
         describe_wear(&wear.report_at_start(buffer.segments_opened()));
         let protocol = |(endpoint, _): &(EndpointOptions, _)| Rc::new(RefCell::new(Protocol::new(endpoint.message)));
         let shared = Shared {
@@ -135,6 +137,7 @@ impl Agent {
             senders: buffer.senders().iter().map(|_| Notify::new()).collect(),
             meter: Rc::new(RefCell::new(meter(config, buffer.remembered(METER_KEY)))),
             buffer: RefCell::new(buffer),
+            opener,
             wear: RefCell::new(wear),
             endings: Endings::default(),
             committer: Notify::new(),
@@ -171,7 +174,7 @@ impl Agent {
         }
         // What is being written has to be over before the rest is.
         committing.await;
-        shared.buffer.borrow_mut().close()
+        committing::close(&shared)
     }
 
     /// A task for each endpoint that wants to be told what metrics are.
@@ -219,6 +222,12 @@ fn meter(config: &Config, noted: Option<&[u8]>) -> Meter {
         classes(&endpoint.write_relabel, endpoint.priority).unwrap_or_else(|| vec![endpoint.priority])
     };
     Meter::new(config.uplink.clone(), config.endpoints.iter().flat_map(classes_of), noted)
+}
+
+/// Begins to count what the ring's storage wears.
+fn ring_wear(opener: &RingOpener, buffer: &Buffer<Storage>) -> WearMeter {
+    let options = &opener.options;
+    WearMeter::start(&options.path, ring_shape(buffer.layout()), ratings(options), opener.counters.clone())
 }
 
 fn ring_shape(layout: Layout) -> RingShape {

@@ -7,7 +7,7 @@ use super::AgentError;
 use crate::config::Config;
 use crate::discovery::file::{FileSdOptions, groups_in, list_files};
 use crate::http_client::HttpClientOptions;
-use crate::ring::{RingError, examine};
+use crate::ring::{AtStart, RingError, examine};
 use crate::secrets::{SecretReader, SecretSource, TextKind};
 use crate::tls::{TlsClient, TlsOptions};
 use std::fs;
@@ -113,13 +113,17 @@ impl Preflight {
         }
     }
 
-    /// One that another process holds is likely that of an agent that runs.
+    /// One that another process holds is likely that of an agent that runs. With one whose card is not ready an agent starts with
+    /// memory only.
     fn look_at_ring(&mut self, config: &Config) {
         let Some(buffer) = &config.buffer else { return };
         match examine(&buffer.path, &buffer.shape()) {
             Ok(()) => {}
             Err(error @ (RingError::InUse { .. } | RingError::DeviceInUse { .. })) => {
                 self.warnings.push(error.to_string());
+            }
+            Err(error) if error.at_start() == AtStart::RunInMemory => {
+                self.warnings.push(format!("{error}; until the ring can be opened samples are in memory only"));
             }
             Err(error) => self.mistakes.push(error.into()),
         }

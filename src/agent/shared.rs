@@ -2,6 +2,7 @@
 
 use super::endings::Endings;
 use super::notify::Notify;
+use super::opening::RingOpener;
 use crate::buffer::Buffer;
 use crate::clock::{Clock, SystemClock};
 use crate::counters::Counters;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub scrape_interval: Duration,
     pub counters: Rc<Counters>,
     pub buffer: RefCell<Buffer<Storage>>,
+    /// Opens the ring later, if it can't be opened at the start.
+    pub opener: RingOpener,
     pub wear: RefCell<WearMeter>,
     pub endings: Endings,
     /// Of all endpoints together.

@@ -61,7 +61,7 @@ impl StatusPage {
 }
 
 fn figures(shared: &Shared, endpoints: &Rc<[String]>) -> Figures {
-    let fill = shared.buffer.borrow().fill();
+    let (fill, has_ring) = (shared.buffer.borrow().fill(), shared.buffer.borrow().has_ring());
     Figures {
         counters: shared.counters.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -69,6 +69,7 @@ fn figures(shared: &Shared, endpoints: &Rc<[String]>) -> Figures {
         ring_samples: fill.ring_samples,
         ring_used_bytes: fill.ring_used_bytes,
         ring_size_bytes: fill.ring_size_bytes,
+        has_ring,
         endpoints: endpoints.clone(),
     }
 }

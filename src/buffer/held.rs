@@ -29,6 +29,11 @@ impl Held {
         self.records.push(HeldRecord { record, samples, times, lost_by: Cell::new(None) });
     }
 
+    /// Gives the records other numbers, in the same order.
+    pub fn renumber(&mut self, numbers: impl Fn(u64) -> u64) {
+        self.records.iter_mut().for_each(|held| held.record = numbers(held.record));
+    }
+
     pub fn clear(&mut self) {
         self.records.clear();
     }

@@ -41,6 +41,10 @@ pub(super) struct Lane {
     live: Head,
     /// `None` if the lane never divides.
     old: Option<Box<Old>>,
+    /// What the receiver got from memory before the ring could be opened, while the live head is before it in the ring.
+    ahead: Range<u64>,
+    /// From the start of `ahead` on, records before this one are with the sender since that time.
+    ahead_handed_out: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -91,7 +95,7 @@ impl Lane {
     ) -> Lane {
         let known = |id: u64| acks.iter().find(|ack| ack.endpoint == id).map(|ack| ack.next_record);
         let first = known(id).unwrap_or(unknown_from);
-        let mut lane = Lane { endpoint, class, id, live: Head::at(first), old: None };
+        let mut lane = Lane { endpoint, class, id, live: Head::at(first), old: None, ahead: 0..0, ahead_handed_out: 0 };
         if divides {
             let (join, live) = known(join_id(id)).zip(known(live_id(id))).unwrap_or((first, first));
             let (join, live) = if first < join { (join, live.max(join)) } else { (first, live.max(first)) };
@@ -125,13 +129,15 @@ impl Lane {
 
     /// Records before this one are with the sender of this part.
     pub fn hand_out(&mut self, part: Part, until: u64) {
+        self.ahead_handed_out = 0;
         self.head(part).handed_out = until;
     }
 
     /// The receiver has everything of this part before `next_record`.
     pub fn ack(&mut self, part: Part, next_record: u64) {
+        let past = if self.ahead.contains(&next_record) { self.ahead.end } else { next_record };
         let head = self.head(part);
-        head.next_record = head.next_record.max(next_record);
+        head.next_record = head.next_record.max(past);
         if let Some(old) = &mut self.old
             && old.head.next_record >= old.join
         {
@@ -139,9 +145,43 @@ impl Lane {
         }
     }
 
+    /// The receiver has everything before `next_record` that came to memory before the ring could be opened.
+    pub fn ack_ahead(&mut self, next_record: u64) {
+        if self.live.next_record < self.ahead.start {
+            self.ahead.end = self.ahead.end.max(next_record);
+        } else {
+            self.ack(Part::Live, next_record);
+        }
+    }
+
+    /// Goes on where the ring remembers the lane, `restored`, and with what was delivered from memory before the ring could be
+    /// opened. `base` is the number of memory's first record, `in_ring` gives memory's numbers in the ring.
+    pub fn move_into(&mut self, restored: Lane, base: u64, in_ring: impl Fn(u64) -> u64) {
+        let delivered_until = in_ring(self.live.next_record);
+        let head = Head { next_record: delivered_until, handed_out: in_ring(self.live.handed_out) };
+        *self = restored;
+        if self.live.next_record >= base && self.old.is_none() {
+            self.live = head;
+        } else if let Some(old) = &mut self.old {
+            let (join, live) = (old.join, self.live.next_record);
+            if old.head.next_record >= join {
+                old.head = Head::at(live);
+            } else if join < live {
+                old.remember(join..live);
+            }
+            (old.join, old.pace) = (base, Pace::InMemory);
+            if old.head.next_record >= base {
+                (old.head, old.join) = (Head::at(delivered_until), delivered_until);
+            }
+            self.live = head;
+        } else {
+            (self.ahead, self.ahead_handed_out) = (base..delivered_until, head.handed_out);
+        }
+    }
+
     /// What is with senders will not be delivered any more.
     pub fn forget_handed_out(&mut self) {
-        self.live.handed_out = 0;
+        (self.live.handed_out, self.ahead_handed_out) = (0, 0);
         if let Some(old) = &mut self.old {
             old.head.handed_out = 0;
         }
@@ -154,8 +194,11 @@ impl Lane {
         }
     }
 
-    /// Whether the receiver has this record although the old head did not deliver it.
+    /// Whether the receiver has this record although this part's head did not come to it.
     pub fn is_passed_over(&self, part: Part, record: u64) -> bool {
+        if self.ahead.contains(&record) {
+            return true;
+        }
         let Some(old) = self.old.as_ref().filter(|_| part == Part::Old) else { return false };
         old.delivered.iter().any(|range| range.contains(&record))
     }
@@ -168,16 +211,16 @@ impl Lane {
     /// The first record from this one on that the lane [lacks](Self::lacks).
     pub fn next_lacking(&self, from: u64) -> u64 {
         let old_from = self.old.as_ref().map_or(0, |old| old.head.ahead());
-        self.next_missing(from, old_from, self.live.ahead())
+        self.next_missing(from, old_from, self.live.ahead(), self.ahead.end.max(self.ahead_handed_out))
     }
 
     /// The first record from this one on that is not known to be with the receiver.
     pub fn next_needed(&self, from: u64) -> u64 {
         let old_from = self.old.as_ref().map_or(0, |old| old.head.next_record);
-        self.next_missing(from, old_from, self.live.next_record)
+        self.next_missing(from, old_from, self.live.next_record, self.ahead.end)
     }
 
-    fn next_missing(&self, from: u64, old_from: u64, live_from: u64) -> u64 {
+    fn next_missing(&self, from: u64, old_from: u64, live_from: u64, ahead_until: u64) -> u64 {
         if let Some(old) = &self.old {
             let mut at = from.max(old_from);
             for range in &old.delivered {
@@ -187,7 +230,8 @@ impl Lane {
                 return at;
             }
         }
-        from.max(live_from)
+        let at = from.max(live_from);
+        if (self.ahead.start..ahead_until).contains(&at) { ahead_until } else { at }
     }
 
     /// Memory begins with this record now.

@@ -44,6 +44,8 @@ impl LossNote {
     /// Adds what an earlier process counted to the counters.
     pub fn restore(note: &[u8], losses: &Losses, counters: &Counters) -> LossNote {
         let mut others = LossCounts::decode(noted(note, LOSSES_KEY).unwrap_or_default());
+        // There is something only if the process began without the ring.
+        let lost_before = losses.total();
         for (index, id) in losses.ids().enumerate() {
             let known: [u64; LOSS_CAUSES_MAX] = others.take(id);
             for (number, samples) in known.into_iter().enumerate() {
@@ -53,7 +55,7 @@ impl LossNote {
                 }
             }
         }
-        let written = Noted { total: losses.total(), at_risk: 0 };
+        let written = Noted { total: losses.total() - lost_before, at_risk: 0 };
         LossNote { others, written, writing: written }
     }
 

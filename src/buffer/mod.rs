@@ -15,12 +15,14 @@ mod backlog;
 mod budget;
 mod carry;
 mod commit;
+mod cut_short;
 mod evictions;
 mod followers;
 mod held;
 mod lane;
 mod loss_note;
 mod losses;
+mod memory_only;
 mod resize;
 mod resting;
 mod split;
@@ -50,6 +52,7 @@ use lane::Part;
 pub use lane::{endpoint_id, join_id, live_id};
 use loss_note::LossNote;
 use losses::Losses;
+use memory_only::Renumbering;
 #[cfg(test)]
 pub(crate) use resize::carried;
 use split::Splitter;
@@ -166,6 +169,8 @@ pub struct Buffer<M> {
     writing: Option<Writing>,
     /// The owner performs the writes.
     is_written_elsewhere: bool,
+    /// Of what was handed out before there was a ring. `None`: there was one from the start, or there is none.
+    renumbering: Option<Renumbering>,
     acks_due: Option<Duration>,
     /// Acknowledgements alone are due for the note's sake too.
     is_note_wanted: bool,
@@ -213,6 +218,7 @@ impl<M: Medium> Buffer<M> {
             commit: None,
             writing: None,
             is_written_elsewhere: false,
+            renumbering: None,
             acks_due: None,
             is_note_wanted: false,
             budget: None,
@@ -363,7 +369,12 @@ impl<M: Medium> Buffer<M> {
         }
         if window.next_record >= self.stage.first_record().min(end) {
             self.readers[sender].backlog = None;
+            let lane = &self.followers.lanes[lane];
             for (record, batch) in self.stage.from(window.next_record).take_while(|(record, _)| *record < end) {
+                if lane.is_passed_over(part, record) {
+                    window.next_record = record + 1;
+                    continue;
+                }
                 if !has_room(&window, batch, samples_max) {
                     break;
                 }
@@ -384,7 +395,9 @@ impl<M: Medium> Buffer<M> {
 
     /// Of the window that the sender holds, so many samples of these records are neither delivered nor dropped, and all others are.
     pub fn settle(&mut self, sender: usize, unfinished: impl Iterator<Item = (u64, u64)>) {
-        self.readers[sender].held.settle(unfinished);
+        let renumbering = self.renumbering;
+        let in_ring = |record| renumbering.and_then(|renumbering| renumbering.of(record)).unwrap_or(record);
+        self.readers[sender].held.settle(unfinished.map(|(record, samples)| (in_ring(record), samples)));
     }
 
     /// The sender's receiver has everything before `next_record`.
@@ -405,6 +418,10 @@ impl<M: Medium> Buffer<M> {
     fn acknowledge(&mut self, sender: usize, next_record: u64, now: Duration) -> bool {
         let Reader { lane, part, .. } = self.readers[sender];
         let lane = &mut self.followers.lanes[lane];
+        if let Some(next_record) = self.renumbering.and_then(|renumbering| renumbering.of(next_record)) {
+            lane.ack_ahead(next_record);
+            return false;
+        }
         let first = lane.next_record(part);
         lane.ack(part, next_record);
         let is_late = |entered: Duration| now >= entered.saturating_add(self.commit_interval + LATE);
@@ -415,9 +432,11 @@ impl<M: Medium> Buffer<M> {
         is_catching_up && is_at_end
     }
 
-    /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back is sent meanwhile.
+    /// Whether what was just pushed goes to flash before it is sent. What the write budget holds back, or flash refuses, is sent
+    /// meanwhile.
     pub fn commits_at_once(&self, now: Duration) -> bool {
-        self.commit_interval.is_zero() && self.commit_due().is_some_and(|due| due <= now)
+        let waits = self.commit_interval.is_zero() && !self.flash_refuses;
+        waits && self.commit_due().is_some_and(|due| due <= now)
     }
 
     /// What was set or found last; empty: nothing so far.

@@ -28,8 +28,20 @@ impl Buffer<Storage> {
         table: Rc<SeriesTable>,
         counters: Rc<Counters>,
     ) -> Result<(Self, Found, Recovery), RingError> {
+        let (storage, found) = Storage::open(&options.path, &options.shape())?;
+        Buffer::open_on(storage, found, options, endpoints, table, counters)
+    }
+
+    /// The same on storage that is open: what [`Storage::open`] gave.
+    pub fn open_on(
+        storage: Storage,
+        found: Found,
+        options: &BufferOptions,
+        endpoints: &[impl Clone + Into<EndpointLanes>],
+        table: Rc<SeriesTable>,
+        counters: Rc<Counters>,
+    ) -> Result<(Self, Found, Recovery), RingError> {
         let shape = options.shape();
-        let (storage, found) = Storage::open(&options.path, &shape)?;
         let storage = match storage {
             Storage::File(old) if found == Found::Other => {
                 tell_change(options, &old.shape());

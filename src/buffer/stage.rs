@@ -36,6 +36,11 @@ impl Stage {
         self.first_record
     }
 
+    /// Gives the oldest record this number, and those after it the following ones.
+    pub fn renumber(&mut self, first_record: u64) {
+        self.first_record = first_record;
+    }
+
     /// Number that the next record gets.
     pub fn next_record(&self) -> u64 {
         self.first_record + self.batches.len() as u64

@@ -1,9 +1,11 @@
 //! The buffer over simulated flash: what goes in comes out, once, for each endpoint, whatever happens in between.
 
 mod budget;
+mod cut_short;
 mod lanes;
 mod losses;
 mod measure;
+mod memory_only;
 mod note;
 mod resting;
 mod writing;

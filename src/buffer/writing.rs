@@ -101,6 +101,11 @@ impl<M: Medium> Buffer<M> {
     /// and the ring has evicted.
     pub fn close(&mut self) -> Result<(), RingError> {
         let committed = self.commit_rest();
+        self.end(committed)
+    }
+
+    /// All of [`close`](Self::close) but the commit, given how that ended.
+    pub(super) fn end(&mut self, committed: Result<(), RingError>) -> Result<(), RingError> {
         self.flash_refuses = committed.is_err();
         while self.forget_oldest(DropCause::Uncommitted) {}
         (0..self.readers.len()).for_each(|sender| self.count_held(sender));
@@ -108,7 +113,7 @@ impl<M: Medium> Buffer<M> {
         self.losses.tell_all();
         committed?;
         self.note_losses(None);
-        if self.acks_behind() || !self.ring.is_note_written() {
+        if self.has_ring() && (self.acks_behind() || !self.ring.is_note_written()) {
             let write = self.begin_acks()?;
             self.perform(write)?;
         }

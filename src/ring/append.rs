@@ -75,6 +75,11 @@ impl Write {
         debug_assert!(pushed.is_ok(), "a write has at most {STEPS_MAX} steps");
     }
 
+    /// The write as one that was not begun, for this reason.
+    pub fn refuse(self, failure: RingError) -> Written {
+        Written { write: self, done: 0, failure: Some(failure) }
+    }
+
     /// Makes the calls. Blocks as long as the medium does.
     pub fn perform(self, medium: &mut impl Medium) -> Written {
         for (done, step) in self.steps.iter().enumerate() {

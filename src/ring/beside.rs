@@ -27,8 +27,12 @@ impl FileMedium {
     }
 
     /// Gives a file that was made [`beside`](Self::beside) another the other's name, in one step that is durable when this returns.
-    pub fn take_place_of(mut self, old: FileMedium) -> Result<FileMedium, RingError> {
-        let path = old.path.as_path();
+    pub fn take_place_of(self, old: FileMedium) -> Result<FileMedium, RingError> {
+        self.take_name(&old.path)
+    }
+
+    /// The same for the file of this name, if there is one.
+    pub(super) fn take_name(mut self, path: &Path) -> Result<FileMedium, RingError> {
         let failed = |doing| move |cause| RingError::File { path: path.into(), doing, cause };
         self.file.0.sync_all().map_err(RingError::device("syncing the new ring"))?;
         std::fs::rename(&self.path, path).map_err(failed("putting the new ring in the place of"))?;
@@ -39,7 +43,7 @@ impl FileMedium {
 }
 
 /// The name of the second file.
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".resizing");
     name.into()

@@ -106,7 +106,7 @@ impl DeviceMedium {
         let length_bytes = file.seek(SeekFrom::End(0)).map_err(failed)?;
         let size_bytes = shape.layout.size_bytes();
         if length_bytes < size_bytes {
-            return Err(RingError::NoSpace { path: path.into(), size_bytes });
+            return Err(RingError::DeviceTooSmall { path: path.into(), size_bytes });
         }
         let mut medium = DeviceMedium { device: FixedFile::from(file), path: path.into(), shape: *shape, length_bytes };
         let held = match held::find(&medium, &shape.layout, length_bytes)? {
@@ -146,7 +146,7 @@ impl DeviceMedium {
     pub fn reshape(mut self, newest: Option<u64>, shape: &Shape) -> Result<DeviceMedium, RingError> {
         let (old, new) = (self.shape.layout, shape.layout);
         if new.size_bytes() > self.length_bytes {
-            return Err(RingError::NoSpace { path: self.path.clone(), size_bytes: new.size_bytes() });
+            return Err(RingError::DeviceTooSmall { path: self.path.clone(), size_bytes: new.size_bytes() });
         }
         match held::search(&self, old.size_bytes(), new.size_bytes())? {
             Held::Blank => {}
@@ -172,7 +172,7 @@ pub fn format_device(path: &Path, layout: Layout) -> Result<(), RingError> {
     let failed = |doing| move |cause| RingError::File { path: path.into(), doing, cause };
     let length_bytes = file.seek(SeekFrom::End(0)).map_err(failed("asking for the size of"))?;
     if length_bytes < layout.size_bytes() {
-        return Err(RingError::NoSpace { path: path.into(), size_bytes: layout.size_bytes() });
+        return Err(RingError::DeviceTooSmall { path: path.into(), size_bytes: layout.size_bytes() });
     }
     let end = layout.size_bytes().max(START_BYTES as u64).min(length_bytes);
     FixedFile::from(file).write_zeros(0..end).map_err(failed("blanking"))
@@ -278,9 +278,9 @@ mod tests {
     fn a_device_that_is_too_small_is_refused() {
         let (_folder, path) = device(127 * KIB);
         let error = hold(&path, &SHAPE).unwrap_err();
-        assert!(matches!(error, RingError::NoSpace { size_bytes: 131_072, .. }), "{error}");
+        assert!(matches!(error, RingError::DeviceTooSmall { size_bytes: 131_072, .. }), "{error}");
         let error = format_device(&path, SHAPE.layout).unwrap_err();
-        assert!(matches!(error, RingError::NoSpace { .. }), "{error}");
+        assert!(matches!(error, RingError::DeviceTooSmall { .. }), "{error}");
     }
 
     #[test]

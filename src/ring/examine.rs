@@ -3,7 +3,7 @@
 use super::device::{DeviceMedium, is_block_device};
 use super::error::RingError;
 use super::file::FileMedium;
-use super::shape::Shape;
+use super::shape::{Shape, is_device_name};
 use rustix::fs::{Access, access, statvfs};
 use std::io;
 use std::path::Path;
@@ -16,9 +16,7 @@ pub fn examine(path: &Path, shape: &Shape) -> Result<(), RingError> {
     let failed = |doing| move |cause: io::Error| RingError::File { path: path.into(), doing, cause };
     match path.try_exists().map_err(failed("looking for"))? {
         true => FileMedium::examine(path, *shape),
-        false if path.starts_with("/dev") && !path.starts_with("/dev/shm") => {
-            Err(RingError::NoDevice { path: path.into() })
-        }
+        false if is_device_name(path) => Err(RingError::NoDevice { path: path.into() }),
         false => examine_folder(path, shape.layout.size_bytes()),
     }
 }

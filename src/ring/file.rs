@@ -6,7 +6,7 @@ use super::fixed_file::FixedFile;
 use super::held::{self, Held};
 use super::medium::{Geometry, Medium};
 use super::recovery;
-use super::shape::Shape;
+use super::shape::{Shape, is_device_name};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -46,7 +46,7 @@ impl FileMedium {
         let failed =
             |doing: &'static str| move |cause: io::Error| RingError::File { path: path.to_path_buf(), doing, cause };
         let is_new = !path.try_exists().map_err(failed("looking for"))?;
-        if is_new && path.starts_with("/dev") && !path.starts_with("/dev/shm") {
+        if is_new && is_device_name(path) {
             return Err(RingError::NoDevice { path: path.into() });
         }
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

@@ -111,6 +111,11 @@ impl<M: Medium> Ring<M> {
         &self.medium
     }
 
+    /// Goes on on another medium, which holds the same bytes.
+    pub fn replace_medium(&mut self, medium: M) {
+        self.medium = medium;
+    }
+
     pub fn into_medium(self) -> M {
         self.medium
     }
@@ -333,6 +338,21 @@ impl<M: Medium> Ring<M> {
     pub fn seal(&mut self, segment_seq: u64) {
         let is_newest = self.segments.back().is_some_and(|newest| newest.seq == segment_seq);
         self.is_closed |= is_newest && !planted(Bug::DamagedSegmentContinued);
+    }
+
+    /// The medium has lost this segment, and what it said in the ring's name if it is the newest one.
+    pub fn lose(&mut self, segment_seq: u64) {
+        self.seal(segment_seq);
+        if self.segments.back().is_some_and(|newest| newest.seq == segment_seq) {
+            self.acks.clear();
+            self.written_note.clear();
+        }
+    }
+
+    /// The segments that reach beyond this offset of the medium, oldest first.
+    pub fn segments_beyond(&self, offset: u64) -> impl Iterator<Item = SegmentInfo> + '_ {
+        let size_bytes = u64::from(self.layout.segment_size_bytes);
+        self.segments().filter(move |segment| self.layout.slot_offset(segment.seq) + size_bytes > offset)
     }
 
     /// Samples written to this segment, whether they can still be read or not.

@@ -8,6 +8,7 @@ use crate::limits::{
 };
 use crate::model::format_size;
 use std::fmt;
+use std::path::Path;
 
 /// Size of a ring in a file, unless it is given.
 const FILE_RING_BYTES: u64 = 64 * 1024 * 1024;
@@ -245,6 +246,11 @@ fn wrong<T>(key: &'static str, bytes: u64, problem: String) -> Result<T, ShapeEr
 
 fn show(bytes: u64) -> String {
     format!("\"{}\"", format_size(bytes))
+}
+
+/// Whether the name is that of a device, which may not be there.
+pub(super) fn is_device_name(path: &Path) -> bool {
+    path.starts_with("/dev") && !path.starts_with("/dev/shm")
 }
 
 #[cfg(test)]

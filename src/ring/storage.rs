@@ -1,9 +1,10 @@
-//! What a path names: a file, or a block device.
+//! What a path names: a file, or a block device; or what stands for it while it can't be opened.
 
 use super::device::{DeviceMedium, is_block_device};
 use super::error::RingError;
 use super::file::{FileMedium, Found};
 use super::medium::{Geometry, Medium};
+use super::presence::Presence;
 use super::shape::Shape;
 use std::io;
 use std::path::Path;
@@ -13,6 +14,8 @@ use std::path::Path;
 pub enum Storage {
     File(FileMedium),
     Device(DeviceMedium),
+    /// None: the ring could not be opened. Reads as blank, and refuses every write.
+    Absent(Shape),
 }
 
 impl Storage {
@@ -27,11 +30,36 @@ impl Storage {
         Ok((Storage::File(file), found))
     }
 
+    /// Whether the ring's file is still in its place. A device always is.
+    pub fn presence(&self) -> Result<Presence, RingError> {
+        match self {
+            Storage::File(file) => file.presence(),
+            Storage::Device(_) | Storage::Absent(_) => Ok(Presence::InPlace),
+        }
+    }
+
+    /// Storage with the same bytes in the place of a file that was [moved](Presence::Moved).
+    pub fn put_back(&self) -> Result<Storage, RingError> {
+        match self {
+            Storage::File(file) => file.put_back().map(Storage::File),
+            other => Ok(other.clone()),
+        }
+    }
+
+    /// Gives a file that was [cut](Presence::Cut) its length again.
+    pub fn refill(&self, length_bytes: u64) -> Result<(), RingError> {
+        match self {
+            Storage::File(file) => file.refill(length_bytes),
+            Storage::Device(_) | Storage::Absent(_) => Ok(()),
+        }
+    }
+
     /// Of the ring that it holds.
     pub fn shape(&self) -> Shape {
         match self {
             Storage::File(file) => file.shape(),
             Storage::Device(device) => device.shape(),
+            Storage::Absent(shape) => *shape,
         }
     }
 }
@@ -45,6 +73,10 @@ impl Medium for Storage {
         match self {
             Storage::File(file) => file.read(offset, into),
             Storage::Device(device) => device.read(offset, into),
+            Storage::Absent(_) => {
+                into.fill(0);
+                Ok(())
+            }
         }
     }
 
@@ -52,6 +84,7 @@ impl Medium for Storage {
         match self {
             Storage::File(file) => file.program(offset, bytes),
             Storage::Device(device) => device.program(offset, bytes),
+            Storage::Absent(_) => Err(no_ring()),
         }
     }
 
@@ -59,6 +92,7 @@ impl Medium for Storage {
         match self {
             Storage::File(file) => file.erase(offset, len_bytes),
             Storage::Device(device) => device.erase(offset, len_bytes),
+            Storage::Absent(_) => Err(no_ring()),
         }
     }
 
@@ -66,6 +100,11 @@ impl Medium for Storage {
         match self {
             Storage::File(file) => file.sync(),
             Storage::Device(device) => device.sync(),
+            Storage::Absent(_) => Err(no_ring()),
         }
     }
+}
+
+fn no_ring() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the ring could not be opened")
 }

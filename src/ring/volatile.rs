@@ -1,6 +1,7 @@
 //! Whether the file system under a path forgets its files when the power goes. The kernel tells it by the magic number of
 //! statfs(2).
 
+use super::shape::is_device_name;
 use std::fmt;
 use std::path::Path;
 
@@ -18,8 +19,12 @@ const MAGIC_NUMBERS: [(u32, Volatile); 3] =
     [(0x0102_1994, Volatile::Tmpfs), (0x8584_58f6, Volatile::Ramfs), (0x794c_7630, Volatile::Overlay)];
 
 impl Volatile {
-    /// `Some` if the file of this name is on such a file system, or would be made there.
+    /// `Some` if the file of this name is on such a file system, or would be made there. Names of devices are in memory, and the
+    /// devices are not.
     pub fn under(path: &Path) -> Option<Volatile> {
+        if is_device_name(path) {
+            return None;
+        }
         let is_there = |place: &&Path| place.exists();
         let place = path.ancestors().filter(|place| !place.as_os_str().is_empty()).find(is_there);
         let statfs = rustix::fs::statfs(place.unwrap_or(Path::new("."))).ok()?;
@@ -60,5 +65,6 @@ mod tests {
             assert_eq!(Volatile::under(Path::new("/dev/shm/no/such/ring")), Some(Volatile::Tmpfs));
         }
         assert_eq!(Volatile::under(Path::new("/proc/self/no-such-ring")), None);
+        assert_eq!(Volatile::under(Path::new("/dev/null")), None, "a device");
     }
 }

@@ -18,6 +18,8 @@ pub struct Figures {
     /// Bytes of the segments that hold these, and of the whole ring.
     pub ring_used_bytes: u64,
     pub ring_size_bytes: u64,
+    /// The ring is open, and samples are not in memory only.
+    pub has_ring: bool,
     /// Names of the endpoints, in the order of the configuration.
     pub endpoints: Rc<[String]>,
 }
@@ -62,6 +64,7 @@ pub(super) fn render(figures: &Figures, pools: &[RefCell<PoolTargets>]) -> Strin
         ("narthex_ring_samples", "Samples on flash that some endpoint lacks.", figures.ring_samples),
         ("narthex_ring_used_bytes", "Bytes of the segments that hold these.", figures.ring_used_bytes),
         ("narthex_ring_size_bytes", "Bytes of the ring.", figures.ring_size_bytes),
+        ("narthex_ring_open", "1 if the ring is open, 0 if samples are in memory only.", u64::from(figures.has_ring)),
     ] {
         page.family(name, Kind::Gauge, help);
         page.sample(name, &[], value);
@@ -138,6 +141,7 @@ mod tests {
             ring_samples: 6,
             ring_used_bytes: 1024,
             ring_size_bytes: 4096,
+            has_ring: true,
             endpoints: Rc::new(["a".into(), "say \"b\"".into()]),
         };
         let page = render(&figures, &[]);

@@ -17,6 +17,8 @@ pub fn all() -> Vec<Plan> {
         half_of_it_is_written(),
         bodies_are_too_large(),
         the_address_moves(),
+        the_ring_is_deleted(),
+        the_card_is_read_only_at_boot(),
         series_come_and_go(),
         the_process_is_held_up(),
         the_card_refuses_writes(),
@@ -145,6 +147,25 @@ fn drained_then_killed() -> Plan {
         .at(14 * SECOND, Step::Kill)
         .at(14 * SECOND, Step::Start)
         .until(17 * SECOND)
+}
+
+/// The ring's file is deleted under the agent in an outage, and it is killed later.
+fn the_ring_is_deleted() -> Plan {
+    Plan::new("deleted", Setup::usual())
+        .at(2 * SECOND, Step::Answers(0, HangUp))
+        .at(6 * SECOND, Step::RingDeleted)
+        .at(12 * SECOND, Step::Kill)
+        .at(12 * SECOND, Step::Start)
+        .at(13 * SECOND, Step::Answers(0, Take))
+        .until(14 * SECOND)
+}
+
+fn the_card_is_read_only_at_boot() -> Plan {
+    Plan::new("read-only", Setup { card: CardKind::MountedReadOnly, ..Setup::usual() })
+        .at(4 * SECOND, Step::Answers(0, HangUp))
+        .at(6 * SECOND, Step::CardIsReadOnly(false))
+        .at(10 * SECOND, Step::Answers(0, Take))
+        .until(12 * SECOND)
 }
 
 /// A target brings new series on each page: few at a time, in an outage far more than `max_series` in all.

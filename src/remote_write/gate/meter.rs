@@ -100,6 +100,17 @@ impl Meter {
         }
     }
 
+    /// Adds the account of an earlier process, which was found only after this one had begun to spend.
+    pub fn add(&mut self, noted: &[u8]) {
+        for budget in &mut self.budgets {
+            let Some((index, used_bytes)) = account_at(noted, budget.place()) else { continue };
+            if budget.index.is_none() || index.is_none() || budget.index == index {
+                budget.index = budget.index.or(index);
+                budget.used_bytes = budget.used_bytes.saturating_add(used_bytes);
+            }
+        }
+    }
+
     pub fn spread(&self) -> Option<Duration> {
         self.options.spread
     }
@@ -145,9 +156,8 @@ impl Meter {
     /// The account as bytes, for [`new`](Self::new).
     pub fn note(&self) -> [u8; NOTE_BYTES] {
         let mut note = [0; NOTE_BYTES];
-        let place = |budget: &Budget| usize::from(budget.cycle != Cycle::Day);
         for budget in &self.budgets {
-            let at = place(budget) * ACCOUNT_BYTES;
+            let at = budget.place() * ACCOUNT_BYTES;
             // No day or month has the number 0 since clocks are set.
             note[at..at + 4].copy_from_slice(&(budget.index.unwrap_or(0) as u32).to_le_bytes());
             note[at + 4..at + ACCOUNT_BYTES].copy_from_slice(&budget.used_bytes.to_le_bytes());
@@ -202,6 +212,11 @@ enum Opening {
 }
 
 impl Budget {
+    /// Where its account is among those in a note.
+    fn place(&self) -> usize {
+        usize::from(self.cycle != Cycle::Day)
+    }
+
     /// A day or month that is later than the last one begins with nothing used.
     fn roll(&mut self, wall_ms: i64) {
         if !is_set(wall_ms) {

@@ -169,6 +169,22 @@ fn a_clock_that_was_years_ahead_closes_the_budget_for_a_day_and_no_longer() {
     assert!(is_open(&mut meter, TODAY_MS + DAY_MS, Class::High, 1));
 }
 
+/// A ring that opens late brings its account along.
+#[test]
+fn an_account_that_is_found_late_is_added() {
+    let mut earlier = meter(per_day(MIB));
+    earlier.spent(TODAY_MS, MIB / 2);
+    let mut later = meter(per_day(MIB));
+    later.spent(TODAY_MS + HOUR_MS, MIB / 4);
+    later.add(&earlier.note());
+    assert!(is_open(&mut later, TODAY_MS + HOUR_MS, Class::High, MIB / 4));
+    assert!(!is_open(&mut later, TODAY_MS + HOUR_MS, Class::High, MIB / 4 + 1));
+    let mut tomorrow = meter(per_day(MIB));
+    tomorrow.spent(TODAY_MS + DAY_MS, MIB / 4);
+    tomorrow.add(&earlier.note());
+    assert!(is_open(&mut tomorrow, TODAY_MS + DAY_MS, Class::High, MIB / 4 * 3));
+}
+
 #[test]
 fn what_was_spent_before_the_clock_was_set_counts() {
     let mut meter = meter(per_day(MIB));
