@@ -166,6 +166,12 @@ impl<M: Medium> Buffer<M> {
         acks
     }
 
+    /// Whether the ring on flash has every acknowledgement.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn has_written_acks(&self) -> bool {
+        self.changed_acks().is_empty()
+    }
+
     /// Whether the newest segment can tell of these lanes. After the configuration has changed it may know numbers of so many
     /// others that there is no room for more; the header of a new one has those of the present lanes only.
     pub(super) fn has_room_for_acks(&self) -> bool {

@@ -121,7 +121,7 @@ impl<M: Medium> Buffer<M> {
 
     /// Whether the ring on flash lacks counts. Then no acknowledgement may be written without the note: it would pass over samples
     /// that are counted nowhere.
-    pub(super) fn has_unwritten_losses(&self) -> bool {
+    pub fn has_unwritten_losses(&self) -> bool {
         self.losses.total() != self.loss_note.written.total
     }
 

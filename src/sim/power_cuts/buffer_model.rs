@@ -202,9 +202,6 @@ impl Model {
             owed.gone_if_restarted.extend(not_counted);
         }
         self.doubtful.clear();
-        if has_written {
-            self.acks_synced();
-        }
         if has_written && is_all {
             self.durable_until = self.scrapes;
         }

@@ -333,6 +333,7 @@ impl<'a> Script<'a> {
             self.flash.fail_after_with(calls, cause);
         }
         let before: Vec<[u64; 3]> = (0..self.is_up.len()).map(|endpoint| self.dropped(endpoint)).collect();
+        let lacked_counts = self.buffer.has_unwritten_losses();
         self.flash.start_journal();
         let committed = if is_last { self.buffer.close() } else { self.buffer.commit(self.now) };
         self.flash.mend();
@@ -345,6 +346,9 @@ impl<'a> Script<'a> {
             }
         }
         let (has_written, has_synced) = (!journal.is_empty(), journal.has_synced_write());
+        // Acknowledgements wait for the counts of what they pass over, which go with the note and not with records.
+        let may_withhold_acks = lacked_counts || self.buffer.has_unwritten_losses();
+        let withholds_acks = may_withhold_acks && !self.buffer.has_written_acks();
         self.has_failed = committed.is_err();
         let mut survivor = None;
         if self.thorough_left > 0 && has_written {
@@ -356,6 +360,9 @@ impl<'a> Script<'a> {
             (None, Ok(())) => {
                 let released = self.now.saturating_sub(self.world.commit_interval.max(RETAINED));
                 self.model.committed(has_written, self.buffer.fill().stage_samples == 0, released);
+                if has_written && !withholds_acks {
+                    self.model.acks_synced();
+                }
                 let durable = self.flash.durable_image();
                 self.check(&durable).map_err(|violation| violation.at("just after the commit returned"))?;
                 if has_written {
@@ -367,7 +374,7 @@ impl<'a> Script<'a> {
             }
             (None, Err(RingError::Device { .. })) if fails_after.is_some() => {
                 Tally::add(&self.tally.failed_calls, 1);
-                if has_synced {
+                if has_synced && !withholds_acks {
                     self.model.acks_synced();
                 }
                 Ok(())
