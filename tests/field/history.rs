@@ -38,6 +38,10 @@ impl History {
     pub fn killed(&mut self, told_ms: i64, at_ms: i64, setup: &Setup) {
         let died_for_ms = at_ms - told_ms;
         let loses_ms = self.loses_ms(at_ms, setup) + died_for_ms;
+        // What was due for a commit while the process was held up was not written before it was killed.
+        let is_recent = |stall: &&Span| stall.to_ms + loses_ms > told_ms;
+        let loses_ms =
+            loses_ms + self.stalls.iter().filter(is_recent).map(|stall| stall.to_ms - stall.from_ms).sum::<i64>();
         let repeats_ms = repeats_ms(setup).saturating_add(died_for_ms);
         self.ended(Death { at_ms, is_kill: true, loses_ms, repeats_ms });
     }
