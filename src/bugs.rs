@@ -98,10 +98,6 @@ bugs! {
     DamageCountedAgain,
     /// Counts of lost samples are not put into the note.
     LossesNotNoted,
-    /// What only a sender's hand or memory has of an evicted segment is left out of the note.
-    HeldLossNotNoted,
-    /// What a sender holds of an evicted segment is not counted when it ends.
-    HeldLossNotCounted,
 }
 
 #[cfg(not(any(test, feature = "sim")))]

@@ -53,9 +53,7 @@ impl<M: Medium> Buffer<M> {
     pub(super) fn count_held(&mut self, sender: usize) {
         let reader = &mut self.readers[sender];
         let endpoint = self.followers.lanes[reader.lane].endpoint;
-        if !planted(Bug::HeldLossNotCounted) {
-            reader.held.losses(0).for_each(|(cause, lost)| self.losses.count(endpoint, cause, lost));
-        }
+        reader.held.losses(0).for_each(|(cause, lost)| self.losses.count(endpoint, cause, lost));
         reader.held.clear();
     }
 

@@ -91,9 +91,7 @@ impl<M: Medium> Buffer<M> {
             }
         }
         let evicting_samples: u64 = at_risk.iter().map(|(.., samples)| samples).sum();
-        if !planted(Bug::HeldLossNotNoted) {
-            self.add_at_risk(&ids, in_ring_from.min(self.committed_until), &mut at_risk);
-        }
+        self.add_at_risk(&ids, in_ring_from.min(self.committed_until), &mut at_risk);
         let at_risk_samples: u64 = at_risk.iter().map(|(.., samples)| samples).sum();
         let mut counts = self.loss_note.counts(&self.losses, &self.counters);
         counts.add_all(&at_risk);
