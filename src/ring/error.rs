@@ -153,7 +153,7 @@ impl RingError {
     /// | reason | at the start |
     /// |---|---|
     /// | the storage fails a call | memory only |
-    /// | the file or its folder can't be used: I/O error, read-only, full, gone ([`CARD_ERRORS`]) | memory only |
+    /// | the file or its folder can't be used: I/O error, read-only, full, gone (`CARD_ERRORS`) | memory only |
     /// | the file or its folder can't be used: a directory, no permission, any other error | refuse |
     /// | there is no such device | memory only |
     /// | no room for the file | memory only |
